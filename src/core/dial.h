@@ -1,0 +1,36 @@
+/* Opens an authenticated distribution connection: epmd, TCP, and erl_interface's handshake over socket callbacks of our
+ * own (poll, one absolute deadline for everything, MSG_NOSIGNAL, any descriptor number, IPv4 and IPv6).
+ * Knows nothing of frames after the handshake. */
+#ifndef EDR_DIAL_H
+#define EDR_DIAL_H
+
+#include <stdint.h>
+
+#include "etf.h"
+#include "status.h"
+
+typedef struct edr_dial_options {
+  const char *node;    /* "name@host", as the node calls itself */
+  const char *cookie;  /* NULL: the user's own, from ~/.erlang.cookie */
+  const char *address; /* NULL: the host part of `node`; else an IP address or host name to connect to instead */
+  uint16_t port;       /* 0: ask epmd */
+  uint16_t epmd_port;  /* 0: ERL_EPMD_PORT, or 4369 */
+  const char *name;    /* NULL: the node gives us a name (no clash, no atom left behind); else "name@host" of our own */
+  int64_t deadline_ms;
+} edr_dial_options;
+
+/* An open connection: the caller owns the descriptor. Seam for other transports: nobody but the node reads or writes it. */
+typedef struct edr_dialed {
+  int fd;              /* non-blocking, close-on-exec */
+  uint64_t peer_flags; /* DFLAG_* of the node */
+  uint64_t our_flags;  /* DFLAG_* that we announced */
+  edr_pid self;        /* a pid of ours, with the node name and creation that we go by */
+} edr_dialed;
+
+/* Connects. On failure `error` (may be NULL) says what was tried and what to try next, and nothing is left open.
+ * EDR_EBADARG (name without host), EDR_EUNKNOWNHOST, EDR_ENOEPMD, EDR_ENODEDOWN (epmd does not know the name, or nobody
+ * listens where it said), EDR_EREFUSED (a given port refused), EDR_EAUTH, EDR_ENOTALLOWED, EDR_EALIVE, EDR_ETIMEOUT,
+ * EDR_EPROTOCOL, EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM. */
+edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error);
+
+#endif
