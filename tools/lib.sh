@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# What every tool shares: where the checkout is, what a machine must have, and how it gets it. Sourced, never run.
+# It knows Debian's package names; it does not know what the tools do with the packages.
+
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$ROOT/build
+export ROOT BUILD
+
+# One line a need: Debian's package, and how another system shows that it has the same thing.
+BUILD_NEEDS=(
+  gcc:gcc libc6-dev:header=stdio.h cmake:cmake ninja-build:ninja
+  lua5.4:lua5.4 liblua5.4-dev:header=lua5.4/lua.h libssl-dev:header=openssl/ssl.h
+  erlang-base:erl erlang-dev:erl=erl_interface
+)
+TEST_NEEDS=(
+  "${BUILD_NEEDS[@]}" lua-busted:busted luarocks:luarocks
+  lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term
+  erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools
+  zip:zip unzip:unzip
+)
+LINT_NEEDS=("${TEST_NEEDS[@]}" lua-check:luacheck lua-ldoc:ldoc shellcheck:shellcheck cppcheck:cppcheck)
+
+say() { printf '== %s\n' "$*" >&2; }
+die() { printf '!! %s\n' "$*" >&2; exit 1; }
+
+on_debian() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# present KIND: does this machine, whatever it is, have the thing?
+present() {
+  case $1 in
+    lua=*) lua5.4 -e "require '${1#lua=}'" 2>/dev/null ;;
+    erl=*) ls -d "$(erl_lib_dir)/${1#erl=}"-* >/dev/null 2>&1 ;;
+    header=*) echo "#include <${1#header=}>" | cc -E -xc - >/dev/null 2>&1 ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+erl_lib_dir() {
+  erl -noshell -boot start_clean -eval 'io:put_chars(code:lib_dir()), halt().' 2>/dev/null
+}
+
+# need "package:evidence"...: what is missing is installed on Debian, and named elsewhere. Quick when nothing is missing.
+need() {
+  local missing=() item
+  if on_debian; then
+    local installed
+    installed=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${@%%:*}" 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
+    for item in "${@%%:*}"; do
+      case $installed in *" $item "*) ;; *) missing+=("$item") ;; esac
+    done
+    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+  else
+    for item in "$@"; do
+      present "${item#*:}" || missing+=("${item%%:*}")
+    done
+    [ ${#missing[@]} = 0 ] || die "This is not Debian, so nothing is installed here. Missing (Debian's names): ${missing[*]}"
+  fi
+}
+
+install_packages() {
+  say "installing with apt: $*"
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || die "neither root nor sudo; as root: apt-get install $*"
+  as_root apt-get -qq update
+  # The output matters only when it fails.
+  local log
+  log=$(mktemp)
+  if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    die "apt could not install: $*"
+  fi
+  rm -f "$log"
+}
+
+# build PRESET: configures once, then builds what has changed. Silent unless it fails.
+build() {
+  local log=$BUILD/$1.log
+  mkdir -p "$BUILD"
+  local generator=()
+  [ -e "$BUILD/$1/CMakeCache.txt" ] || generator=(-G Ninja)
+  if ! (cd "$ROOT" && cmake --preset "$1" "${generator[@]}" && cmake --build --preset "$1") >"$log" 2>&1; then
+    cat "$log" >&2
+    die "the $1 build failed"
+  fi
+}
+
+# use_module PRESET: lets lua5.4 and whatever it starts find our Lua files and the module of that build.
+use_module() {
+  export LUA_PATH="$ROOT/lua/?.lua;$ROOT/lua/?/init.lua;$ROOT/spec/?.lua;;"
+  export LUA_CPATH="$BUILD/$1/lua/?.so;;"
+}
