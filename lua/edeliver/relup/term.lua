@@ -1,0 +1,366 @@
+--- Erlang terms as Lua values.
+--
+-- The one place that says which Lua value stands for which Erlang term; the C binding fills the same tables through
+-- `term.types`. Knows nothing of nodes, files or the external format, but for the canonical bytes that an opaque value
+-- carries as its identity.
+--
+-- | Erlang | Lua |
+-- | --- | --- |
+-- | binary | string |
+-- | `true`, `false` | booleans |
+-- | integer of 64 bits, float | integer, float |
+-- | other atoms | interned `{ name = ... }` |
+-- | tuple, list | sequences with a metatable; an improper list has its tail in `tail` |
+-- | charlist | `{ text = ... }` in UTF-8; reads as the list of its code points |
+-- | map | a table that looks keys up as `=:=` does |
+-- | anything else | opaque, interned by its external bytes: `{ kind = ..., etf = ... }` |
+--
+-- @module edeliver.relup.term
+
+local format = require "edeliver.relup.term.format"
+local opaque = require "edeliver.relup.term.opaque"
+
+local term = {}
+
+--- Metatables, interning tables and constructors, as the C binding takes them.
+local types = {
+  atom = { __name = "edeliver.relup.atom" },
+  tuple = { __name = "edeliver.relup.tuple" },
+  list = { __name = "edeliver.relup.list" },
+  charlist = { __name = "edeliver.relup.charlist" },
+  map = { __name = "edeliver.relup.map" },
+  opaque = { __name = "edeliver.relup.opaque" },
+  atoms = setmetatable({}, { __mode = "v" }),
+  opaques = setmetatable({}, { __mode = "v" }),
+  entries = setmetatable({}, { __name = "edeliver.relup.map.entries" }),
+}
+term.types = types
+
+--- Makes and interns an atom that `types.atoms` does not hold yet. No checks: `term.atom` is the door for callers.
+function types.new_atom(name)
+  local made = setmetatable({ name = name }, types.atom)
+  types.atoms[name] = made
+  return made
+end
+
+--- The opaque value of these canonical external bytes (without the leading 131).
+-- @param kind "pid", "port", "ref", "fun", "export", "bitstring" or "bignum"
+function types.new_opaque(kind, etf)
+  local made = types.opaques[etf]
+  if not made then
+    made = setmetatable({ kind = kind, etf = etf }, types.opaque)
+    types.opaques[etf] = made
+  end
+  return made
+end
+
+local function sequence(what, items)
+  if type(items) ~= "table" or getmetatable(items) ~= nil then
+    error(("a %s is made from a plain table, got %s"):format(what, type(items)), 3)
+  end
+  local count, size = 0, #items
+  for key in pairs(items) do
+    if math.type(key) ~= "integer" or key < 1 or key > size then
+      error(("a %s is made from a sequence; it has no place for the key %s"):format(what, tostring(key)), 3)
+    end
+    count = count + 1
+  end
+  if count ~= size then error(("a %s cannot hold nil"):format(what), 3) end
+  return items
+end
+
+--- The atom of that name; `true` and `false` come back as booleans.
+-- @string name valid UTF-8, at most 255 characters
+function term.atom(name)
+  local known = types.atoms[name]
+  if known then return known end
+  if name == "true" then return true elseif name == "false" then return false end
+  if type(name) ~= "string" then error("the name of an atom is a string, got " .. type(name), 2) end
+  local length = utf8.len(name)
+  if not length then error("the name of an atom must be valid UTF-8", 2) end
+  if length > 255 then error("the name of an atom has at most 255 characters", 2) end
+  return types.new_atom(name)
+end
+
+--- Makes the given plain sequence a tuple; takes it over, copies nothing.
+-- @usage tuple { atom "ok", 42 }
+function term.tuple(items)
+  return setmetatable(sequence("tuple", items), types.tuple)
+end
+
+--- Makes the given plain sequence a list; takes it over. Plain tables count as lists already: this one keeps the kind
+-- visible when it is printed, and can be improper.
+-- @param items a plain sequence
+-- @param[opt] tail what follows the last element instead of `[]`
+function term.list(items, tail)
+  local made = sequence("list", items)
+  local tail_kind = tail ~= nil and term.kind(tail)
+  if tail_kind == "list" or tail_kind == "charlist" then
+    for i = 1, #tail do made[#made + 1] = tail[i] end
+    tail = tail_kind == "list" and rawget(tail, "tail") or nil
+  end
+  if tail ~= nil and #made == 0 then error("an improper list needs an element before its tail", 2) end
+  made.tail = tail
+  return setmetatable(made, types.list)
+end
+
+--- The list of code points of a text, which Erlang prints as `"text"`.
+-- @string text valid UTF-8
+function term.charlist(text)
+  if type(text) ~= "string" then error("a charlist is made from a string, got " .. type(text), 2) end
+  if not utf8.len(text) then error("the text of a charlist must be valid UTF-8", 2) end
+  return setmetatable({ text = text }, types.charlist)
+end
+
+--- The function `fun module:name/arity`, as the node sees it.
+function term.export(module, name, arity)
+  return types.new_opaque("export", opaque.export_etf(module, name, arity))
+end
+
+--- An integer of any size from its decimal text: a Lua integer where 64 bits hold it, else an opaque "bignum".
+-- @usage integer "-123456789012345678901234567890"
+function term.integer(text)
+  local sign, digits = tostring(text):match "^([+-]?)(%d+)$"
+  if not digits then error("not a decimal integer: " .. tostring(text), 2) end
+  local small, etf = opaque.integer(digits, 10, sign == "-")
+  return small or types.new_opaque("bignum", etf)
+end
+
+--- A bitstring: the bytes, of whose last one only the upper `bits` count. A whole number of bytes is a binary.
+function term.bitstring(bytes, bits)
+  if bits == 0 or bits == 8 or bytes == "" then return bytes end
+  return types.new_opaque("bitstring", opaque.bitstring_etf(bytes, bits))
+end
+
+local kinds = {
+  [types.atom] = "atom", [types.tuple] = "tuple", [types.list] = "list", [types.charlist] = "charlist",
+  [types.map] = "map",
+}
+
+--- What a value is as a term: "binary", "atom", "integer", "float", "tuple", "list", "charlist", "map", the kind of an
+-- opaque value, or nil for what is no term (nil, functions, tables with foreign metatables).
+function term.kind(value)
+  local lua_type = type(value)
+  if lua_type == "table" then
+    local meta = getmetatable(value)
+    if meta == nil then return "list" end
+    if meta == types.opaque then return value.kind end
+    return kinds[meta]
+  end
+  if lua_type == "string" then return "binary" end
+  if lua_type == "number" then return math.type(value) end
+  if lua_type == "boolean" then return "atom" end
+  return nil
+end
+
+-- Lists and tuples ---------------------------------------------------------------------------------------------------
+
+local equal
+
+local function equal_items(a, b)
+  local size = #a
+  if #b ~= size then return false end
+  for i = 1, size do
+    if not equal(a[i], b[i]) then return false end
+  end
+  return true
+end
+
+local function equal_lists(a, b, kind_a, kind_b)
+  if kind_a == "charlist" and kind_b == "charlist" then return a.text == b.text end
+  local tail_a = kind_a == "list" and a.tail or nil
+  local tail_b = kind_b == "list" and b.tail or nil
+  return equal_items(a, b) and equal(tail_a, tail_b)
+end
+
+local function equal_maps(a, b)
+  local entries = a[types.entries]
+  if #entries ~= #b[types.entries] then return false end
+  for i = 1, #entries, 2 do
+    local value = term.map_get(b, entries[i])
+    if value == nil or not equal(entries[i + 1], value) then return false end
+  end
+  return true
+end
+
+--- Whether two terms are the same, as Erlang's `=:=` says: `1` is not `1.0`, a charlist is the list of its code points.
+function equal(a, b)
+  if rawequal(a, b) then return math.type(a) == math.type(b) end
+  if type(a) ~= "table" or type(b) ~= "table" then return false end
+  local kind_a, kind_b = term.kind(a), term.kind(b)
+  if kind_a == "list" or kind_a == "charlist" then
+    return (kind_b == "list" or kind_b == "charlist") and equal_lists(a, b, kind_a, kind_b)
+  end
+  if kind_a ~= kind_b then return false end
+  if kind_a == "tuple" then return equal_items(a, b) end
+  if kind_a == "map" then return equal_maps(a, b) end
+  return false
+end
+term.equal = equal
+
+-- Charlists ----------------------------------------------------------------------------------------------------------
+
+-- Code points of charlists that were indexed and are not plain ASCII, so that walking one stays linear.
+local code_points = setmetatable({}, { __mode = "k" })
+
+function types.charlist.__len(charlist)
+  return utf8.len(charlist.text)
+end
+
+function types.charlist.__index(charlist, position)
+  if math.type(position) ~= "integer" then return nil end
+  local points = code_points[charlist]
+  if points == nil then
+    local text = rawget(charlist, "text")
+    points = false
+    if text:find("[\128-\255]") then
+      points = {}
+      for _, point in utf8.codes(text) do points[#points + 1] = point end
+    end
+    code_points[charlist] = points
+  end
+  if points then return points[position] end
+  return position > 0 and charlist.text:byte(position) or nil
+end
+
+-- Maps ---------------------------------------------------------------------------------------------------------------
+
+-- Lookup tables of maps that were asked for a key: simple keys by value, compound keys in a row. 1 and 1.0 are one key
+-- to a Lua table, so floats have a table of their own.
+local indexes = setmetatable({}, { __mode = "k" })
+
+local function is_compound(key)
+  return type(key) == "table" and getmetatable(key) ~= types.atom and getmetatable(key) ~= types.opaque
+end
+
+local function index_of(map)
+  local index = indexes[map]
+  if index then return index end
+  index = { simple = {}, floats = {}, compound = {} }
+  local entries = map[types.entries]
+  for i = 1, #entries, 2 do
+    local key = entries[i]
+    if is_compound(key) then
+      index.compound[#index.compound + 1] = i
+    elseif math.type(key) == "float" then
+      index.floats[key] = i
+    else
+      index.simple[key] = i
+    end
+  end
+  indexes[map] = index
+  return index
+end
+
+--- The value of a key of a map, or nil. Unlike `m[key]`, never anything else, whatever the key.
+function term.map_get(map, key)
+  local index, entries = index_of(map), rawget(map, types.entries)
+  local position
+  if is_compound(key) then
+    for _, i in ipairs(index.compound) do
+      if equal(entries[i], key) then position = i break end
+    end
+  elseif math.type(key) == "float" then
+    position = index.floats[key]
+  elseif key ~= nil then
+    position = index.simple[key]
+  end
+  if position then return entries[position + 1] end
+  return nil
+end
+
+local map_methods = {}
+
+--- `map:get(key, default)`: as `map[key]`, with something to give for a missing key.
+function map_methods.get(map, key, default)
+  local value = term.map_get(map, key)
+  if value == nil then return default end
+  return value
+end
+
+function types.map.__index(map, key)
+  if key == types.entries then return nil end
+  local value = term.map_get(map, key)
+  if value == nil then return map_methods[key] end
+  return value
+end
+
+function types.map.__newindex()
+  error("maps cannot be changed; make a new one with term.map", 2)
+end
+
+function types.map.__len(map)
+  return #rawget(map, types.entries) // 2
+end
+
+function types.map.__pairs(map)
+  local entries, position = rawget(map, types.entries), -1
+  return function()
+    position = position + 2
+    return entries[position], entries[position + 1]
+  end
+end
+
+--- A map from pairs in a row, `{ k1, v1, k2, v2 }`; of equal keys the last one counts, as in Erlang.
+-- @usage map { atom "a", 1, "b", 2 }
+function term.map(entries)
+  sequence("map", entries)
+  if #entries % 2 ~= 0 then error("a map needs a value for each key", 2) end
+  local made = setmetatable({ [types.entries] = {} }, types.map)
+  local index, kept = index_of(made), made[types.entries]
+  for i = 1, #entries, 2 do
+    local key, position = entries[i], nil
+    if is_compound(key) then
+      for _, at in ipairs(index.compound) do
+        if equal(kept[at], key) then position = at break end
+      end
+      if not position then index.compound[#index.compound + 1] = #kept + 1 end
+    else
+      local simple = math.type(key) == "float" and index.floats or index.simple
+      position = simple[key]
+      if not position then simple[key] = #kept + 1 end
+    end
+    position = position or #kept + 1
+    kept[position], kept[position + 1] = key, entries[i + 1]
+  end
+  return made
+end
+
+-- Text ---------------------------------------------------------------------------------------------------------------
+
+--- What the Erlang shell prints for a term, in one line: `{ok,<<"a">>,"1.4.6",'Elixir.MyApp'}`.
+-- @param value any term
+-- @param[opt] options `unicode`: whether characters beyond Latin-1 count as printable, as after `erl +pc unicode`
+-- @treturn string
+term.format = format.printer(types)
+
+--- The text of an atom, a binary, a charlist or a (nested) list of code points and binaries, as a Lua string; nil for
+-- what is none of these.
+function term.text(value)
+  local kind = term.kind(value)
+  if kind == "binary" then return value end
+  if kind == "atom" then return type(value) == "boolean" and tostring(value) or value.name end
+  if kind == "charlist" then return value.text end
+  if kind ~= "list" or (getmetatable(value) and value.tail ~= nil) then return nil end
+  local out = {}
+  for i = 1, #value do
+    local item = value[i]
+    local part
+    if math.type(item) == "integer" then
+      part = item >= 0 and item <= 0x10FFFF and utf8.char(item) or nil
+    elseif type(item) == "string" or type(item) == "table" and term.kind(item) ~= "atom" then
+      part = term.text(item)
+    end
+    if not part then return nil end
+    out[i] = part
+  end
+  return table.concat(out)
+end
+
+for _, name in ipairs { "atom", "tuple", "list", "charlist", "map", "opaque" } do
+  types[name].__tostring = function(value) return term.format(value) end
+end
+-- Atoms and opaque values are interned: for them `==` is identity already.
+for _, name in ipairs { "tuple", "list", "charlist", "map" } do types[name].__eq = equal end
+
+return term
