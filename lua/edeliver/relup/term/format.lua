@@ -11,7 +11,7 @@ local format = {}
 --- How deep terms may be nested before `...` stands for the rest.
 format.max_depth = 10000
 
-local concat, floor, char_of = table.concat, math.floor, utf8.char
+local concat, char_of = table.concat, utf8.char
 local math_type, string_format = math.type, string.format
 
 local reserved = {}
@@ -75,13 +75,23 @@ end
 
 -- Floats -------------------------------------------------------------------------------------------------------------
 
--- The fewest digits that read back as the same float, and the exponent of the first of them.
+-- Digits without the point, and the exponent of the first of them.
+local function split_scientific(text)
+  local digits, exponent = text:match "^(.-)e(.*)$"
+  return (digits:gsub("%.", "")), math.tointeger(tonumber(exponent))
+end
+
+-- The fewest digits that read back as the same float. A power of two has more room above it than below, so that there
+-- the next number of so many digits can do where the nearest one does not.
 local function shortest_digits(value)
+  local is_power = string_format("%a", value):find "^0x1p" or value < 2.3e-308
   for precision = 0, 16 do
     local text = string_format("%." .. precision .. "e", value)
-    if tonumber(text) == value then
-      local digits, exponent = text:match "^(.-)e(.*)$"
-      return (digits:gsub("%.", "")), tonumber(exponent)
+    if tonumber(text) == value then return split_scientific(text) end
+    if is_power then
+      local digits, exponent = split_scientific(text)
+      local above = string_format("%d", tonumber(digits) + 1)
+      if #above == #digits and tonumber(above .. "e" .. exponent - precision) == value then return above, exponent end
     end
   end
 end
@@ -96,7 +106,7 @@ function format.float(value)
   local digits, exponent = shortest_digits(size)
   digits = digits:gsub("0+$", "")
   if digits == "" then digits = "0" end
-  local scientific = digits:sub(1, 1) .. "." .. (#digits > 1 and digits:sub(2) or "0") .. "e" .. floor(exponent)
+  local scientific = digits:sub(1, 1) .. "." .. (#digits > 1 and digits:sub(2) or "0") .. "e" .. exponent
   if size >= 2.0 ^ 53 then return sign .. scientific end
   local decimal
   if exponent < 0 then
