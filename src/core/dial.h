@@ -28,9 +28,13 @@ typedef struct edr_dialed {
 } edr_dialed;
 
 /* Connects. On failure `error` (may be NULL) says what was tried and what to try next, and nothing is left open.
- * EDR_EBADARG (name without host), EDR_EUNKNOWNHOST, EDR_ENOEPMD, EDR_ENODEDOWN (epmd does not know the name, or nobody
- * listens where it said), EDR_EREFUSED (a given port refused), EDR_EAUTH, EDR_ENOTALLOWED, EDR_EALIVE, EDR_ETIMEOUT,
- * EDR_EPROTOCOL, EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM. */
+ * EDR_EBADARG (name without host, a cookie or name that is too long), EDR_EUNKNOWNHOST, EDR_ENOEPMD, EDR_ENODEDOWN (epmd
+ * does not know the name, nobody listens where it said, or another node answers there), EDR_EREFUSED (a given port
+ * refused), EDR_EAUTH (the node refused our cookie, or we have none), EDR_ENOTALLOWED, EDR_EALIVE, EDR_ETIMEOUT,
+ * EDR_EPROTOCOL (also: it hung up before it had seen our cookie, as a node that wants TLS does), EDR_EINTERRUPTED,
+ * EDR_ENOMEM, EDR_ESYSTEM.
+ * Two waits are outside the deadline: looking up a host name (getaddrinfo takes no timeout; IP addresses are not looked
+ * up), and erl_interface's gethostid(), which may look up this host's own name. */
 edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error);
 
 #endif

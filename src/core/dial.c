@@ -1,0 +1,400 @@
+/* Opens an authenticated connection to a node; contracts in dial.h. The handshake itself is erl_interface's, run over a
+ * socket that we connected, read and write (ei's own way with sockets is select and SIGPIPE). */
+#include "dial.h"
+
+#include <ei.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "epmd.h"
+#include "handshake.h"
+#include "socket.h"
+
+enum {
+  LENGTH_SIZE = 2, /* the length before each packet of the handshake */
+  COOKIE_MAX = EI_MAX_COOKIE_SIZE,
+  HOST_MAX = 253,
+  /* A name that the node gives us ends in the host name that we send; see GIVEN_NAME_PACKET_MAX in handshake.c. */
+  OWN_HOST_MAX = 64
+};
+
+/* What ei's callbacks work on: one dial, on the stack of edr_dial. */
+typedef struct wire {
+  int fd;
+  bool given_away; /* the descriptor is the caller's now: ei's close leaves it open */
+  int64_t deadline_ms;
+  edr_handshake handshake;
+  edr_status status; /* the first failure, EDR_OK while there is none */
+  edr_error cause;   /* its text, where the handshake gave one */
+  uint8_t packet[LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
+  size_t packet_size, packet_read; /* the peer's packet that ei is reading, and how much of it ei has */
+} wire;
+
+typedef struct target {
+  const char *node;
+  char alive[EDR_NODE_NAME_MAX + 1];
+  const char *host;    /* of the name */
+  const char *address; /* where to connect */
+  uint16_t port;
+} target;
+
+/* ---- ei's callbacks: 0, or an errno ---- */
+
+static int wire_fail(wire *to, edr_status status) {
+  if (to->status == EDR_OK) {
+    to->status = status;
+    if (to->cause.code == EDR_OK) to->cause.sys_errno = errno;
+  }
+  return EIO;
+}
+
+static int on_socket(void **out_context, void *setup) {
+  *out_context = setup;
+  return 0;
+}
+
+static int on_close(void *context) {
+  wire *from = context;
+  if (from->fd >= 0 && !from->given_away) close(from->fd);
+  from->fd = -1;
+  return 0;
+}
+
+/* The address is ei's idea of one, and IPv4: we are connected already. */
+static int on_connect(void *context, void *address, int size, unsigned timeout_ms) {
+  (void)context, (void)address, (void)size, (void)timeout_ms;
+  return 0;
+}
+
+static int on_write(void *context, const char *data, ssize_t *size, unsigned timeout_ms) {
+  wire *to = context;
+  uint8_t packet[LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
+  edr_status status;
+  (void)timeout_ms; /* one deadline rules the whole dial */
+  /* ei writes each packet with one call. */
+  if (*size <= LENGTH_SIZE || (size_t)*size > sizeof packet) return wire_fail(to, EDR_EPROTOCOL);
+  memcpy(packet, data, (size_t)*size);
+  edr_handshake_send(&to->handshake, packet + LENGTH_SIZE, (size_t)*size - LENGTH_SIZE);
+  status = edr_socket_write(to->fd, packet, (size_t)*size, to->deadline_ms);
+  return status == EDR_OK ? 0 : wire_fail(to, status);
+}
+
+/* Reads one whole packet, not a byte more: what follows the handshake is the caller's. */
+static int next_packet(wire *from) {
+  size_t size;
+  edr_status status = edr_socket_read(from->fd, from->packet, LENGTH_SIZE, from->deadline_ms);
+  if (status != EDR_OK) return wire_fail(from, status);
+  size = (size_t)from->packet[0] << 8 | from->packet[1];
+  if (size > 0 && size <= EDR_HANDSHAKE_PACKET_MAX) {
+    status = edr_socket_read(from->fd, from->packet + LENGTH_SIZE, size, from->deadline_ms);
+    if (status != EDR_OK) return wire_fail(from, status);
+  }
+  status = edr_handshake_receive(&from->handshake, from->packet + LENGTH_SIZE, size, &from->cause);
+  if (status != EDR_OK) return wire_fail(from, status);
+  from->packet_size = LENGTH_SIZE + size;
+  from->packet_read = 0;
+  return 0;
+}
+
+static int on_read(void *context, char *data, ssize_t *size, unsigned timeout_ms) {
+  wire *from = context;
+  size_t left;
+  (void)timeout_ms;
+  if (from->packet_read == from->packet_size && next_packet(from) != 0) return EIO;
+  left = from->packet_size - from->packet_read;
+  if (*size > 0 && (size_t)*size < left) left = (size_t)*size;
+  memcpy(data, from->packet + from->packet_read, left);
+  from->packet_read += left;
+  *size = (ssize_t)left;
+  return 0;
+}
+
+static int on_header_size(void *context, int *out_size) {
+  (void)context;
+  *out_size = LENGTH_SIZE;
+  return 0;
+}
+
+static int on_complete(void *context) {
+  (void)context;
+  return 0;
+}
+
+static int on_get_fd(void *context, int *out_fd) {
+  *out_fd = ((const wire *)context)->fd;
+  return 0;
+}
+
+/* Not const only because ei does not say that it leaves them alone. */
+static ei_socket_callbacks callbacks = {
+    .flags = EI_SCLBK_FLG_FULL_IMPL,
+    .socket = on_socket,
+    .close = on_close,
+    .connect = on_connect,
+    .write = on_write,
+    .read = on_read,
+    .handshake_packet_header_size = on_header_size,
+    .connect_handshake_complete = on_complete,
+    .accept_handshake_complete = on_complete,
+    .get_fd = on_get_fd,
+};
+
+/* ei keeps a table by descriptor, as large as the limit on open files when it was initialised. */
+static pthread_once_t ei_once = PTHREAD_ONCE_INIT;
+static int ei_problem;
+static long ei_descriptors;
+
+static void init_ei(void) {
+  ei_descriptors = sysconf(_SC_OPEN_MAX);
+  ei_problem = ei_init();
+}
+
+/* ---- names and cookies: checked before ei copies them into its fixed buffers ---- */
+
+/* "alive@host", both there, nothing but printable characters, short enough for an atom. */
+static bool node_name_valid(const char *name) {
+  const char *at = strchr(name, '@');
+  size_t size = strlen(name);
+  if (at == NULL || at == name || at[1] == '\0' || strchr(at + 1, '@') != NULL) return false;
+  if (size > EDR_NODE_NAME_MAX || strlen(at + 1) > HOST_MAX) return false;
+  for (const char *c = name; *c != '\0'; c++) {
+    if ((unsigned char)*c <= ' ' || *c == 0x7f) return false;
+  }
+  return edr_etf_atom_valid(name, size);
+}
+
+static edr_status check_names(const edr_dial_options *options, target *to, edr_error *error) {
+  const char *at;
+  if (options->node == NULL || !node_name_valid(options->node)) {
+    return edr_error_set(error, EDR_EBADARG, 0,
+                         "\"%.80s\" is not a node's name: it has the form name@host, as the node itself prints it "
+                         "(node() in its shell)", options->node != NULL ? options->node : "");
+  }
+  if (options->name != NULL && !node_name_valid(options->name)) {
+    return edr_error_set(error, EDR_EBADARG, 0, "\"%.80s\" is not a name for us: it has the form name@host, or leave it "
+                         "out and the node will give us one", options->name);
+  }
+  at = strchr(options->node, '@');
+  memset(to, 0, sizeof *to);
+  to->node = options->node;
+  memcpy(to->alive, options->node, (size_t)(at - options->node));
+  to->host = at + 1;
+  to->address = options->address != NULL && options->address[0] != '\0' ? options->address : to->host;
+  to->port = options->port;
+  return EDR_OK;
+}
+
+/* Reads the first line of `path` as a cookie. EDR_EAUTH: there is none, or not a usable one. */
+static edr_status read_cookie_file(const char *path, char cookie[COOKIE_MAX + 1], edr_error *error) {
+  char text[COOKIE_MAX + 3];
+  size_t length;
+  ssize_t size;
+  int number, fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    number = errno;
+    return edr_error_set(error, EDR_EAUTH, number,
+                         "no cookie: %.200s cannot be read (%s). Give the node's cookie (erlang:get_cookie() on the node "
+                         "shows it), or put it into that file", path, strerror(number));
+  }
+  size = read(fd, text, sizeof text - 1);
+  number = errno;
+  close(fd);
+  if (size < 0) return edr_error_set(error, EDR_EAUTH, number, "no cookie: reading %.200s: %s", path, strerror(number));
+  text[size] = '\0';
+  length = strcspn(text, "\r\n");
+  if (length == 0 || length > COOKIE_MAX) {
+    memset(text, 0, sizeof text);
+    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s is empty, or its first line is over %d bytes", path,
+                         (int)COOKIE_MAX);
+  }
+  memcpy(cookie, text, length);
+  cookie[length] = '\0';
+  memset(text, 0, sizeof text);
+  return EDR_OK;
+}
+
+static edr_status find_cookie(const char *given, char cookie[COOKIE_MAX + 1], edr_error *error) {
+  const char *home = getenv("HOME");
+  char path[4096];
+  int size;
+  if (given != NULL) {
+    if (given[0] == '\0' || strlen(given) > COOKIE_MAX) {
+      return edr_error_set(error, EDR_EBADARG, 0, "a cookie has 1 to %d bytes", (int)COOKIE_MAX);
+    }
+    strcpy(cookie, given);
+    return EDR_OK;
+  }
+  if (home == NULL || home[0] == '\0') {
+    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: none was given, and HOME is not set, so that there is no "
+                         "~/.erlang.cookie to look into");
+  }
+  size = snprintf(path, sizeof path, "%s/.erlang.cookie", home);
+  if (size < 0 || (size_t)size >= sizeof path) {
+    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: none was given, and HOME is too long a path");
+  }
+  return read_cookie_file(path, cookie, error);
+}
+
+/* ---- the handshake ---- */
+
+/* Sets `ec` up for one connection, under the name of ours or, without one, under that which the node will give us. */
+static edr_status prepare_ei(ei_cnode *ec, const char *name, const char *cookie, wire *through) {
+  char host[EI_MAXHOSTNAMELEN + 1] = "", alive[EI_MAXALIVELEN + 1] = "";
+  struct timespec now;
+  unsigned creation;
+  memset(ec, 0, sizeof *ec);
+  /* Tells pids of ours from those of an earlier node of the same name; the low values are old ones with a meaning. */
+  clock_gettime(CLOCK_REALTIME, &now);
+  creation = ((unsigned)now.tv_sec << 12 ^ (unsigned)now.tv_nsec ^ (unsigned)getpid()) | 0x10;
+  if (name != NULL) {
+    const char *at = strchr(name, '@');
+    memcpy(alive, name, (size_t)(at - name));
+    strcpy(host, at + 1);
+  } else if (gethostname(host, OWN_HOST_MAX) != 0 || host[0] == '\0') {
+    strcpy(host, "localhost");
+  }
+  host[sizeof host - 1] = '\0';
+  return ei_connect_xinit_ussi(ec, host, name != NULL ? alive : NULL, name, NULL, cookie, creation, &callbacks,
+                               (int)sizeof callbacks, through) < 0
+             ? EDR_ESYSTEM
+             : EDR_OK;
+}
+
+/* Says for a person why the handshake ended. `ei_errno` counts only where none of our callbacks saw a failure. */
+static edr_status say_handshake(const wire *failed, const target *to, int ei_errno, edr_error *error) {
+  const char *node = to->node, *address = to->address;
+  unsigned port = to->port;
+  edr_handshake_stage stage = failed->handshake.stage;
+  if (failed->cause.code != EDR_OK) {
+    if (error != NULL) *error = failed->cause;
+    return failed->cause.code;
+  }
+  if (failed->status == EDR_OK && ei_errno == ENOMEM) {
+    return edr_error_set(error, EDR_ENOMEM, ENOMEM, "no memory for the handshake with node %s", node);
+  }
+  if (failed->status == EDR_OK && stage == EDR_HANDSHAKE_DONE) {
+    return edr_error_set(error, EDR_EAUTH, 0, "node %s at %s port %u has another cookie than we have: it took ours, but "
+                         "could not prove that it knows it", node, address, port);
+  }
+  if (failed->status == EDR_OK) {
+    return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s at %s port %u cannot do what a node of OTP 23 or later can, "
+                         "or does not speak the distribution protocol", node, address, port);
+  }
+  if (failed->status == EDR_ETIMEOUT) {
+    return edr_error_set(error, EDR_ETIMEOUT, 0, "node %s at %s port %u took the connection but did not finish the "
+                         "handshake in time: it may be overloaded or stopped, or something else listens there", node,
+                         address, port);
+  }
+  if (failed->status == EDR_ENODEDOWN && stage == EDR_HANDSHAKE_ACK) {
+    return edr_error_set(error, EDR_EAUTH, 0, "node %s at %s port %u refused our cookie: compare it (by default "
+                         "~/.erlang.cookie) with erlang:get_cookie() on the node", node, address, port);
+  }
+  if (failed->status == EDR_ENODEDOWN) {
+    return edr_error_set(error, EDR_EPROTOCOL, failed->cause.sys_errno, "what listens on %s port %u closed the connection "
+                         "during the handshake: is that the port of node %s, and does the node want TLS?", address,
+                         port, node);
+  }
+  return edr_error_set(error, failed->status, failed->cause.sys_errno, "during the handshake with node %s at %s port %u: "
+                       "%s", node, address, port, edr_status_text(failed->status));
+}
+
+/* Runs ei's handshake over `through->fd`. On failure the descriptor is closed.
+ * Its one wait that we cannot bound: ei mixes gethostid() into its challenge, which may look up this host's own name. */
+static edr_status shake_hands(const target *to, const char *name, const char *cookie, wire *through,
+                              edr_dialed *out_dialed, edr_error *error) {
+  ei_cnode ec;
+  struct in_addr unused = {0};
+  int fd = through->fd;
+  edr_status status = prepare_ei(&ec, name, cookie, through);
+  if (status != EDR_OK) {
+    on_close(through);
+    memset(&ec, 0, sizeof ec);
+    return edr_error_set(error, status, 0, "erl_interface could not be set up for node %s", to->node);
+  }
+  if (ei_xconnect_host_port_tmo(&ec, &unused, to->port, 0) < 0) {
+    status = say_handshake(through, to, erl_errno, error);
+    on_close(through);
+  } else {
+    /* ei's table forgets the descriptor, which is the caller's from now on. */
+    through->given_away = true;
+    ei_close_connection(fd);
+    memset(out_dialed, 0, sizeof *out_dialed);
+    out_dialed->fd = fd;
+    out_dialed->peer_flags = through->handshake.peer_flags;
+    out_dialed->our_flags = through->handshake.our_flags;
+    out_dialed->self.id = 1;
+    out_dialed->self.creation = ec.creation;
+    snprintf(out_dialed->self.node, sizeof out_dialed->self.node, "%s", ec.thisnodename);
+  }
+  memset(&ec, 0, sizeof ec); /* the cookie is in it */
+  return status;
+}
+
+/* ---- the whole ---- */
+
+/* Finds the port, where it was not given, and connects to it. */
+static edr_status reach(const edr_dial_options *options, target *to, int *out_fd, edr_error *error) {
+  edr_error cause = {EDR_OK, 0, ""};
+  edr_status status = EDR_OK;
+  if (to->port == 0) {
+    status = edr_epmd_lookup(to->address, options->epmd_port, to->alive, options->deadline_ms, &to->port, error);
+    if (status != EDR_OK) return status;
+  }
+  status = edr_socket_connect(to->address, to->port, options->deadline_ms, out_fd, &cause);
+  switch (status) {
+    case EDR_OK:
+      return EDR_OK;
+    case EDR_EREFUSED:
+      if (options->port == 0) {
+        return edr_error_set(error, EDR_ENODEDOWN, cause.sys_errno,
+                             "epmd says that node %s listens on %s port %u, but nobody takes connections there (%s): has "
+                             "it just stopped, or is a firewall between us?", to->node, to->address,
+                             (unsigned)to->port, strerror(cause.sys_errno));
+      }
+      return edr_error_set(error, EDR_EREFUSED, cause.sys_errno,
+                           "%s port %u takes no connections (%s): is that the port of node %s?", to->address,
+                           (unsigned)to->port, strerror(cause.sys_errno), to->node);
+    case EDR_ETIMEOUT:
+      return edr_error_set(error, status, cause.sys_errno,
+                           "node %s at %s port %u could not be reached in time: is a firewall between us?", to->node,
+                           to->address, (unsigned)to->port);
+    default:
+      return edr_error_set(error, status, cause.sys_errno, "%s (looking for node %s)", cause.text, to->node);
+  }
+}
+
+edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error) {
+  target to;
+  wire through;
+  char cookie[COOKIE_MAX + 1];
+  edr_status status = check_names(options, &to, error);
+  if (status != EDR_OK) return status;
+  pthread_once(&ei_once, init_ei);
+  if (ei_problem != 0) {
+    return edr_error_set(error, EDR_ESYSTEM, ei_problem, "erl_interface could not be initialised: %s",
+                         strerror(ei_problem));
+  }
+  status = find_cookie(options->cookie, cookie, error);
+  if (status != EDR_OK) return status;
+  memset(&through, 0, sizeof through);
+  through.deadline_ms = options->deadline_ms;
+  edr_handshake_init(&through.handshake, to.node, options->name);
+  status = reach(options, &to, &through.fd, error);
+  if (status == EDR_OK && through.fd >= ei_descriptors) {
+    close(through.fd);
+    status = edr_error_set(error, EDR_ESYSTEM, EMFILE, "descriptor %d: the limit on open files was raised after the "
+                           "first connection, when it was %ld; raise it before", through.fd, ei_descriptors);
+  } else if (status == EDR_OK) {
+    status = shake_hands(&to, options->name, cookie, &through, out_dialed, error);
+  }
+  memset(cookie, 0, sizeof cookie);
+  return status;
+}
