@@ -62,24 +62,34 @@ typedef struct edr_etf_limits {
 /* 1,024 deep, 64 Mi tokens, 512 MiB. */
 extern const edr_etf_limits edr_etf_default_limits;
 
+/* A compound term that is open: how many elements are still to come and, for the inside of a fun, where it must end. */
+typedef struct edr_etf_open {
+  size_t left;
+  size_t end; /* 0 for all but funs */
+} edr_etf_open;
+
+/* Points into itself: not to be copied. Fields are the reader's own, but `offset` may be looked at. */
 typedef struct edr_etf_reader {
   const uint8_t *data;
   size_t size;
   size_t offset;
   edr_etf_limits limits;
-  size_t count;     /* tokens read so far */
-  size_t depth;     /* compound terms that are open */
-  uint32_t *open;   /* for each, how many elements are still to come */
+  size_t start;       /* where the outermost term begins */
+  size_t count;       /* tokens of it read so far */
+  size_t pending;     /* elements still to come, of all open terms: each takes a byte or more */
+  size_t depth;       /* compound terms that are open */
+  edr_etf_open *open; /* open_inline, or memory of its own */
   size_t open_capacity;
-  uint32_t open_inline[32];
+  edr_etf_open open_inline[32];
   char atom[EDR_ATOM_MAX_BYTES + 1];
+  char problem[96];
 } edr_etf_reader;
 
 /* Reads `data`, which stays the caller's and must outlive the reader. `limits` may be NULL for the defaults. */
 void edr_etf_reader_init(edr_etf_reader *reader, const uint8_t *data, size_t size, const edr_etf_limits *limits);
 void edr_etf_reader_deinit(edr_etf_reader *reader);
 
-/* The version byte 131. EDR_EPROTOCOL where it is another one or missing. */
+/* The version byte 131, between terms. EDR_EPROTOCOL where it is another one or missing. */
 edr_status edr_etf_read_version(edr_etf_reader *reader);
 
 /* The next token. EDR_EPROTOCOL for a truncated term, an unknown or refused tag (atom cache references, local terms,
@@ -89,7 +99,7 @@ edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token);
 /* Why the last edr_etf_next failed, in a few words ("a tuple of 70000 elements in 3 bytes"). */
 const char *edr_etf_reader_problem(const edr_etf_reader *reader);
 
-/* Reads over one whole term, checking all of it. */
+/* Reads over one whole term, checking all of it. EDR_EPROTOCOL also where no term begins but an open one ends. */
 edr_status edr_etf_skip(edr_etf_reader *reader);
 
 /* Whether every byte was read and no compound term is open. */
@@ -120,7 +130,9 @@ typedef struct edr_ref {
 edr_status edr_etf_read_pid(edr_etf_reader *reader, edr_pid *out_pid);
 edr_status edr_etf_read_ref(edr_etf_reader *reader, edr_ref *out_ref);
 
-/* Writing: each appends one term (or the header of one) and never fails on its own: ask edr_buf_status at the end. */
+/* Writing: each appends one term (or the header of one) and never fails on its own: ask edr_buf_status at the end. What
+ * the format cannot hold (a size over 32 bits, a float that is not finite, a reference without words) marks the buffer
+ * as failed too: nodes cut the connection over a term that they cannot read. */
 void edr_etf_put_version(edr_buf *buf);
 void edr_etf_put_int(edr_buf *buf, int64_t value);
 void edr_etf_put_bignum(edr_buf *buf, bool negative, const uint8_t *magnitude, size_t size);
