@@ -1,0 +1,107 @@
+/* A connection to one node: calls (several in flight), casts, messages, links and monitors, and what the distribution
+ * expects of us in return. Built on dial (opens it) and stream (frames); the relay builds on this.
+ * One thread uses a node at a time. Once the connection broke it stays broken, and every call says so. */
+#ifndef EDR_NODE_H
+#define EDR_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "control.h"
+#include "dial.h"
+#include "etf.h"
+#include "status.h"
+
+typedef struct edr_node edr_node;
+typedef struct edr_call edr_call;
+
+typedef struct edr_node_options {
+  edr_dial_options dial;
+  size_t max_frame;   /* 0: EDR_FRAME_DEFAULT_MAX */
+  int64_t tick_ms;    /* 0: 5,000 */
+  size_t max_mailbox; /* bytes of unread messages that are kept; 0: 64 MiB */
+  bool rex;           /* call through `rex` also where the node could do better */
+} edr_node_options;
+
+/* How a call ended. Source: erpc(3), "call/5". */
+typedef enum edr_outcome {
+  EDR_OUTCOME_PENDING,
+  EDR_OUTCOME_RETURN, /* value */
+  EDR_OUTCOME_THROW,  /* value: what was thrown */
+  EDR_OUTCOME_EXIT,   /* value: the exit reason */
+  EDR_OUTCOME_ERROR   /* value: the error's reason */
+} edr_outcome;
+
+/* Connects; errors are those of edr_dial. */
+edr_status edr_node_open(const edr_node_options *options, edr_node **out_node, edr_error *error);
+
+/* Closes the connection and ends calls in flight; the handle can still be asked about. Idempotent. */
+void edr_node_close(edr_node *node);
+
+/* Closes and frees. Calls of this node must have been freed before. NULL is fine. */
+void edr_node_free(edr_node *node);
+
+/* What failed last on this node, in words. */
+const edr_error *edr_node_error(const edr_node *node);
+bool edr_node_is_open(const edr_node *node);
+const char *edr_node_name(const edr_node *node);
+const edr_pid *edr_node_self(const edr_node *node);
+int edr_node_fd(const edr_node *node);
+
+/* Starts `module:function(arguments...)`. `arguments` is one whole list term without a version byte. The call belongs to
+ * the caller, who frees it, finished or not; one that is freed early goes on running on the node, and its answer is dropped. */
+edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                         edr_call **out_call);
+
+/* Waits until the call has ended. EDR_ETIMEOUT and EDR_EINTERRUPTED leave it in flight: it can be waited for again.
+ * Otherwise why the connection broke. */
+edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms);
+edr_outcome edr_call_outcome(const edr_call *call);
+
+/* The term that came back, without a version byte, checked to be well-formed. Valid until the call is freed. */
+edr_slice edr_call_value(const edr_call *call);
+void edr_call_free(edr_call *call);
+
+/* Both at once, for the core's own use: EDR_OK only for a normal return. The caller frees the call. */
+edr_status edr_node_call_await(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                               int64_t deadline_ms, edr_call **out_call);
+
+/* Runs a function on the node and asks for no answer. EDR_OK: it was sent. */
+edr_status edr_node_cast(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                         int64_t deadline_ms);
+
+/* Spawns a process on the node that is linked to us: it dies when the connection does, whatever becomes of us. */
+edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                                 int64_t deadline_ms, edr_pid *out_pid);
+
+/* exit(Pid, kill). Queued: it never waits. */
+edr_status edr_node_kill(edr_node *node, const edr_pid *pid);
+
+/* `message` is one term without a version byte. EDR_OK: it was handed to the socket. */
+edr_status edr_node_send(edr_node *node, const edr_pid *to, const edr_buf *message, int64_t deadline_ms);
+edr_status edr_node_send_name(edr_node *node, const char *name, const edr_buf *message, int64_t deadline_ms);
+
+/* Monitors a process: `{'DOWN', Ref, process, Pid, Reason}` will be among the messages. EDR_ENOTSUP where the node did
+ * not take our DIST_MONITOR_NAME. */
+edr_status edr_node_monitor(edr_node *node, const edr_pid *pid, edr_ref *out_ref);
+edr_status edr_node_demonitor(edr_node *node, const edr_ref *ref);
+
+/* The oldest unread message, taken out: appended to `message` as a term without a version byte. Waits for one until the
+ * deadline. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the connection broke. */
+edr_status edr_node_receive(edr_node *node, int64_t deadline_ms, edr_buf *message);
+
+/* Messages that were dropped because nobody read them and the mailbox was full. */
+size_t edr_node_dropped(const edr_node *node);
+
+/* Takes what has arrived and sends what is queued, without waiting: for event loops and for long pauses of the caller. */
+edr_status edr_node_pump(edr_node *node);
+
+/* Lets time pass until the deadline while the connection is served. EDR_OK at the deadline. */
+edr_status edr_node_sleep(edr_node *node, int64_t deadline_ms);
+
+/* Whether anything still waits to be written (an event loop then wants to know about writability, too). */
+bool edr_node_wants_write(edr_node *node);
+
+#endif

@@ -1,0 +1,226 @@
+#include "stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+enum { READ_CHUNK = 64 * 1024, MAX_CHUNKS = 256 };
+
+static edr_status break_stream(edr_stream *stream, edr_status status, int sys_errno) {
+  if (stream->broken == EDR_OK) {
+    stream->broken = status;
+    stream->broken_errno = sys_errno;
+  }
+  return stream->broken;
+}
+
+/* Sends what it can of `data` without waiting; how much is said in `out_sent`. 0, or the errno of a broken socket. */
+static int send_some(int fd, const uint8_t *data, size_t size, size_t *out_sent) {
+  *out_sent = 0;
+  while (*out_sent < size) {
+    const ssize_t sent = send(fd, data + *out_sent, size - *out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      *out_sent += (size_t)sent;
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return 0;
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+/* Sends what waits in `out`. The lock is held. 0, or the errno of a broken socket. */
+static int flush_locked(edr_stream *stream) {
+  size_t sent;
+  const int failure = send_some(stream->fd, stream->out.data, stream->out.size, &sent);
+  if (sent > 0) {
+    edr_buf_consume(&stream->out, sent);
+    stream->last_write_ms = edr_clock_now_ms();
+  }
+  return failure;
+}
+
+/* A tick where nothing was written for `tick_ms`, and what an earlier write left behind. Failures are found by the
+ * owner's next read or write; the ticker only stops. */
+static void *tick(void *argument) {
+  static const uint8_t zero[4];
+  edr_stream *stream = argument;
+  int failure = 0;
+
+  pthread_mutex_lock(&stream->lock);
+  while (!stream->stopping && failure == 0) {
+    const int64_t due = stream->last_write_ms + stream->tick_ms;
+    if (edr_clock_now_ms() >= due) {
+      if (stream->out.size == 0) edr_buf_append(&stream->out, zero, sizeof zero);
+      failure = flush_locked(stream);
+      stream->last_write_ms = edr_clock_now_ms();
+    } else {
+      struct timespec until;
+      until.tv_sec = (time_t)(due / 1000);
+      until.tv_nsec = (long)(due % 1000) * 1000000;
+      pthread_cond_timedwait(&stream->wake, &stream->lock, &until);
+    }
+  }
+  pthread_mutex_unlock(&stream->lock);
+  return NULL;
+}
+
+/* The ticker takes no signals: they belong to the host program's own threads. */
+static int start_ticker(edr_stream *stream) {
+  sigset_t all, before;
+  int failure;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  failure = pthread_create(&stream->ticker, NULL, tick, stream);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  stream->ticking = failure == 0;
+  return failure;
+}
+
+edr_status edr_stream_open(edr_stream *stream, int fd, size_t max_frame, int64_t tick_ms, edr_stream_on_frame on_frame,
+                           void *context) {
+  pthread_condattr_t attributes;
+
+  memset(stream, 0, sizeof *stream);
+  stream->fd = fd;
+  stream->on_frame = on_frame;
+  stream->context = context;
+  stream->tick_ms = tick_ms;
+  stream->last_write_ms = edr_clock_now_ms();
+  edr_frame_reader_init(&stream->reader, max_frame);
+  edr_buf_init(&stream->out);
+  pthread_mutex_init(&stream->lock, NULL);
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&stream->wake, &attributes);
+  pthread_condattr_destroy(&attributes);
+  if (start_ticker(stream) != 0) {
+    edr_stream_close(stream);
+    return EDR_ESYSTEM;
+  }
+  return EDR_OK;
+}
+
+void edr_stream_close(edr_stream *stream) {
+  if (stream->fd < 0) return;
+  if (stream->ticking) {
+    pthread_mutex_lock(&stream->lock);
+    stream->stopping = true;
+    pthread_cond_signal(&stream->wake);
+    pthread_mutex_unlock(&stream->lock);
+    pthread_join(stream->ticker, NULL);
+    stream->ticking = false;
+  }
+  close(stream->fd);
+  stream->fd = -1;
+  pthread_cond_destroy(&stream->wake);
+  pthread_mutex_destroy(&stream->lock);
+  edr_frame_reader_deinit(&stream->reader);
+  edr_buf_deinit(&stream->out);
+  break_stream(stream, EDR_ECLOSED, 0);
+}
+
+edr_status edr_stream_queue(edr_stream *stream, const uint8_t *data, size_t size) {
+  edr_status status = EDR_OK;
+  size_t sent = 0;
+  int failure = 0;
+
+  if (stream->broken != EDR_OK) return stream->broken;
+  pthread_mutex_lock(&stream->lock);
+  if (stream->out.size == 0) {
+    failure = send_some(stream->fd, data, size, &sent);
+    if (sent > 0) stream->last_write_ms = edr_clock_now_ms();
+  }
+  if (failure == 0 && sent < size) {
+    edr_buf_append(&stream->out, data + sent, size - sent);
+    status = edr_buf_status(&stream->out);
+  }
+  pthread_mutex_unlock(&stream->lock);
+  if (failure != 0) return break_stream(stream, EDR_ENODEDOWN, failure);
+  /* Part of a frame may be out: without its rest the stream makes no sense to the peer. */
+  if (status != EDR_OK) return break_stream(stream, status, 0);
+  return EDR_OK;
+}
+
+/* Takes in what has arrived, a bounded amount at a time, and hands over whole frames. `out_any`: whether anything came. */
+static edr_status take_in(edr_stream *stream, bool *out_any) {
+  int chunks;
+  *out_any = false;
+  for (chunks = 0; chunks < MAX_CHUNKS; chunks++) {
+    uint8_t *room = edr_frame_reader_room(&stream->reader, READ_CHUNK);
+    const uint8_t *frame;
+    size_t size;
+    ssize_t got;
+    edr_status status;
+
+    if (room == NULL) return break_stream(stream, EDR_ENOMEM, 0);
+    got = recv(stream->fd, room, READ_CHUNK, MSG_DONTWAIT);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return EDR_OK;
+      return break_stream(stream, EDR_ENODEDOWN, errno);
+    }
+    if (got == 0) return break_stream(stream, EDR_ENODEDOWN, 0);
+    *out_any = true;
+    edr_frame_reader_fed(&stream->reader, (size_t)got);
+    while ((status = edr_frame_next(&stream->reader, &frame, &size)) == EDR_OK) {
+      if (size == 0) continue; /* a tick: the ticker answers in its own time */
+      if ((status = stream->on_frame(stream->context, frame, size)) != EDR_OK) return break_stream(stream, status, 0);
+    }
+    if (status != EDR_EAGAIN) return break_stream(stream, status, 0);
+  }
+  return EDR_OK;
+}
+
+/* Sends what is queued; then, unless writing was all that was asked for (`write_only`), waits once for the socket and takes in what came. */
+static edr_status step(edr_stream *stream, bool write_only, int64_t deadline_ms, bool *out_read, bool *out_drained) {
+  struct pollfd poller = {.fd = stream->fd, .events = POLLIN};
+  int ready, failure = 0;
+
+  *out_read = false;
+  pthread_mutex_lock(&stream->lock);
+  if (stream->out.size > 0) failure = flush_locked(stream);
+  *out_drained = stream->out.size == 0;
+  pthread_mutex_unlock(&stream->lock);
+  if (failure != 0) {
+    /* What the peer said before it closed may explain why, and answers that are here are still answers. */
+    if (take_in(stream, out_read) != EDR_OK) return stream->broken;
+    return break_stream(stream, EDR_ENODEDOWN, failure);
+  }
+  if (*out_drained && write_only) return EDR_OK;
+  if (!*out_drained) poller.events |= POLLOUT;
+  ready = poll(&poller, 1, edr_deadline_poll_ms(deadline_ms));
+  if (ready < 0) return errno == EINTR ? EDR_EINTERRUPTED : break_stream(stream, EDR_ESYSTEM, errno);
+  if (ready == 0) return EDR_ETIMEOUT;
+  if ((poller.revents & (POLLIN | POLLHUP | POLLERR)) == 0) return EDR_OK;
+  return take_in(stream, out_read);
+}
+
+edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size, int64_t deadline_ms) {
+  edr_status status = edr_stream_queue(stream, data, size);
+  bool any, drained = false;
+  while (status == EDR_OK && !drained) status = step(stream, true, deadline_ms, &any, &drained);
+  return status;
+}
+
+edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms) {
+  bool any = false, drained;
+  edr_status status = stream->broken;
+  while (status == EDR_OK && !any) status = step(stream, false, deadline_ms, &any, &drained);
+  return status;
+}
+
+bool edr_stream_wants_write(edr_stream *stream) {
+  bool wants;
+  pthread_mutex_lock(&stream->lock);
+  wants = stream->out.size > 0;
+  pthread_mutex_unlock(&stream->lock);
+  return wants;
+}

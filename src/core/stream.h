@@ -1,0 +1,59 @@
+/* Frames over a connected, non-blocking socket: a buffered writer, a reader that hands whole frames to a callback, and a
+ * thread that writes ticks, so that an idle REPL or a long computation of the caller stays connected.
+ * One thread (the owner's) reads and writes; only ticks come from the ticker, under the write lock and never inside a
+ * frame. Knows nothing of what frames mean. No signal is ever raised by a write. */
+#ifndef EDR_STREAM_H
+#define EDR_STREAM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "frame.h"
+#include "status.h"
+
+/* Called for each frame that arrives, ticks left out. Anything but EDR_OK breaks the stream with that status. It may
+ * write to the stream by edr_stream_queue alone. */
+typedef edr_status (*edr_stream_on_frame)(void *context, const uint8_t *frame, size_t size);
+
+typedef struct edr_stream {
+  int fd; /* -1 once closed */
+  edr_frame_reader reader;
+  edr_stream_on_frame on_frame;
+  void *context;
+  edr_status broken; /* EDR_OK, or why the stream can't be used any more: it stays so */
+  int broken_errno;
+  pthread_mutex_t lock; /* guards out, fd against close, last_write_ms */
+  pthread_cond_t wake;
+  pthread_t ticker;
+  bool ticking, stopping;
+  edr_buf out; /* bytes that the socket did not take yet */
+  int64_t tick_ms, last_write_ms;
+} edr_stream;
+
+/* Takes over `fd`, also when it fails. `max_frame` of 0 is the default; `tick_ms` is how long nothing may be written
+ * before a tick is. EDR_ENOMEM, EDR_ESYSTEM. */
+edr_status edr_stream_open(edr_stream *stream, int fd, size_t max_frame, int64_t tick_ms,
+                           edr_stream_on_frame on_frame, void *context);
+
+/* Stops the ticker, closes the descriptor, frees everything. Idempotent. */
+void edr_stream_close(edr_stream *stream);
+
+/* Queues the bytes of whole frames and sends what the socket takes at once. EDR_ENOMEM, or why the stream is broken. */
+edr_status edr_stream_queue(edr_stream *stream, const uint8_t *data, size_t size);
+
+/* The same, then waits until the socket has taken all of it, reading meanwhile. EDR_ETIMEOUT leaves the rest queued: it
+ * goes out later, in order. EDR_EINTERRUPTED likewise. */
+edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size, int64_t deadline_ms);
+
+/* Waits until at least something arrived, and hands over every frame that is here by then. A deadline that has passed
+ * takes what is there without waiting. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the stream broke: EDR_ENODEDOWN,
+ * EDR_EPROTOCOL, EDR_ELIMIT, EDR_ENOMEM, or what the callback said. */
+edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms);
+
+/* Whether bytes are queued that the socket has not taken yet. */
+bool edr_stream_wants_write(edr_stream *stream);
+
+#endif
