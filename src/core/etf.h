@@ -3,8 +3,8 @@
  *
  * Reading. Every length, count and depth is checked against the bytes that are there and against the limits before it
  * is used. A failed step leaves the reader where it was. A compound term is a header token (tuple, list, map), its
- * elements, and EDR_ETF_END. A list's elements are followed by its tail, which is EDR_ETF_NIL for a proper list; a map's
- * `count` pairs come as key, value, key, value. */
+ * elements, and EDR_ETF_END. A list's elements are followed by its tail, which is EDR_ETF_NIL for a proper list; a
+ * map's `count` pairs come as key, value, key, value. */
 #ifndef EDR_ETF_H
 #define EDR_ETF_H
 
@@ -36,8 +36,8 @@ typedef enum edr_etf_kind {
   EDR_ETF_PORT,
   EDR_ETF_REF,
   EDR_ETF_FUN,
-  EDR_ETF_EXPORT,    /* fun M:F/A */
-  EDR_ETF_END        /* a compound term ends here */
+  EDR_ETF_EXPORT, /* fun M:F/A */
+  EDR_ETF_END     /* a compound term ends here */
 } edr_etf_kind;
 
 typedef struct edr_etf_token {
@@ -105,6 +105,15 @@ edr_status edr_etf_skip(edr_etf_reader *reader);
 /* Whether every byte was read and no compound term is open. */
 bool edr_etf_reader_at_end(const edr_etf_reader *reader);
 
+/* A place to come back to, where what follows may be read in more than one way. Good until the reader goes back before
+ * it or leaves the compound term that it stands in. */
+typedef struct edr_etf_mark {
+  size_t offset, start, count, pending, depth, left;
+} edr_etf_mark;
+
+edr_etf_mark edr_etf_reader_mark(const edr_etf_reader *reader);
+void edr_etf_reader_rewind(edr_etf_reader *reader, const edr_etf_mark *mark);
+
 /* One term of a kind that the caller expects: EDR_EPROTOCOL, and nothing read, where another stands there.
  * A tuple's elements and its END follow; use edr_etf_read_end for the latter. */
 edr_status edr_etf_read_tuple(edr_etf_reader *reader, size_t *out_arity);
@@ -156,9 +165,9 @@ void edr_etf_put_export(edr_buf *buf, const char *module, const char *function, 
 /* Whether these bytes are valid UTF-8 of at most EDR_ATOM_MAX_CHARS characters. */
 bool edr_etf_atom_valid(const char *utf8, size_t size);
 
-/* Appends the scalar or opaque term that `token` stands for in the one encoding that this core uses for it (UTF-8 atoms,
- * NEW_PID_EXT, NEWER_REFERENCE_EXT, V4_PORT_EXT or NEW_PORT_EXT, SMALL_BIG_EXT where it fits), so that equal terms have
- * equal bytes. For compound tokens it does nothing. */
+/* Appends the scalar or opaque term that `token` stands for in the one encoding that this core uses for it (UTF-8
+ * atoms, NEW_PID_EXT, NEWER_REFERENCE_EXT, V4_PORT_EXT or NEW_PORT_EXT, SMALL_BIG_EXT where it fits), so that equal
+ * terms have equal bytes. For compound tokens it does nothing. */
 void edr_etf_put_canonical(edr_buf *buf, const edr_etf_token *token);
 
 #endif

@@ -48,21 +48,17 @@ static edr_status fail(edr_etf_reader *reader, edr_status status, const char *pr
   return status;
 }
 
-/* What can be taken back: all that a step changes, but for the contents of `open` above the depth. */
-typedef struct edr_mark {
-  size_t offset, start, count, pending, depth, left;
-} edr_mark;
-
-static edr_mark mark_of(const edr_etf_reader *reader) {
-  return (edr_mark){.offset = reader->offset,
-                    .start = reader->start,
-                    .count = reader->count,
-                    .pending = reader->pending,
-                    .depth = reader->depth,
-                    .left = reader->depth == 0 ? 0 : reader->open[reader->depth - 1].left};
+/* All that a step changes, but for the contents of `open` above the depth. */
+edr_etf_mark edr_etf_reader_mark(const edr_etf_reader *reader) {
+  return (edr_etf_mark){.offset = reader->offset,
+                        .start = reader->start,
+                        .count = reader->count,
+                        .pending = reader->pending,
+                        .depth = reader->depth,
+                        .left = reader->depth == 0 ? 0 : reader->open[reader->depth - 1].left};
 }
 
-static void back_to(edr_etf_reader *reader, const edr_mark *mark) {
+void edr_etf_reader_rewind(edr_etf_reader *reader, const edr_etf_mark *mark) {
   reader->offset = mark->offset;
   reader->start = mark->start;
   reader->count = mark->count;
@@ -151,7 +147,7 @@ static edr_status finish_fun(edr_etf_reader *reader, size_t depth, edr_etf_token
 }
 
 edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token) {
-  edr_mark before = mark_of(reader);
+  edr_etf_mark before = edr_etf_reader_mark(reader);
   edr_etf_token token;
   edr_status status;
 
@@ -165,7 +161,7 @@ edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token) {
   if (token.kind == EDR_ETF_FUN) {
     status = finish_fun(reader, before.depth, &token);
     if (status != EDR_OK) {
-      back_to(reader, &before);
+      edr_etf_reader_rewind(reader, &before);
       return status;
     }
   }
@@ -174,14 +170,14 @@ edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token) {
 }
 
 edr_status edr_etf_skip(edr_etf_reader *reader) {
-  edr_mark before = mark_of(reader);
+  edr_etf_mark before = edr_etf_reader_mark(reader);
   edr_etf_token token;
 
   if (before.depth > 0 && before.left == 0) return fail(reader, EDR_EPROTOCOL, "no further element");
   do {
     edr_status status = edr_etf_next(reader, &token);
     if (status != EDR_OK) {
-      back_to(reader, &before);
+      edr_etf_reader_rewind(reader, &before);
       return status;
     }
   } while (reader->depth > before.depth);
@@ -196,15 +192,16 @@ edr_status edr_etf_read_version(edr_etf_reader *reader) {
 }
 
 /* The next token if it is of this kind; else everything is put back. */
-static edr_status read_kind(edr_etf_reader *reader, edr_etf_kind kind, edr_etf_token *out_token, edr_mark *out_before) {
+static edr_status read_kind(edr_etf_reader *reader, edr_etf_kind kind, edr_etf_token *out_token,
+                            edr_etf_mark *out_before) {
   edr_etf_token token;
   edr_status status;
 
-  *out_before = mark_of(reader);
+  *out_before = edr_etf_reader_mark(reader);
   status = edr_etf_next(reader, &token);
   if (status != EDR_OK) return status;
   if (token.kind != kind) {
-    back_to(reader, out_before);
+    edr_etf_reader_rewind(reader, out_before);
     return fail(reader, EDR_EPROTOCOL, "a term of another kind than expected");
   }
   *out_token = token;
@@ -213,7 +210,7 @@ static edr_status read_kind(edr_etf_reader *reader, edr_etf_kind kind, edr_etf_t
 
 edr_status edr_etf_read_tuple(edr_etf_reader *reader, size_t *out_arity) {
   edr_etf_token token;
-  edr_mark before;
+  edr_etf_mark before;
   edr_status status = read_kind(reader, EDR_ETF_TUPLE, &token, &before);
   if (status == EDR_OK) *out_arity = token.count;
   return status;
@@ -221,13 +218,13 @@ edr_status edr_etf_read_tuple(edr_etf_reader *reader, size_t *out_arity) {
 
 edr_status edr_etf_read_end(edr_etf_reader *reader) {
   edr_etf_token token;
-  edr_mark before;
+  edr_etf_mark before;
   return read_kind(reader, EDR_ETF_END, &token, &before);
 }
 
 edr_status edr_etf_read_int(edr_etf_reader *reader, int64_t *out_value) {
   edr_etf_token token;
-  edr_mark before;
+  edr_etf_mark before;
   edr_status status = read_kind(reader, EDR_ETF_INT, &token, &before);
   if (status == EDR_OK) *out_value = token.integer;
   return status;
@@ -235,12 +232,12 @@ edr_status edr_etf_read_int(edr_etf_reader *reader, int64_t *out_value) {
 
 edr_status edr_etf_read_this_atom(edr_etf_reader *reader, const char *atom) {
   edr_etf_token token;
-  edr_mark before;
+  edr_etf_mark before;
   edr_status status = read_kind(reader, EDR_ETF_ATOM, &token, &before);
 
   if (status != EDR_OK) return status;
   if (token.size != strlen(atom) || memcmp(token.data, atom, token.size) != 0) {
-    back_to(reader, &before);
+    edr_etf_reader_rewind(reader, &before);
     return fail(reader, EDR_EPROTOCOL, "another atom than expected");
   }
   return EDR_OK;
@@ -257,7 +254,7 @@ static void take_apart(edr_etf_reader *reader, const edr_etf_token *token, edr_s
 edr_status edr_etf_read_pid(edr_etf_reader *reader, edr_pid *out_pid) {
   edr_etf_token token;
   edr_scan_identifier identifier;
-  edr_mark before;
+  edr_etf_mark before;
   edr_status status = read_kind(reader, EDR_ETF_PID, &token, &before);
 
   if (status != EDR_OK) return status;
@@ -271,7 +268,7 @@ edr_status edr_etf_read_pid(edr_etf_reader *reader, edr_pid *out_pid) {
 edr_status edr_etf_read_ref(edr_etf_reader *reader, edr_ref *out_ref) {
   edr_etf_token token;
   edr_scan_identifier identifier;
-  edr_mark before;
+  edr_etf_mark before;
   edr_status status = read_kind(reader, EDR_ETF_REF, &token, &before);
 
   if (status != EDR_OK) return status;

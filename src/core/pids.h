@@ -1,4 +1,5 @@
-/* The compact pid set: a list of pids, in order, in 16 bytes each. Node names are kept once. Knows no Lua, no socket. */
+/* The compact pid set: a list of pids, in order, in 16 bytes each. Node names are kept once. Knows no Lua, no socket.
+ */
 #ifndef EDR_PIDS_H
 #define EDR_PIDS_H
 
@@ -8,6 +9,9 @@
 
 #include "etf.h"
 #include "status.h"
+
+/* Names are looked up one by one: a set of pids from more nodes than this is no set of a cluster's pids. */
+#define EDR_PIDS_MAX_NODES 1024
 
 typedef struct edr_pid_entry {
   uint32_t id, serial, creation, node; /* node: index into edr_pids.nodes */
@@ -25,12 +29,13 @@ void edr_pids_deinit(edr_pids *pids);
 
 /* Room for `extra` more pids, allocated exactly. */
 edr_status edr_pids_reserve(edr_pids *pids, size_t extra);
+/* EDR_ENOMEM, or EDR_ELIMIT past EDR_PIDS_MAX_NODES. */
 edr_status edr_pids_add(edr_pids *pids, const edr_pid *pid);
 /* Adds entry `index` of `from`. */
 edr_status edr_pids_add_from(edr_pids *pids, const edr_pids *from, size_t index);
 void edr_pids_get(const edr_pids *pids, size_t index, edr_pid *out_pid);
 
-/* Appends a term that is a proper list of pids. EDR_EPROTOCOL where it is not; then nothing was added. */
+/* Appends a term that is a proper list of pids. EDR_EPROTOCOL where it is not. On failure nothing was added or read. */
 edr_status edr_pids_read_list(edr_pids *pids, edr_etf_reader *reader);
 
 void edr_pids_put(edr_buf *buf, const edr_pids *pids, size_t index);
