@@ -1,0 +1,435 @@
+#include "relay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+
+enum {
+  SEND_SLICE = 4000,     /* requests in one cast: enough to keep both ends busy, small enough to pipeline */
+  INFO_SLICE = 10000,    /* processes in one process_info call */
+  IO_GRACE_MS = 30000,   /* for what is not a wait for answers: sending, fetching */
+  FIRST_POLL_MS = 1,
+  LONGEST_POLL_MS = 50,
+  STALL_MS = 20,         /* no new answer for so long: ask who of the silent ones is dead */
+  LONGEST_STALL_MS = 1000
+};
+
+/* ---- building arguments ---- */
+
+static void put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, name, strlen(name)); }
+
+static void put_pids(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to) {
+  size_t i;
+  edr_etf_put_list(buf, to - from);
+  for (i = from; i < to; i++) edr_pids_put(buf, pids, indexes != NULL ? indexes[i] : i);
+  edr_etf_put_nil(buf);
+}
+
+/* The arguments of `lists:zipwith(fun erlang:send/2, Pids, [{system, {Mailbox, I}, Request}, ...])`: the tag of a sys
+ * request may be any term, so the answer {I, ok} names its process. */
+static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *mailbox,
+                         const char *request) {
+  edr_buf head, tail;
+  size_t i;
+
+  /* What every message shares is encoded once. */
+  edr_buf_init(&head);
+  edr_etf_put_tuple(&head, 3);
+  put_name(&head, "system");
+  edr_etf_put_tuple(&head, 2);
+  edr_etf_put_pid(&head, mailbox);
+  edr_buf_init(&tail);
+  put_name(&tail, request);
+
+  edr_etf_put_list(buf, 3);
+  edr_etf_put_export(buf, "erlang", "send", 2);
+  put_pids(buf, pids, NULL, from, to);
+  edr_etf_put_list(buf, to - from);
+  for (i = from; i < to; i++) {
+    edr_buf_append(buf, head.data, head.size);
+    edr_etf_put_int(buf, (int64_t)i);
+    edr_buf_append(buf, tail.data, tail.size);
+  }
+  edr_etf_put_nil(buf);
+  edr_etf_put_nil(buf);
+  if (head.failed || tail.failed) buf->failed = true;
+  edr_buf_deinit(&head);
+  edr_buf_deinit(&tail);
+}
+
+/* ---- one relay ---- */
+
+typedef struct request_run {
+  edr_node *node;
+  const edr_pids *pids;
+  edr_pid mailbox;
+  edr_relay_result *result;
+  int64_t deadline_ms;
+  size_t dead;    /* how many were found dead */
+  size_t settled; /* how many are dead or have an answer that was fetched */
+} request_run;
+
+static int64_t io_deadline(void) { return edr_deadline_after(IO_GRACE_MS); }
+
+static edr_status spawn_mailbox(request_run *run) {
+  edr_buf arguments;
+  edr_status status;
+  edr_buf_init(&arguments);
+  edr_etf_put_list(&arguments, 1);
+  put_name(&arguments, "infinity");
+  edr_etf_put_nil(&arguments);
+  status = edr_buf_status(&arguments);
+  if (status == EDR_OK)
+    status = edr_node_spawn_linked(run->node, "timer", "sleep", &arguments, io_deadline(), &run->mailbox);
+  edr_buf_deinit(&arguments);
+  return status;
+}
+
+static edr_status send_requests(request_run *run, const char *request) {
+  edr_buf arguments;
+  edr_status status = EDR_OK;
+  size_t from;
+  edr_buf_init(&arguments);
+  for (from = 0; from < run->pids->count && status == EDR_OK; from += SEND_SLICE) {
+    const size_t left = run->pids->count - from;
+    edr_buf_clear(&arguments);
+    put_requests(&arguments, run->pids, from, from + (left < SEND_SLICE ? left : SEND_SLICE), &run->mailbox, request);
+    status = edr_buf_status(&arguments);
+    if (status != EDR_OK) break;
+    run->result->sent = true;
+    status = edr_node_cast(run->node, "lists", "zipwith", &arguments, io_deadline());
+  }
+  edr_buf_deinit(&arguments);
+  return status;
+}
+
+/* `erlang:process_info(Mailbox, Item)`; the caller frees the call. */
+static edr_status ask_mailbox(request_run *run, const char *item, edr_call **out_call) {
+  edr_buf arguments;
+  edr_status status;
+  edr_buf_init(&arguments);
+  edr_etf_put_list(&arguments, 2);
+  edr_etf_put_pid(&arguments, &run->mailbox);
+  put_name(&arguments, item);
+  edr_etf_put_nil(&arguments);
+  status = edr_buf_status(&arguments);
+  if (status == EDR_OK)
+    status = edr_node_call_await(run->node, "erlang", "process_info", &arguments, io_deadline(), out_call);
+  edr_buf_deinit(&arguments);
+  return status;
+}
+
+static edr_status count_answers(request_run *run, size_t *out_count) {
+  edr_call *call = NULL;
+  edr_etf_reader reader;
+  edr_slice value;
+  int64_t count = 0;
+  size_t arity;
+  edr_status status = ask_mailbox(run, "message_queue_len", &call);
+  if (status != EDR_OK) return status;
+  value = edr_call_value(call);
+  edr_etf_reader_init(&reader, value.data, value.size, NULL);
+  status = edr_etf_read_tuple(&reader, &arity);
+  if (status == EDR_OK) status = edr_etf_read_this_atom(&reader, "message_queue_len");
+  if (status == EDR_OK) status = edr_etf_read_int(&reader, &count);
+  if (status == EDR_OK && count < 0) status = EDR_EPROTOCOL;
+  edr_etf_reader_deinit(&reader);
+  edr_call_free(call);
+  if (status == EDR_OK) *out_count = (size_t)count;
+  return status;
+}
+
+/* Reads one message of the mailbox. Only `{I, Answer}` is an answer; whatever else lies there is passed over. */
+static void read_answer(request_run *run, edr_slice message) {
+  edr_etf_reader reader;
+  size_t arity;
+  int64_t index;
+
+  edr_etf_reader_init(&reader, message.data, message.size, NULL);
+  if (edr_etf_read_tuple(&reader, &arity) == EDR_OK && arity == 2 && edr_etf_read_int(&reader, &index) == EDR_OK &&
+      index >= 0 && (uint64_t)index < run->pids->count && run->result->answers[index] == EDR_ANSWER_TIMEOUT) {
+    const bool ok = edr_etf_read_this_atom(&reader, "ok") == EDR_OK;
+    run->result->answers[index] = ok ? EDR_ANSWER_OK : EDR_ANSWER_ERROR;
+    run->settled++;
+  }
+  edr_etf_reader_deinit(&reader);
+}
+
+/* `{messages, [Message, ...]}`. */
+static edr_status fetch_answers(request_run *run) {
+  edr_call *call = NULL;
+  edr_etf_reader reader;
+  edr_etf_token token;
+  edr_slice value;
+  size_t arity, i;
+  edr_status status = ask_mailbox(run, "messages", &call);
+  if (status != EDR_OK) return status;
+  value = edr_call_value(call);
+  edr_etf_reader_init(&reader, value.data, value.size, NULL);
+  status = edr_etf_read_tuple(&reader, &arity);
+  if (status == EDR_OK) status = edr_etf_read_this_atom(&reader, "messages");
+  if (status == EDR_OK) status = edr_etf_next(&reader, &token);
+  if (status == EDR_OK && token.kind == EDR_ETF_LIST) {
+    for (i = 0; i < token.count && status == EDR_OK; i++) {
+      edr_slice message = {reader.data + reader.offset, 0};
+      status = edr_etf_skip(&reader);
+      message.size = (size_t)(reader.data + reader.offset - message.data);
+      if (status == EDR_OK) read_answer(run, message);
+    }
+  }
+  edr_etf_reader_deinit(&reader);
+  edr_call_free(call);
+  return status;
+}
+
+/* Marks those of the silent ones that are dead. Whoever can't be asked about within the deadline stays silent. */
+static edr_status mark_dead(request_run *run) {
+  edr_pids const *pids = run->pids;
+  edr_buf arguments;
+  edr_call *call = NULL;
+  edr_etf_reader reader;
+  edr_etf_token token;
+  edr_slice value;
+  edr_status status;
+  size_t *missing, count = 0, i;
+
+  if (run->settled == pids->count) return EDR_OK;
+  missing = malloc((pids->count - run->settled) * sizeof *missing);
+  if (missing == NULL) return EDR_ENOMEM;
+  for (i = 0; i < pids->count; i++) {
+    if (run->result->answers[i] == EDR_ANSWER_TIMEOUT) missing[count++] = i;
+  }
+  edr_buf_init(&arguments);
+  edr_etf_put_list(&arguments, 2);
+  edr_etf_put_export(&arguments, "erlang", "is_process_alive", 1);
+  put_pids(&arguments, pids, missing, 0, count);
+  edr_etf_put_nil(&arguments);
+  status = edr_buf_status(&arguments);
+  /* A process that is stuck in native code holds up the answer for everybody: one second, then they all stay silent. */
+  if (status == EDR_OK)
+    status = edr_node_call_await(run->node, "lists", "map", &arguments, edr_deadline_after(1000), &call);
+  edr_buf_deinit(&arguments);
+  if (status == EDR_OK) {
+    value = edr_call_value(call);
+    edr_etf_reader_init(&reader, value.data, value.size, NULL);
+    status = edr_etf_next(&reader, &token);
+    if (status == EDR_OK && (token.kind != EDR_ETF_LIST || token.count != count)) status = EDR_EPROTOCOL;
+    for (i = 0; i < count && status == EDR_OK; i++) {
+      if (edr_etf_read_this_atom(&reader, "true") == EDR_OK) continue;
+      status = edr_etf_read_this_atom(&reader, "false");
+      if (status == EDR_OK) {
+        run->result->answers[missing[i]] = EDR_ANSWER_NOPROC;
+        run->dead++;
+        run->settled++;
+      }
+    }
+    edr_etf_reader_deinit(&reader);
+    edr_call_free(call);
+  } else if (status == EDR_ETIMEOUT) {
+    status = EDR_OK;
+  }
+  free(missing);
+  return status;
+}
+
+/* Waits until everybody has answered or died, or the deadline came. A mailbox that no longer grows may be waiting for the
+ * dead: then, and ever more rarely, its answers are fetched and the silent ones are asked about. */
+static edr_status collect(request_run *run) {
+  const size_t wanted = run->pids->count;
+  size_t seen = 0, count = 0;
+  int64_t poll_ms = FIRST_POLL_MS, stall_ms = STALL_MS, grew_ms = edr_clock_now_ms();
+  edr_status status;
+
+  for (;;) {
+    const int64_t now_ms = edr_clock_now_ms();
+    const bool late = now_ms >= run->deadline_ms;
+    if ((status = count_answers(run, &count)) != EDR_OK) return status;
+    if (count > seen) {
+      seen = count;
+      grew_ms = now_ms;
+      poll_ms = FIRST_POLL_MS;
+    }
+    if (late || seen + run->dead >= wanted || now_ms - grew_ms >= stall_ms) {
+      if ((status = fetch_answers(run)) != EDR_OK) return status;
+      if ((status = mark_dead(run)) != EDR_OK) return status;
+      if (late || run->settled == wanted) return EDR_OK;
+      grew_ms = now_ms;
+      if (stall_ms < LONGEST_STALL_MS) stall_ms *= 2;
+    }
+    status = edr_node_sleep(run->node, run->deadline_ms - now_ms < poll_ms ? run->deadline_ms : now_ms + poll_ms);
+    if (status != EDR_OK) return status;
+    if (poll_ms < LONGEST_POLL_MS) poll_ms *= 2;
+  }
+}
+
+edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
+                         edr_relay_result *out_result) {
+  request_run run = {.node = node, .pids = pids, .result = out_result, .deadline_ms = deadline_ms};
+  edr_status status;
+  size_t i;
+
+  memset(out_result, 0, sizeof *out_result);
+  if (pids->count == 0) return EDR_OK;
+  out_result->answers = malloc(pids->count);
+  if (out_result->answers == NULL) return EDR_ENOMEM;
+  out_result->count = pids->count;
+  memset(out_result->answers, EDR_ANSWER_TIMEOUT, pids->count);
+
+  status = spawn_mailbox(&run);
+  if (status != EDR_OK) return status;
+  status = send_requests(&run, request);
+  if (status == EDR_OK) status = collect(&run);
+  (void)edr_node_kill(node, &run.mailbox);
+  for (i = 0; i < pids->count; i++) {
+    if (out_result->answers[i] != EDR_ANSWER_OK) out_result->failed++;
+  }
+  return status;
+}
+
+void edr_relay_result_deinit(edr_relay_result *result) {
+  free(result->answers);
+  memset(result, 0, sizeof *result);
+}
+
+/* ---- reading many processes ---- */
+
+/* The arguments of `lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(N, Items))`. */
+static void put_info_arguments(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_buf *items) {
+  size_t i;
+  edr_etf_put_list(buf, 3);
+  edr_etf_put_export(buf, "erlang", "process_info", 2);
+  put_pids(buf, pids, NULL, from, to);
+  edr_etf_put_list(buf, to - from);
+  for (i = from; i < to; i++) edr_buf_append(buf, items->data, items->size);
+  edr_etf_put_nil(buf);
+  edr_etf_put_nil(buf);
+}
+
+static edr_status ask_info(edr_node *node, const edr_pids *pids, size_t from, const edr_buf *items, edr_call **out_call) {
+  edr_buf arguments;
+  edr_status status;
+  const size_t left = pids->count - from;
+  edr_buf_init(&arguments);
+  put_info_arguments(&arguments, pids, from, from + (left < INFO_SLICE ? left : INFO_SLICE), items);
+  status = edr_buf_status(&arguments);
+  if (status == EDR_OK) status = edr_node_call(node, "lists", "zipwith", &arguments, out_call);
+  edr_buf_deinit(&arguments);
+  return status;
+}
+
+static edr_status read_info(edr_slice value, size_t from, size_t expected, edr_relay_on_info on_info, void *context) {
+  edr_etf_reader reader;
+  edr_etf_token token;
+  edr_status status;
+  size_t i;
+  edr_etf_reader_init(&reader, value.data, value.size, NULL);
+  status = edr_etf_next(&reader, &token);
+  if (status == EDR_OK && (token.kind != EDR_ETF_LIST || token.count != expected)) status = EDR_EPROTOCOL;
+  for (i = 0; i < expected && status == EDR_OK; i++) {
+    edr_slice info = {reader.data + reader.offset, 0};
+    if ((status = edr_etf_skip(&reader)) != EDR_OK) break;
+    info.size = (size_t)(reader.data + reader.offset - info.data);
+    status = on_info(context, from + i, info);
+  }
+  edr_etf_reader_deinit(&reader);
+  return status;
+}
+
+edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const edr_buf *items, int64_t deadline_ms,
+                                  edr_relay_on_info on_info, void *context) {
+  edr_call *now = NULL, *next = NULL;
+  edr_status status = EDR_OK;
+  size_t from;
+
+  /* While one slice is read here, the node works on the next. */
+  if (pids->count > 0) status = ask_info(node, pids, 0, items, &now);
+  for (from = 0; from < pids->count && status == EDR_OK; from += INFO_SLICE) {
+    const size_t left = pids->count - from;
+    if (left > INFO_SLICE) status = ask_info(node, pids, from + INFO_SLICE, items, &next);
+    if (status == EDR_OK) status = edr_node_await(node, now, deadline_ms);
+    if (status == EDR_OK && edr_call_outcome(now) != EDR_OUTCOME_RETURN) status = EDR_EBADARG;
+    if (status == EDR_OK)
+      status = read_info(edr_call_value(now), from, left < INFO_SLICE ? left : INFO_SLICE, on_info, context);
+    edr_call_free(now);
+    now = next;
+    next = NULL;
+  }
+  edr_call_free(now);
+  return status;
+}
+
+edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *out_pids) {
+  edr_buf none;
+  edr_call *call = NULL;
+  edr_etf_reader reader;
+  edr_slice value;
+  edr_status status;
+  edr_buf_init(&none);
+  edr_etf_put_nil(&none);
+  status = edr_buf_status(&none);
+  if (status == EDR_OK) status = edr_node_call_await(node, "erlang", "processes", &none, deadline_ms, &call);
+  edr_buf_deinit(&none);
+  if (status != EDR_OK) return status;
+  value = edr_call_value(call);
+  edr_etf_reader_init(&reader, value.data, value.size, NULL);
+  status = edr_pids_read_list(out_pids, &reader);
+  edr_etf_reader_deinit(&reader);
+  edr_call_free(call);
+  return status;
+}
+
+/* ---- who is suspended ---- */
+
+typedef struct suspended_scan {
+  const edr_pids *pids;
+  edr_pids *suspended, *hibernating;
+} suspended_scan;
+
+static bool token_starts_with(const edr_etf_token *token, const char *text) {
+  const size_t size = strlen(text);
+  return token->kind == EDR_ETF_ATOM && token->size >= size && memcmp(token->data, text, size) == 0;
+}
+
+/* `[{current_function, {M, F, A}}]`, or `undefined` for a process that is gone. */
+static edr_status scan_current_function(void *context, size_t index, edr_slice info) {
+  const suspended_scan *scan = context;
+  edr_etf_reader reader;
+  edr_etf_token module, function;
+  edr_status status = EDR_OK;
+  size_t arity;
+  bool is_sys;
+
+  edr_etf_reader_init(&reader, info.data, info.size, NULL);
+  if (edr_etf_next(&reader, &module) == EDR_OK && module.kind == EDR_ETF_LIST && edr_etf_read_tuple(&reader, &arity) == EDR_OK &&
+      edr_etf_read_this_atom(&reader, "current_function") == EDR_OK && edr_etf_read_tuple(&reader, &arity) == EDR_OK &&
+      edr_etf_next(&reader, &module) == EDR_OK) {
+    /* The token of an atom is valid until the next one only. */
+    is_sys = token_starts_with(&module, "sys") && module.size == 3;
+    const bool is_erlang = token_starts_with(&module, "erlang") && module.size == 6;
+    if (edr_etf_next(&reader, &function) == EDR_OK) {
+      if (is_sys && token_starts_with(&function, "suspend_loop")) {
+        status = edr_pids_add_from(scan->suspended, scan->pids, index);
+      } else if (is_erlang && token_starts_with(&function, "hibernate") && scan->hibernating != NULL) {
+        status = edr_pids_add_from(scan->hibernating, scan->pids, index);
+      }
+    }
+  }
+  edr_etf_reader_deinit(&reader);
+  return status;
+}
+
+edr_status edr_relay_suspended(edr_node *node, const edr_pids *pids, int64_t deadline_ms, edr_pids *out_suspended,
+                               edr_pids *out_hibernating) {
+  suspended_scan scan = {pids, out_suspended, out_hibernating};
+  edr_buf items;
+  edr_status status;
+  edr_buf_init(&items);
+  edr_etf_put_list(&items, 1);
+  put_name(&items, "current_function");
+  edr_etf_put_nil(&items);
+  status = edr_buf_status(&items);
+  if (status == EDR_OK) status = edr_relay_process_info(node, pids, &items, deadline_ms, scan_current_function, &scan);
+  edr_buf_deinit(&items);
+  return status;
+}

@@ -1,0 +1,54 @@
+/* Many processes at once. The relay sends a `sys` request to each through processes on the node itself, collects the
+ * answers in a mailbox there, and fetches them in one piece: no process a target, no code loaded, one deadline for all.
+ * The mailbox is linked to us: it dies when the call ends, and when we do. Measured in docs/performance.md. */
+#ifndef EDR_RELAY_H
+#define EDR_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control.h"
+#include "node.h"
+#include "pids.h"
+#include "status.h"
+
+/* What became of the request to one process. */
+typedef enum edr_answer {
+  EDR_ANSWER_OK = 0,
+  EDR_ANSWER_TIMEOUT, /* alive, or not known to be dead, and silent until the deadline: it may still do it later */
+  EDR_ANSWER_NOPROC,  /* dead */
+  EDR_ANSWER_ERROR    /* it answered something else than ok */
+} edr_answer;
+
+typedef struct edr_relay_result {
+  uint8_t *answers; /* an edr_answer for each pid, in the order asked; `count` of them */
+  size_t count;
+  size_t failed;    /* how many are not EDR_ANSWER_OK */
+  bool sent;        /* whether any request may have reached the node, also where the call as a whole failed */
+} edr_relay_result;
+
+/* `sys:REQUEST` ("suspend" or "resume") of all `pids`, which must be of this node. All are asked, whatever the deadline;
+ * it bounds how long answers are waited for. On failure (EDR_ENODEDOWN, EDR_EINTERRUPTED, ...) `out_result` still says
+ * whether something was sent. The caller frees it in any case. */
+edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
+                         edr_relay_result *out_result);
+void edr_relay_result_deinit(edr_relay_result *result);
+
+/* Called for each process, in order: `info` is what erlang:process_info/2 gave, the list or the atom `undefined`.
+ * Anything but EDR_OK ends the reading with that status. */
+typedef edr_status (*edr_relay_on_info)(void *context, size_t index, edr_slice info);
+
+/* `erlang:process_info(Pid, Items)` of all `pids`, in slices; `items` is one term, a list of atoms. */
+edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const edr_buf *items, int64_t deadline_ms,
+                                  edr_relay_on_info on_info, void *context);
+
+/* Every process that the node has now. */
+edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *out_pids);
+
+/* Which of `pids` sit in sys:suspend_loop now, and which hibernate: of those only sys:get_status tells whether they are
+ * suspended. Both sets are appended to; `out_hibernating` may be NULL. */
+edr_status edr_relay_suspended(edr_node *node, const edr_pids *pids, int64_t deadline_ms, edr_pids *out_suspended,
+                               edr_pids *out_hibernating);
+
+#endif
