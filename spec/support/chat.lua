@@ -1,0 +1,112 @@
+--- The chat release (spec/support/chat): built once into build/chat, started as a real release out of a folder of its own, so
+-- that one install disturbs no other. Two versions of ranch: 2, and 1 where tools/setup could get it.
+
+local process = require "support.process"
+local node = require "support.node"
+
+local chat = {}
+local methods = setmetatable({}, { __index = node.methods })
+
+local function libraries(ranch)
+  return ("%s/build/erlang/ranch%d"):format(process.root, ranch)
+end
+
+--- Whether the chat release can be built with this major version of ranch; specs are pending where it can't.
+function chat.available(ranch)
+  return process.output(("ls -d %s/ranch-* 2>/dev/null"):format(process.quote(libraries(ranch)))) ~= ""
+end
+
+--- The folder with the built release: `root`, and `chat-VERSION.tar.gz` for each later version. Built again when its sources
+-- have changed; takes 4 s then, nothing otherwise.
+-- @tparam[opt=2] integer ranch
+function chat.built(ranch)
+  ranch = ranch or 2
+  assert(chat.available(ranch), "cowboy and ranch are missing: run tools/setup")
+  local sources = process.root .. "/spec/support/chat"
+  local sum = process.output(("cat %s/build.escript %s/src/*.erl | cksum | tr -d ' \n'"):format(sources, sources))
+  local out = ("%s/build/chat/ranch%d-%s"):format(process.root, ranch, sum)
+  if not process.read_file(out .. "/root/releases/RELEASES") then
+    local made = ("%s.%d"):format(out, math.random(1 << 40))
+    local printed, succeeded = process.output(("mkdir -p %s && escript %s/build.escript %s/src %s %s 2>&1"):format(
+      made, sources, sources, libraries(ranch), made))
+    -- Two programs may build at once: the first to finish has the name.
+    if succeeded then os.execute(("mv -T %s %s 2>/dev/null || rm -rf %s"):format(made, out, made)) end
+    assert(succeeded, printed)
+  end
+  return out
+end
+
+local function emulator_folder()
+  return (process.output("erl -noshell -boot start_clean -eval "
+    .. [['io:format("~s/erts-~s/bin", [code:root_dir(), erlang:system_info(version)]), halt().']]))
+end
+
+local function read_ports(text)
+  local ports = {}
+  for name, port in text:gmatch "(%w+) (%d+)" do ports[name] = tonumber(port) end
+  return ports
+end
+
+--- Starts version 1.0.0 and waits until it listens.
+-- @tparam[opt] table options those of `node.start` that make sense here, and: `ranch` (2 or 1, default 2); `next`, the list of the
+-- versions whose tarballs lie in releases/ (default `{ "2.0.0" }`; "2.1.0" has the release handler suspend the channels, "2.0.1-early" and
+-- "2.0.1-late" fail before and after the point of no return); `restart`, start it again when it reboots, as a service manager would
+-- @return a node object (see support.node), with `root` (the release's folder) and `ports`: `endpoint` (channels), `plain`
+-- (connections typed supervisor), `workers` (plain, connections typed worker)
+function chat.start(options)
+  options = options or {}
+  local built = chat.built(options.ranch)
+  local env, arguments, self = node.prepare(setmetatable({ name = options.name or "chat" }, { __index = options }))
+  self.root = self.folder .. "/chat"
+  local tarballs = {}
+  for _, version in ipairs(options.next or { "2.0.0" }) do
+    tarballs[#tarballs + 1] = process.quote(("%s/chat-%s.tar.gz"):format(built, version))
+  end
+  local copied = ("cp -r %s/root %s"):format(process.quote(built), process.quote(self.root))
+  if #tarballs > 0 then copied = ("%s && cp %s %s/releases"):format(copied, table.concat(tarballs, " "), process.quote(self.root)) end
+  assert(os.execute(copied))
+  chat.emulator = chat.emulator or emulator_folder()
+  env.BINDIR = chat.emulator
+  env.CHAT_PORTS = self.folder .. "/ports"
+  local command = { process.root .. "/spec/support/chat/run.sh", self.root }
+  table.move(arguments, 1, #arguments, #command + 1, command)
+  table.move(options.args or {}, 1, #(options.args or {}), #command + 1, command)
+  for name, value in pairs(options.env or {}) do env[name] = value end
+  node.adopt(self, process.start { command = command, env = env, folder = self.folder, restart = options.restart })
+  local metatable = getmetatable(self)
+  setmetatable(self, { __index = methods, __close = metatable.__close, __gc = metatable.__gc })
+  self.ports = read_ports(self:wait_for(env.CHAT_PORTS))
+  return self
+end
+
+--- The ports now: they change when the node reboots.
+function methods:current_ports()
+  self.ports = read_ports(process.read_file(self.folder .. "/ports"))
+  return self.ports
+end
+
+--- The releases that the node's release handler knows, e.g. `{ ["1.0.0"] = "permanent" }`.
+function methods:releases()
+  local found = {}
+  local text = assert(self:eval "[{V, S} || {\"chat\", V, _, S} <- release_handler:which_releases()]")
+  for version, status in text:gmatch '{"([^"]*)",(%w+)}' do found[version] = status end
+  return found
+end
+
+--- The version that the application controller gives the chat application. OTP names the new one already when an install has
+-- failed before the point of no return, so `GET /` is the better witness of which code runs.
+function methods:version()
+  return (assert(self:eval "element(2, application:get_key(chat, vsn))"):match '^"(.*)"$')
+end
+
+--- Upgrades by hand, through the node's own release handler, with nothing suspended: what it answered, as text.
+function methods:install(version)
+  return self:eval(([[
+    case lists:keymember("%s", 2, release_handler:which_releases()) of
+      true -> ok;
+      false -> {ok, _} = release_handler:unpack_release("chat-%s")
+    end,
+    release_handler:install_release("%s")]]):format(version, version, version))
+end
+
+return chat

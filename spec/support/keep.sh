@@ -1,0 +1,32 @@
+#!/bin/sh
+# keep.sh FOLDER COMMAND...: runs COMMAND for as long as our standard input is open; when that closes, ends it and removes
+# FOLDER, so that a test run that is killed leaves nothing behind. FOLDER/pid has the command's process id, FOLDER/out what
+# it prints, FOLDER/exit its status once it is gone. With KEEP_RESTARTING set, a command that ends by itself with status 0
+# is started anew, as init systems do.
+
+folder=$1
+shift
+# Only we read our input: whoever else held it would never see its end. The shell's own remarks ("Killed") go nowhere.
+exec 3<&0 </dev/null 2>/dev/null
+
+run() {
+  while :; do
+    "$@" >>"$folder/out" 2>&1 3<&- &
+    echo $! >"$folder/pid.new" && mv "$folder/pid.new" "$folder/pid"
+    wait $!
+    status=$?
+    [ -z "$KEEP_RESTARTING" ] || [ $status != 0 ] || [ -e "$folder/stop" ] || continue
+    echo $status >"$folder/exit.new" && mv "$folder/exit.new" "$folder/exit"
+    return
+  done
+}
+run "$@" &
+# Waits for the end of input.
+while read -r _ <&3; do :; done
+touch "$folder/stop"
+while [ ! -e "$folder/pid" ]; do sleep 0.01; done
+[ -e "$folder/exit" ] || kill -9 "$(cat "$folder/pid")"
+wait
+case $folder in
+  */edeliver-relup.*) rm -rf "$folder" ;;
+esac

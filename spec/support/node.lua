@@ -1,0 +1,131 @@
+--- Real Erlang nodes for specs: each with a cookie of its own, on an epmd that is ours too and listens on loopback.
+-- What it asks of a node it asks by Erlang's own `erl_call`, never by the module under test.
+
+local process = require "support.process"
+
+local node = {}
+local methods = {}
+node.methods = methods
+local metatable = { __index = methods, __close = function(self) self:stop() end, __gc = function(self) self:stop() end }
+
+local count = 0
+local shared_epmd
+
+math.randomseed(os.time(), tonumber(tostring({}):match "0x(%x+)", 16))
+
+--- Starts an epmd on a free port: an object with `port` and `stop`. Below the ephemeral range, where nobody else is put by chance.
+function node.start_epmd()
+  for _ = 1, 20 do
+    local port = math.random(20000, 32000)
+    local epmd = process.start { command = { "epmd", "-port", port, "-address", "127.0.0.1" } }
+    local answers = process.wait_until(function()
+      if epmd:exited() then return "exited" end
+      return select(2, process.output(("epmd -port %d -names 2>&1"):format(port))) and "up"
+    end)
+    -- Another's epmd may be the one that answers, while ours has found the port taken and is on its way out.
+    process.sleep(50)
+    if answers == "up" and not epmd:exited() then
+      epmd.port = port
+      return epmd
+    end
+    epmd:stop()
+  end
+  error "no epmd could be started"
+end
+
+--- The epmd port of the nodes that do not ask for one of their own.
+function node.epmd_port()
+  shared_epmd = shared_epmd or node.start_epmd()
+  return shared_epmd.port
+end
+
+--- The environment and the arguments that every node of ours is started with.
+-- @return environment, list of arguments, and the object to be handed to `node.adopt`
+function node.prepare(options)
+  count = count + 1
+  local host = options.short and process.output("hostname -s"):gsub("%s", "") or "127.0.0.1"
+  local self = {
+    folder = process.temporary_folder(),
+    name = ("%s%d@%s"):format(options.name or "edr_test", count, host),
+    cookie = options.cookie or ("cookie%d"):format(math.random(1 << 40)),
+    epmd_port = options.epmd_port or node.epmd_port(),
+  }
+  local env = { ERL_EPMD_PORT = self.epmd_port, HOME = self.folder, ERL_CRASH_DUMP = "/dev/null" }
+  local arguments = {
+    options.short and "-sname" or "-name", self.name, "-setcookie", self.cookie, "-noshell", "-noinput",
+    "-kernel", "inet_dist_use_interface", "{127,0,0,1}",
+  }
+  return env, arguments, self
+end
+
+--- Makes a started process and what `prepare` gave one node object.
+function node.adopt(self, started)
+  self.process = started
+  return setmetatable(self, metatable)
+end
+
+--- Starts a plain node and waits until it answers.
+-- @tparam[opt] table options `name` (before the @), `cookie`, `epmd_port`, `short` (short names), `args` (more arguments to erl),
+-- `env`, `eval` (Erlang expressions that it runs first, ended by a full stop or not)
+-- @return an object with `name`, `cookie`, `epmd_port`, `folder` and the methods below
+function node.start(options)
+  options = options or {}
+  local env, arguments, self = node.prepare(options)
+  local command = { "erl", "-boot", "start_clean" }
+  table.move(arguments, 1, #arguments, #command + 1, command)
+  table.move(options.args or {}, 1, #(options.args or {}), #command + 1, command)
+  local eval = (options.eval or "ok"):gsub("%.%s*$", "")
+  table.move({ "-eval", eval .. (", ok = file:write_file(\"%s/ready\", <<>>)."):format(self.folder) }, 1, 2, #command + 1, command)
+  for name, value in pairs(options.env or {}) do env[name] = value end
+  node.adopt(self, process.start { command = command, env = env, folder = self.folder })
+  self:wait_for(self.folder .. "/ready")
+  return self
+end
+
+--- Waits for a file that the node writes when it is ready; raises with what the node printed otherwise.
+function methods:wait_for(path, timeout)
+  local ready = process.wait_until(function()
+    if self.process:exited() then return nil end
+    return process.read_file(path)
+  end, timeout or 15000)
+  if not ready then
+    local printed = self.process:printed()
+    self:stop()
+    error(("the node %s did not start:\n%s"):format(self.name, printed), 2)
+  end
+  return ready
+end
+
+--- The VM's process id.
+function methods:pid() return self.process:pid() end
+
+--- Whether the VM is still there.
+function methods:alive() return self.process:exited() == nil end
+
+--- Sends the VM a signal, by name.
+function methods:signal(name) return self.process:signal(name) end
+
+--- What the node has printed so far.
+function methods:printed() return self.process:printed() end
+
+--- Evaluates Erlang expressions on the node and gives the value as text, on one line, as `~0tp` prints it; or nil and what
+-- went wrong.
+function methods:eval(expressions)
+  local file = assert(io.open(self.folder .. "/eval", "w"))
+  file:write(("try begin %s end of V__ -> io:format(\"value ~0tp~n\", [V__]) "):format((expressions:gsub("%.%s*$", ""))),
+    "catch C__:R__ -> io:format(\"~0tp~n\", [{C__, R__}]) end.\n")
+  file:close()
+  local printed = process.output(("ERL_EPMD_PORT=%d HOME=%s erl_call -r %s %s -c %s -fetch_stdout -e < %s 2>&1"):format(
+    self.epmd_port, process.quote(self.folder), self.name:find("@127.0.0.1", 1, true) and "-name" or "-sname",
+    process.quote(self.name), process.quote(self.cookie), process.quote(self.folder .. "/eval")))
+  local value = printed:match "^value (.*)\n{ok, ok}%s*$"
+  if value then return value end
+  return nil, printed
+end
+
+--- Ends the VM, waits until it is gone, removes its folder. May be called twice.
+function methods:stop()
+  if self.process then self.process:stop() end
+end
+
+return node
