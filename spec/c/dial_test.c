@@ -358,6 +358,11 @@ static void test_false_nodes(void) {
     check_false_node(&web, 2000, EDR_EPROTOCOL, "handshake packet of 18516 bytes");
   }
   {
+    false_node tls = {.listens_first = true};
+    memcpy(tls.data, "\x15\3\3\0\2\2\x46", tls.size = 7);
+    check_false_node(&tls, 2000, EDR_EPROTOCOL, "wants TLS");
+  }
+  {
     false_node hangs_up = {0};
     add_challenge(&hangs_up);
     check_false_node(&hangs_up, 2000, EDR_EAUTH, "refused our cookie");

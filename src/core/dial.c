@@ -157,6 +157,12 @@ static void init_ei(void) {
   ei_problem = ei_init();
 }
 
+/* Overwrites what held a cookie, in a way that the compiler cannot leave out. */
+static void wipe(void *data, size_t size) {
+  volatile uint8_t *byte = data;
+  while (size-- > 0) *byte++ = 0;
+}
+
 /* ---- names and cookies: checked before ei copies them into its fixed buffers ---- */
 
 /* "alive@host", both there, nothing but printable characters, short enough for an atom. */
@@ -211,13 +217,13 @@ static edr_status read_cookie_file(const char *path, char cookie[COOKIE_MAX + 1]
   text[size] = '\0';
   length = strcspn(text, "\r\n");
   if (length == 0 || length > COOKIE_MAX) {
-    memset(text, 0, sizeof text);
+    wipe(text, sizeof text);
     return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s is empty, or its first line is over %d bytes", path,
                          (int)COOKIE_MAX);
   }
   memcpy(cookie, text, length);
   cookie[length] = '\0';
-  memset(text, 0, sizeof text);
+  wipe(text, sizeof text);
   return EDR_OK;
 }
 
@@ -316,7 +322,7 @@ static edr_status shake_hands(const target *to, const char *name, const char *co
   edr_status status = prepare_ei(&ec, name, cookie, through);
   if (status != EDR_OK) {
     on_close(through);
-    memset(&ec, 0, sizeof ec);
+    wipe(&ec, sizeof ec);
     return edr_error_set(error, status, 0, "erl_interface could not be set up for node %s", to->node);
   }
   if (ei_xconnect_host_port_tmo(&ec, &unused, to->port, 0) < 0) {
@@ -334,7 +340,7 @@ static edr_status shake_hands(const target *to, const char *name, const char *co
     out_dialed->self.creation = ec.creation;
     snprintf(out_dialed->self.node, sizeof out_dialed->self.node, "%s", ec.thisnodename);
   }
-  memset(&ec, 0, sizeof ec); /* the cookie is in it */
+  wipe(&ec, sizeof ec); /* the cookie is in it */
   return status;
 }
 
@@ -395,6 +401,6 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   } else if (status == EDR_OK) {
     status = shake_hands(&to, options->name, cookie, &through, out_dialed, error);
   }
-  memset(cookie, 0, sizeof cookie);
+  wipe(cookie, sizeof cookie);
   return status;
 }

@@ -18,7 +18,8 @@ edr_status edr_epmd_put_port_please(edr_buf *buf, const char *alive);
 edr_status edr_epmd_read_port_resp(const uint8_t *data, size_t size, uint16_t *out_port);
 
 /* Asks the epmd on `host` (name or IP address) at `epmd_port` (0: ERL_EPMD_PORT or the default).
- * EDR_EUNKNOWNHOST, EDR_ENOEPMD, EDR_ENODEDOWN, EDR_ETIMEOUT, EDR_EPROTOCOL, EDR_EINTERRUPTED. */
+ * EDR_EBADARG (also: ERL_EPMD_PORT is no port), EDR_EUNKNOWNHOST, EDR_ENOEPMD, EDR_ENODEDOWN, EDR_ETIMEOUT, EDR_EPROTOCOL
+ * (it hung up or is no epmd), EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM. Waits as edr_socket_connect does. */
 edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *alive, int64_t deadline_ms,
                            uint16_t *out_port, edr_error *error);
 

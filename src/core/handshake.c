@@ -19,7 +19,8 @@ enum {
   /* ei keeps status packets of up to 100 bytes on its stack; for longer ones it frees a pointer into the middle of a
    * block, or none. The name is a dozen letters and our own host's name, so it never has to be longer. */
   GIVEN_NAME_PACKET_MAX = 100,
-  ACK_SIZE = 1 + 16
+  ACK_SIZE = 1 + 16,
+  TLS_ALERT = 0x1503 /* the first two bytes of a TLS alert, read as a length */
 };
 
 static uint16_t read_u16(const uint8_t *data) { return (uint16_t)(data[0] << 8 | data[1]); }
@@ -130,6 +131,10 @@ static edr_status receive_challenge(edr_handshake *handshake, const uint8_t *pac
 
 edr_status edr_handshake_receive(edr_handshake *handshake, const uint8_t *packet, size_t size, edr_error *error) {
   edr_status status = EDR_EPROTOCOL;
+  if (size == TLS_ALERT) {
+    return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s wants TLS (it was started with -proto_dist inet_tls), which "
+                         "cannot be spoken here", handshake->node);
+  }
   if (size == 0 || size > EDR_HANDSHAKE_PACKET_MAX) {
     return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s sent a handshake packet of %zu bytes", handshake->node, size);
   }
