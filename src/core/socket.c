@@ -140,6 +140,7 @@ static edr_status connect_to(int fd, const struct addrinfo *address, int64_t dea
   if (set_option(fd, IPPROTO_TCP, TCP_NODELAY) != EDR_OK || set_option(fd, SOL_SOCKET, SO_KEEPALIVE) != EDR_OK) {
     return EDR_ESYSTEM;
   }
+  if (edr_deadline_poll_ms(deadline_ms) == 0) return EDR_ETIMEOUT; /* resolving may have taken all the time */
   if (connect(fd, address->ai_addr, address->ai_addrlen) == 0) return EDR_OK;
   if (errno == EINTR) return EDR_EINTERRUPTED;
   if (errno == EINPROGRESS) {
