@@ -14,12 +14,15 @@ format.max_depth = 10000
 local concat, char_of = table.concat, utf8.char
 local math_type, string_format = math.type, string.format
 
+-- `maybe` and `else` are reserved from OTP 27 on, unquoted in print by all before it.
 local reserved = {}
 for word in ([[after and andalso band begin bnot bor bsl bsr bxor case catch cond div end fun if let not of or orelse
-               receive rem try when xor maybe]]):gmatch "%S+" do
+               receive rem try when xor]]):gmatch "%S+" do
   reserved[word] = true
 end
-reserved.maybe = nil -- reserved from OTP 27 on only; OTP 25 and 26 print it bare
+
+--- Whether a word is reserved, so that the atom of that name needs quotes.
+function format.is_reserved(word) return reserved[word] == true end
 
 local escapes = {
   ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\v"] = "\\v", ["\b"] = "\\b", ["\f"] = "\\f", ["\27"] = "\\e",

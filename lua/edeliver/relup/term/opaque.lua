@@ -73,7 +73,9 @@ function opaque.integer(digits, base, negative)
   end
   local low, high = limbs[1] or 0, limbs[2] or 0
   local value = high << 32 | low
-  if #limbs <= 2 and (value >= 0 or (negative and value == math.mininteger)) then return negative and -value or value end
+  if #limbs <= 2 and (value >= 0 or (negative and value == math.mininteger)) then
+    return negative and -value or value
+  end
   return nil, bignum_etf(limbs, negative)
 end
 

@@ -1,0 +1,54 @@
+--- The text form of Erlang terms: relup, appup, .rel, .app and config files, read and written.
+--
+-- Reads whatever `file:consult/1` reads, and writes what it reads back equal. Knows no files: text in, text out.
+--
+-- @module edeliver.relup.consult
+
+local parser = require "edeliver.relup.consult.parser"
+
+local consult = {}
+
+-- The encoding that a comment in the first two lines names: `%% coding: latin-1`.
+local function encoding_of(text)
+  local line_at = 1
+  for _ = 1, 2 do
+    local line = text:match("^[^\n]*", line_at) or ""
+    local name = line:match "^%s*%%.*coding%s*[:=]%s*([%w-]+)"
+    if name then return name:lower() end
+    line_at = line_at + #line + 1
+  end
+  return "utf-8"
+end
+
+local function line_and_column(text, position)
+  local line, start = 1, 1
+  for newline in text:sub(1, position - 1):gmatch "()\n" do line, start = line + 1, newline + 1 end
+  local before = text:sub(start, position - 1)
+  return line, (utf8.len(before) or #before) + 1
+end
+
+local function refuse(text, position, message)
+  local line, column = line_and_column(text, position)
+  return nil, ("line %d, column %d: %s"):format(line, column, message), "syntax"
+end
+
+--- Parses terms, each ended by a full stop.
+-- @string text the file's bytes; UTF-8 unless a comment in the first two lines says `coding: latin-1`
+-- @treturn[1] table the list of terms
+-- @treturn[2] nil
+-- @treturn[2] string what is wrong, with line and column
+-- @treturn[2] string "syntax"
+function consult.parse(text)
+  if encoding_of(text) == "latin-1" then
+    text = text:gsub("[\128-\255]", function(byte) return utf8.char(byte:byte()) end)
+  else
+    local valid, position = utf8.len(text)
+    if not valid then return refuse(text, position, "invalid UTF-8") end
+  end
+  local done, result = pcall(parser.parse, text)
+  if done then return result end
+  if type(result) ~= "table" or not result.position then error(result, 0) end
+  return refuse(text, result.position, result.message)
+end
+
+return consult
