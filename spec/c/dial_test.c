@@ -485,7 +485,8 @@ static bool have_ipv6(void) {
 }
 
 static void start_nodes(bool ipv6) {
-  static const char *const six[] = {"-proto_dist", "inet6_tcp", NULL};
+  static const char *const six[] = {"-proto_dist", "inet6_tcp", "-kernel", "inet_dist_use_interface",
+                                    "{0,0,0,0,0,0,0,1}", NULL};
   epmd = erlang_start_epmd(&epmd_port);
   short_node = erlang_start_node("-sname", "dial_short@localhost", ERLANG_TEST_COOKIE, "", NULL);
   long_node = erlang_start_node("-name", "dial_long@127.0.0.1", ERLANG_TEST_COOKIE, "", NULL);

@@ -112,7 +112,7 @@ static inline void erlang_stop(erlang_process *process) {
 /* An epmd on a port of its own, which ERL_EPMD_PORT names from now on. */
 static inline erlang_process erlang_start_epmd(uint16_t *out_port) {
   char text[8];
-  char *arguments[] = {"epmd", "-port", text, NULL};
+  char *arguments[] = {"epmd", "-port", text, "-address", "127.0.0.1", NULL}; /* and ::1, which it adds itself */
   erlang_process process;
   *out_port = test_free_port();
   snprintf(text, sizeof text, "%u", (unsigned)*out_port);
@@ -122,16 +122,18 @@ static inline erlang_process erlang_start_epmd(uint16_t *out_port) {
   return process;
 }
 
-/* Starts a node; `kind` is "-sname" or "-name"; `more` are further arguments, up to a NULL, or NULL; `eval` is run once
- * the node is up: expressions, each followed by a comma. */
+/* Starts a node; `kind` is "-sname" or "-name"; `eval` is run once the node is up: expressions, each followed by a comma.
+ * `more` are further arguments, up to a NULL; without them (NULL) the node listens on 127.0.0.1 alone. */
 static inline erlang_process erlang_start_node(const char *kind, const char *name, const char *cookie, const char *eval,
                                                const char *const *more) {
-  char *arguments[32] = {"erl", "-noinput", "-boot", "start_clean", "+S", "1", "-setcookie", (char *)cookie, (char *)kind,
-                         (char *)name};
-  int count = 10;
+  char *arguments[32] = {"erl", "-noinput", "-start_epmd", "false", "-boot", "start_clean", "+S", "1", "-setcookie",
+                         (char *)cookie, (char *)kind, (char *)name};
+  int count = 12; /* there is an epmd: -start_epmd false keeps the node from trying to start another */
+  static const char *const loopback[] = {"-kernel", "inet_dist_use_interface", "{127,0,0,1}", NULL};
   char expressions[2048];
   snprintf(expressions, sizeof expressions, "%s %s io:format(\"up as ~s.~n\", [node()]).", ERLANG_TEST_ECHO, eval);
-  while (more != NULL && *more != NULL && count < 28) arguments[count++] = (char *)*more++;
+  if (more == NULL) more = loopback;
+  while (*more != NULL && count < 28) arguments[count++] = (char *)*more++;
   arguments[count++] = "-eval";
   arguments[count++] = expressions;
   arguments[count] = NULL;
