@@ -1,0 +1,590 @@
+/* A connection to a node, in Lua. Each function checks its arguments, calls the core, and pushes what came of it:
+ * `nil, message, code` for what the world refused. lua/edeliver/relup/node.lua is its only user. */
+#include <string.h>
+
+#include "binding.h"
+#include "clock.h"
+#include "node.h"
+#include "relay.h"
+
+#define NODE "edeliver.relup.connection"
+#define CALL "edeliver.relup.call"
+
+enum { DEFAULT_TIMEOUT_MS = 5000 };
+
+typedef struct node_box {
+  edr_node *node; /* NULL before connect has succeeded, and after a close */
+  edr_error closed;
+} node_box;
+
+typedef struct call_box {
+  edr_call *call; /* its user value keeps the node alive */
+} call_box;
+
+static edr_node *test_node(lua_State *L) { return ((node_box *)luaL_checkudata(L, 1, NODE))->node; }
+
+static edr_node *check_node(lua_State *L) {
+  edr_node *node = test_node(L);
+  if (node == NULL) luaL_argerror(L, 1, "not connected");
+  return node;
+}
+
+/* nil, message, code of what failed last on this node. */
+static int refused(lua_State *L, edr_node *node, edr_status status) {
+  const edr_error *error = edr_node_error(node);
+  return edr_lua_refused(L, status, error->code == status && error->text[0] != '\0' ? error->text : edr_status_text(status));
+}
+
+static const char *check_atom(lua_State *L, int index) {
+  size_t size;
+  const char *name = luaL_checklstring(L, index, &size);
+  if (!edr_etf_atom_valid(name, size) || strlen(name) != size) luaL_argerror(L, index, "not the name of an atom");
+  return name;
+}
+
+/* ---- connecting and closing ---- */
+
+static const char *optional_string(lua_State *L, const char *name) {
+  /* The string stays on the stack for as long as the options are used. */
+  lua_getfield(L, 1, name);
+  if (lua_isnil(L, -1)) return NULL;
+  if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "the option %s is a string, not a %s", name, luaL_typename(L, -1));
+  return lua_tostring(L, -1);
+}
+
+static lua_Integer optional_integer(lua_State *L, const char *name, lua_Integer least, lua_Integer most) {
+  lua_Integer value;
+  int is = 1;
+  lua_getfield(L, 1, name);
+  if (lua_isnil(L, -1)) return 0;
+  value = lua_tointegerx(L, -1, &is);
+  if (!is || value < least || value > most)
+    luaL_error(L, "the option %s is an integer from %I to %I", name, (LUAI_UACINT)least, (LUAI_UACINT)most);
+  return value;
+}
+
+/*** Connects to a node.
+@function connect
+@tparam table options `node`, and optionally `cookie`, `address`, `port`, `epmd_port`, `name`, `timeout` (ms), `tick` (ms),
+`max_frame` (bytes), `rex` (boolean)
+@return a connection, or nil, message, code
+*/
+int edr_lua_core_connect(lua_State *L) {
+  edr_node_options options;
+  edr_error error;
+  node_box *box;
+  edr_status status;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  luaL_checkstack(L, 24, NULL);
+  memset(&options, 0, sizeof options);
+  memset(&error, 0, sizeof error);
+  options.dial.node = optional_string(L, "node");
+  if (options.dial.node == NULL) luaL_error(L, "the option node is missing");
+  options.dial.cookie = optional_string(L, "cookie");
+  options.dial.address = optional_string(L, "address");
+  options.dial.name = optional_string(L, "name");
+  options.dial.port = (uint16_t)optional_integer(L, "port", 1, 65535);
+  options.dial.epmd_port = (uint16_t)optional_integer(L, "epmd_port", 1, 65535);
+  options.tick_ms = optional_integer(L, "tick", 1, 3600000);
+  options.max_frame = (size_t)optional_integer(L, "max_frame", 1024, 0xffffffff);
+  lua_getfield(L, 1, "rex");
+  options.rex = lua_toboolean(L, -1);
+  lua_getfield(L, 1, "timeout");
+  options.dial.deadline_ms = edr_lua_check_deadline(L, lua_gettop(L), DEFAULT_TIMEOUT_MS);
+
+  box = lua_newuserdatauv(L, sizeof *box, 0);
+  memset(box, 0, sizeof *box);
+  luaL_setmetatable(L, NODE);
+  status = edr_node_open(&options, &box->node, &error);
+  if (status != EDR_OK) return edr_lua_refused(L, status, error.text[0] != '\0' ? error.text : edr_status_text(status));
+  return 1;
+}
+
+static int node_close(lua_State *L) {
+  edr_node *node = test_node(L);
+  if (node != NULL) edr_node_close(node);
+  return 0;
+}
+
+static int node_gc(lua_State *L) {
+  node_box *box = luaL_checkudata(L, 1, NODE);
+  edr_node_free(box->node);
+  box->node = NULL;
+  return 0;
+}
+
+static int node_is_open(lua_State *L) {
+  const edr_node *node = test_node(L);
+  lua_pushboolean(L, node != NULL && edr_node_is_open(node));
+  return 1;
+}
+
+static int node_self(lua_State *L) {
+  edr_lua_push_pid(L, edr_node_self(check_node(L)));
+  return 1;
+}
+
+/* ---- calls ---- */
+
+static int call_gc(lua_State *L) {
+  call_box *box = luaL_checkudata(L, 1, CALL);
+  edr_call_free(box->call);
+  box->call = NULL;
+  return 0;
+}
+
+/* Starts a call and pushes its box, or nil, message, code; the number of results is returned. */
+static int start_call(lua_State *L) {
+  edr_node *node = check_node(L);
+  const char *module = check_atom(L, 2), *function = check_atom(L, 3);
+  edr_buf *arguments;
+  call_box *box;
+  edr_status status;
+
+  luaL_checktype(L, 4, LUA_TTABLE);
+  arguments = edr_lua_new_buf(L);
+  edr_lua_encode(L, 4, arguments);
+  box = lua_newuserdatauv(L, sizeof *box, 1);
+  box->call = NULL;
+  luaL_setmetatable(L, CALL);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  status = edr_node_call(node, module, function, arguments, &box->call);
+  edr_buf_deinit(arguments);
+  return status == EDR_OK ? 1 : refused(L, node, status);
+}
+
+/* Waits for the call whose box is at `index`. */
+static int finish_call(lua_State *L, edr_node *node, int index, int64_t deadline_ms) {
+  call_box *box = luaL_checkudata(L, index, CALL);
+  const char *problem = NULL;
+  edr_slice value;
+  edr_status status;
+  edr_outcome outcome;
+
+  if (box->call == NULL) return luaL_error(L, "this call's answer was taken already");
+  status = edr_node_await(node, box->call, deadline_ms);
+  if (status != EDR_OK) return refused(L, node, status);
+  outcome = edr_call_outcome(box->call);
+  value = edr_call_value(box->call);
+  status = edr_lua_decode(L, value.data, value.size, &problem);
+  edr_call_free(box->call);
+  box->call = NULL;
+  if (status != EDR_OK) return edr_lua_refused(L, status, problem);
+  if (outcome == EDR_OUTCOME_RETURN) return 1;
+  lua_pushnil(L);
+  lua_pushnil(L);
+  lua_pushstring(L, outcome == EDR_OUTCOME_THROW ? "throw" : outcome == EDR_OUTCOME_EXIT ? "exit" : "error");
+  lua_rotate(L, -4, -1); /* nil, nil, class, reason */
+  return 4;
+}
+
+/*** Calls a function on the node and waits.
+@function connection:call
+@string module
+@string fun
+@tparam table arguments a list of terms
+@param[opt=5000] timeout in ms
+@return what it returned; or nil, nil, "error" | "exit" | "throw", reason; or nil, message, code
+*/
+static int node_call(lua_State *L) {
+  edr_node *node = check_node(L);
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 5, DEFAULT_TIMEOUT_MS);
+  int results, box;
+  lua_settop(L, 4);
+  results = start_call(L);
+  if (results != 1) return results;
+  box = lua_gettop(L);
+  results = finish_call(L, node, box, deadline_ms);
+  /* Given up: its answer will be dropped when it comes. */
+  if (((call_box *)lua_touserdata(L, box))->call != NULL) {
+    edr_call_free(((call_box *)lua_touserdata(L, box))->call);
+    ((call_box *)lua_touserdata(L, box))->call = NULL;
+  }
+  return results;
+}
+
+/*** Starts a call; `connection:await` waits for it. Several may be in flight.
+@function connection:request
+@return a call, or nil, message, code
+*/
+static int node_request(lua_State *L) {
+  lua_settop(L, 4);
+  return start_call(L);
+}
+
+/*** Waits for a call that was started by `request`. After a timeout it can be waited for again.
+@function connection:await
+@param call
+@param[opt=5000] timeout in ms
+@return as `call` does
+*/
+static int node_await(lua_State *L) {
+  edr_node *node = check_node(L);
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 3, DEFAULT_TIMEOUT_MS);
+  return finish_call(L, node, 2, deadline_ms);
+}
+
+/*** Runs a function on the node and does not wait for it.
+@function connection:cast
+@return true, or nil, message, code
+*/
+static int node_cast(lua_State *L) {
+  edr_node *node = check_node(L);
+  const char *module = check_atom(L, 2), *function = check_atom(L, 3);
+  edr_buf *arguments;
+  edr_status status;
+  luaL_checktype(L, 4, LUA_TTABLE);
+  arguments = edr_lua_new_buf(L);
+  edr_lua_encode(L, 4, arguments);
+  status = edr_node_cast(node, module, function, arguments, edr_deadline_after(DEFAULT_TIMEOUT_MS));
+  edr_buf_deinit(arguments);
+  if (status != EDR_OK) return refused(L, node, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* ---- messages ---- */
+
+/*** Sends a message to a pid, or to the process registered under a name on the node.
+@function connection:send
+@param to a pid, or a name
+@param message a term
+@return true, or nil, message, code
+*/
+static int node_send(lua_State *L) {
+  edr_node *node = check_node(L);
+  const int64_t deadline_ms = edr_deadline_after(DEFAULT_TIMEOUT_MS);
+  edr_pid pid;
+  edr_buf *message;
+  edr_status status;
+  const bool by_name = lua_type(L, 2) == LUA_TSTRING;
+
+  if (!by_name && !edr_lua_to_pid(L, 2, &pid)) luaL_argerror(L, 2, "a pid or a name expected");
+  luaL_checkany(L, 3);
+  message = edr_lua_new_buf(L);
+  edr_lua_encode(L, 3, message);
+  status = by_name ? edr_node_send_name(node, check_atom(L, 2), message, deadline_ms)
+                   : edr_node_send(node, &pid, message, deadline_ms);
+  edr_buf_deinit(message);
+  if (status != EDR_OK) return refused(L, node, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/*** The next message that was sent to us: also `{'DOWN', Ref, process, Pid, Reason}` of what we monitor.
+@function connection:receive
+@param[opt=5000] timeout in ms
+@return a term, or nil, message, code
+*/
+static int node_receive(lua_State *L) {
+  edr_node *node = check_node(L);
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 2, DEFAULT_TIMEOUT_MS);
+  const char *problem = NULL;
+  edr_buf *message = edr_lua_new_buf(L);
+  edr_status status = edr_node_receive(node, deadline_ms, message);
+  if (status != EDR_OK) return refused(L, node, status);
+  status = edr_lua_decode(L, message->data, message->size, &problem);
+  edr_buf_deinit(message);
+  return status == EDR_OK ? 1 : edr_lua_refused(L, status, problem);
+}
+
+/*** Monitors a process: its end will be a message.
+@function connection:monitor
+@param pid
+@return a reference, or nil, message, code
+*/
+static int node_monitor(lua_State *L) {
+  edr_node *node = check_node(L);
+  edr_pid pid;
+  edr_ref ref;
+  edr_status status;
+  if (!edr_lua_to_pid(L, 2, &pid)) luaL_argerror(L, 2, "a pid expected");
+  status = edr_node_monitor(node, &pid, &ref);
+  if (status != EDR_OK) return refused(L, node, status);
+  edr_lua_push_ref(L, &ref);
+  return 1;
+}
+
+/*** Takes a monitor back.
+@function connection:demonitor
+@param reference
+*/
+static int node_demonitor(lua_State *L) {
+  edr_node *node = check_node(L);
+  edr_ref ref;
+  edr_status status;
+  if (!edr_lua_to_ref(L, 2, &ref)) luaL_argerror(L, 2, "a reference expected");
+  status = edr_node_demonitor(node, &ref);
+  if (status != EDR_OK) return refused(L, node, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* ---- many processes at once ---- */
+
+/*** All processes of the node.
+@function connection:processes
+@return a pid set, or nil, message, code
+*/
+static int node_processes(lua_State *L) {
+  edr_node *node = check_node(L);
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 2, DEFAULT_TIMEOUT_MS);
+  edr_pids *pids = edr_lua_new_pids(L);
+  const edr_status status = edr_relay_processes(node, deadline_ms, pids);
+  return status == EDR_OK ? 1 : refused(L, node, status);
+}
+
+/* Pids of another node, or of an earlier life of this one, are the caller's mistake. */
+static edr_pids *check_local_pids(lua_State *L, int index, edr_node *node) {
+  edr_pids *pids = edr_lua_check_pids(L, index);
+  size_t i;
+  for (i = 0; i < pids->node_count; i++) {
+    if (strcmp(pids->nodes[i], edr_node_name(node)) != 0)
+      luaL_error(L, "these are not all pids of %s: one is of %s", edr_node_name(node), pids->nodes[i]);
+  }
+  return pids;
+}
+
+static int result_gc(lua_State *L) {
+  edr_relay_result_deinit(lua_touserdata(L, 1));
+  return 0;
+}
+
+/*** Sends `sys` requests to many processes and waits for their answers.
+@function connection:sys
+@string request "suspend" or "resume"
+@param pids
+@param[opt=1000] timeout in ms
+@return the number of processes that did not answer ok, then a list of their positions and one of the reasons ("noproc",
+"timeout", "error"); or nil, message, code, and whether requests may have been sent
+*/
+static int node_sys(lua_State *L) {
+  static const char *const requests[] = {"suspend", "resume", NULL};
+  static const char *const reasons[] = {"ok", "timeout", "noproc", "error"};
+  edr_node *node = check_node(L);
+  const char *request = requests[luaL_checkoption(L, 2, NULL, requests)];
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 4, 1000);
+  edr_pids *pids;
+  edr_relay_result *result;
+  edr_status status;
+  lua_Integer found = 0;
+  size_t i;
+
+  lua_settop(L, 3);
+  pids = check_local_pids(L, 3, node);
+  result = lua_newuserdatauv(L, sizeof *result, 0);
+  memset(result, 0, sizeof *result);
+  if (luaL_newmetatable(L, "edeliver.relup.result")) {
+    lua_pushcfunction(L, result_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  status = edr_relay_sys(node, pids, request, deadline_ms, result);
+  if (status != EDR_OK) {
+    const int results = refused(L, node, status);
+    lua_pushboolean(L, result->sent);
+    return results + 1;
+  }
+  lua_pushinteger(L, (lua_Integer)result->failed);
+  lua_createtable(L, result->failed < 65536 ? (int)result->failed : 65536, 0);
+  lua_createtable(L, result->failed < 65536 ? (int)result->failed : 65536, 0);
+  for (i = 0; i < result->count; i++) {
+    if (result->answers[i] == EDR_ANSWER_OK) continue;
+    found++;
+    lua_pushinteger(L, (lua_Integer)i + 1);
+    lua_rawseti(L, -3, found);
+    lua_pushstring(L, reasons[result->answers[i]]);
+    lua_rawseti(L, -2, found);
+  }
+  edr_relay_result_deinit(result);
+  return 3;
+}
+
+/* ---- process_info ---- */
+
+typedef struct info_target {
+  lua_State *L;
+  int list;
+} info_target;
+
+/* `[{Item, Value}, ...]` becomes `{ item = value }`; `undefined`, a dead process, becomes false. */
+static edr_status add_info(void *context, size_t index, edr_slice info) {
+  const info_target *target = context;
+  lua_State *L = target->L;
+  const char *problem;
+  const edr_status status = edr_lua_decode(L, info.data, info.size, &problem);
+  lua_Integer i, count;
+
+  if (status != EDR_OK) {
+    lua_pop(L, 1);
+    return status;
+  }
+  count = luaL_len(L, -1);
+  if (count == 0) {
+    lua_pop(L, 1);
+    lua_pushboolean(L, 0);
+  } else {
+    lua_createtable(L, 0, (int)count);
+    for (i = 1; i <= count; i++) {
+      lua_geti(L, -2, i);
+      lua_geti(L, -1, 1);
+      lua_getfield(L, -1, "name");
+      lua_geti(L, -3, 2);
+      lua_rawset(L, -5);
+      lua_pop(L, 2);
+    }
+    lua_remove(L, -2);
+  }
+  lua_rawseti(L, target->list, (lua_Integer)index + 1);
+  return EDR_OK;
+}
+
+/*** `erlang:process_info/2` of many processes.
+@function connection:process_info
+@param pids
+@tparam table items names, as strings
+@param[opt=5000] timeout in ms
+@return a list with a table `{ item = value }` for each process, or false where it is dead; or nil, message, code
+*/
+static int node_process_info(lua_State *L) {
+  edr_node *node = check_node(L);
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 4, DEFAULT_TIMEOUT_MS);
+  info_target target = {.L = L};
+  edr_pids *pids;
+  edr_buf *items;
+  edr_status status;
+  lua_Integer i, count;
+
+  lua_settop(L, 3);
+  pids = check_local_pids(L, 2, node);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  items = edr_lua_new_buf(L);
+  count = luaL_len(L, 3);
+  if (count == 0) luaL_argerror(L, 3, "at least one item expected");
+  edr_etf_put_list(items, (size_t)count);
+  for (i = 1; i <= count; i++) {
+    lua_geti(L, 3, i);
+    const char *item = check_atom(L, lua_gettop(L));
+    if (strcmp(item, "messages") == 0) luaL_argerror(L, 3, "the messages of other people's processes are not to be read");
+    edr_etf_put_atom(items, item, strlen(item));
+    lua_pop(L, 1);
+  }
+  edr_etf_put_nil(items);
+  lua_createtable(L, pids->count < 65536 ? (int)pids->count : 65536, 0);
+  target.list = lua_gettop(L);
+  status = edr_relay_process_info(node, pids, items, deadline_ms, add_info, &target);
+  edr_buf_deinit(items);
+  if (status == EDR_EBADARG) return edr_lua_refused(L, status, "the node refused these process_info items");
+  if (status != EDR_OK) return refused(L, node, status);
+  lua_settop(L, target.list);
+  return 1;
+}
+
+/*** Which of these processes sit suspended by `sys` now.
+@function connection:suspended
+@param pids
+@param[opt=5000] timeout in ms
+@return two pid sets: those that do, and those that hibernate, of which only sys:get_status tells; or nil, message, code
+*/
+static int node_suspended(lua_State *L) {
+  edr_node *node = check_node(L);
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 3, DEFAULT_TIMEOUT_MS);
+  edr_pids *pids, *suspended, *hibernating;
+  edr_status status;
+  lua_settop(L, 2);
+  pids = check_local_pids(L, 2, node);
+  suspended = edr_lua_new_pids(L);
+  hibernating = edr_lua_new_pids(L);
+  status = edr_relay_suspended(node, pids, deadline_ms, suspended, hibernating);
+  return status == EDR_OK ? 2 : refused(L, node, status);
+}
+
+/* ---- waiting ---- */
+
+/*** Lets time pass while the connection is served.
+@function connection:sleep
+@param ms
+@return true, or nil, message, code
+*/
+static int node_sleep(lua_State *L) {
+  edr_node *node = check_node(L);
+  const edr_status status = edr_node_sleep(node, edr_lua_check_deadline(L, 2, 0));
+  if (status != EDR_OK) return refused(L, node, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/*** Takes what has arrived and sends what is queued, without waiting: what an event loop does when `pollfd` is ready.
+@function connection:pump
+@return true, or nil, message, code
+*/
+static int node_pump(lua_State *L) {
+  edr_node *node = check_node(L);
+  const edr_status status = edr_node_pump(node);
+  if (status != EDR_OK) return refused(L, node, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/*** The descriptor to poll; nil once closed.
+@function connection:pollfd
+*/
+static int node_pollfd(lua_State *L) {
+  const edr_node *node = test_node(L);
+  if (node == NULL || edr_node_fd(node) < 0) return 0;
+  lua_pushinteger(L, edr_node_fd(node));
+  return 1;
+}
+
+/*** What to poll for: "r" or "rw".
+@function connection:events
+*/
+static int node_events(lua_State *L) {
+  lua_pushstring(L, edr_node_wants_write(check_node(L)) ? "rw" : "r");
+  return 1;
+}
+
+/*** Messages that were dropped because the mailbox was full.
+@function connection:dropped
+*/
+static int node_dropped(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)edr_node_dropped(check_node(L)));
+  return 1;
+}
+
+void edr_lua_node_setup(lua_State *L) {
+  static const luaL_Reg methods[] = {{"close", node_close},
+                                     {"is_open", node_is_open},
+                                     {"self", node_self},
+                                     {"call", node_call},
+                                     {"request", node_request},
+                                     {"await", node_await},
+                                     {"cast", node_cast},
+                                     {"send", node_send},
+                                     {"receive", node_receive},
+                                     {"monitor", node_monitor},
+                                     {"demonitor", node_demonitor},
+                                     {"processes", node_processes},
+                                     {"process_info", node_process_info},
+                                     {"sys", node_sys},
+                                     {"suspended", node_suspended},
+                                     {"sleep", node_sleep},
+                                     {"pump", node_pump},
+                                     {"pollfd", node_pollfd},
+                                     {"events", node_events},
+                                     {"dropped", node_dropped},
+                                     {"__gc", node_gc},
+                                     {"__close", node_close},
+                                     {NULL, NULL}};
+  luaL_newmetatable(L, NODE);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  luaL_newmetatable(L, CALL);
+  lua_pushcfunction(L, call_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 2);
+}

@@ -1,0 +1,535 @@
+/* Terms between Lua and the external term format. What a term is in Lua is said by term.lua, which hands its metatables
+ * over (core.set_types); this unit fills such tables and reads them. Knows nothing of nodes. */
+#include <string.h>
+
+#include "binding.h"
+#include "control.h"
+
+enum { MAX_DEPTH = 1024 };
+
+static const char types_key; /* its address is where the registry keeps term.types */
+
+/* Where the pieces of term.types stand on the stack while a term is read or written. */
+typedef struct types {
+  int atom, tuple, list, charlist, map, opaque, atoms, opaques, entries, new_atom, new_opaque;
+} types;
+
+int edr_lua_set_types(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &types_key);
+  return 0;
+}
+
+static int push_field(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  if (lua_isnil(L, -1)) luaL_error(L, "term.types lacks %s", name);
+  return lua_gettop(L);
+}
+
+static void push_types(lua_State *L, types *out) {
+  int table;
+  luaL_checkstack(L, 16, NULL);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &types_key) != LUA_TTABLE) luaL_error(L, "core.set_types was not called");
+  table = lua_gettop(L);
+  out->atom = push_field(L, table, "atom");
+  out->tuple = push_field(L, table, "tuple");
+  out->list = push_field(L, table, "list");
+  out->charlist = push_field(L, table, "charlist");
+  out->map = push_field(L, table, "map");
+  out->opaque = push_field(L, table, "opaque");
+  out->atoms = push_field(L, table, "atoms");
+  out->opaques = push_field(L, table, "opaques");
+  out->entries = push_field(L, table, "entries");
+  out->new_atom = push_field(L, table, "new_atom");
+  out->new_opaque = push_field(L, table, "new_opaque");
+}
+
+/* ---- reading ---- */
+
+static void push_atom(lua_State *L, const types *t, const uint8_t *data, size_t size) {
+  if (size == 4 && memcmp(data, "true", 4) == 0) {
+    lua_pushboolean(L, 1);
+    return;
+  }
+  if (size == 5 && memcmp(data, "false", 5) == 0) {
+    lua_pushboolean(L, 0);
+    return;
+  }
+  lua_pushlstring(L, (const char *)data, size);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, t->atoms) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, t->new_atom);
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+  } else {
+    lua_remove(L, -2);
+  }
+}
+
+static const char *opaque_kind(edr_etf_kind kind) {
+  switch (kind) {
+  case EDR_ETF_PID: return "pid";
+  case EDR_ETF_PORT: return "port";
+  case EDR_ETF_REF: return "ref";
+  case EDR_ETF_FUN: return "fun";
+  case EDR_ETF_EXPORT: return "export";
+  case EDR_ETF_BITSTRING: return "bitstring";
+  default: return "bignum";
+  }
+}
+
+/* The interned opaque value of these canonical bytes. */
+static void push_opaque(lua_State *L, const types *t, const char *kind, const edr_buf *canonical) {
+  lua_pushlstring(L, (const char *)canonical->data, canonical->size);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, t->opaques) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, t->new_opaque);
+    lua_pushstring(L, kind);
+    lua_rotate(L, -3, -1); /* function, kind, bytes */
+    lua_call(L, 2, 1);
+  } else {
+    lua_remove(L, -2);
+  }
+}
+
+static void push_charlist(lua_State *L, const types *t, const uint8_t *data, size_t size) {
+  luaL_Buffer text;
+  size_t i;
+  lua_createtable(L, 0, 1);
+  luaL_buffinit(L, &text);
+  for (i = 0; i < size; i++) { /* Latin-1 to UTF-8 */
+    if (data[i] < 0x80) {
+      luaL_addchar(&text, (char)data[i]);
+    } else {
+      luaL_addchar(&text, (char)(0xc0 | data[i] >> 6));
+      luaL_addchar(&text, (char)(0x80 | (data[i] & 0x3f)));
+    }
+  }
+  luaL_pushresult(&text);
+  lua_setfield(L, -2, "text");
+  lua_pushvalue(L, t->charlist);
+  lua_setmetatable(L, -2);
+}
+
+static edr_status push_scalar(lua_State *L, const types *t, const edr_etf_token *token, edr_buf *scratch) {
+  switch (token->kind) {
+  case EDR_ETF_INT: lua_pushinteger(L, token->integer); return EDR_OK;
+  case EDR_ETF_FLOAT: lua_pushnumber(L, token->real); return EDR_OK;
+  case EDR_ETF_ATOM: push_atom(L, t, token->data, token->size); return EDR_OK;
+  case EDR_ETF_BINARY: lua_pushlstring(L, (const char *)token->data, token->size); return EDR_OK;
+  case EDR_ETF_STRING: push_charlist(L, t, token->data, token->size); return EDR_OK;
+  case EDR_ETF_NIL:
+    lua_createtable(L, 0, 0);
+    lua_pushvalue(L, t->list);
+    lua_setmetatable(L, -2);
+    return EDR_OK;
+  default:
+    edr_buf_clear(scratch);
+    edr_etf_put_canonical(scratch, token);
+    if (scratch->failed) return EDR_ENOMEM;
+    push_opaque(L, t, opaque_kind(token->kind), scratch);
+    return EDR_OK;
+  }
+}
+
+/* A compound term that is being read: its table is on the Lua stack. */
+typedef struct open_term {
+  edr_etf_kind kind;
+  size_t read;  /* elements read so far */
+  size_t count; /* of a list: elements before the tail */
+} open_term;
+
+/* The tail of a list is on top, its table below. A tail that is itself a list carries on where the table ends. */
+static void set_tail(lua_State *L, const types *t) {
+  lua_Integer i, own, more;
+  if (!lua_istable(L, -1) || !lua_getmetatable(L, -1)) {
+    lua_setfield(L, -2, "tail");
+    return;
+  }
+  if (lua_rawequal(L, -1, t->list) || lua_rawequal(L, -1, t->charlist)) {
+    lua_pop(L, 1);
+    own = luaL_len(L, -2);
+    more = luaL_len(L, -1);
+    for (i = 1; i <= more; i++) {
+      lua_geti(L, -1, i);
+      lua_rawseti(L, -3, own + i);
+    }
+    lua_pushliteral(L, "tail");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    lua_setfield(L, -2, "tail");
+    return;
+  }
+  lua_pop(L, 1);
+  lua_setfield(L, -2, "tail");
+}
+
+/* Puts the finished value on top into the compound term below it. */
+static void attach(lua_State *L, const types *t, open_term *open) {
+  open->read++;
+  if (open->kind == EDR_ETF_LIST && open->read > open->count) {
+    set_tail(L, t);
+  } else {
+    lua_rawseti(L, -2, (lua_Integer)open->read);
+  }
+}
+
+/* The table on top becomes the tuple, list or map that it was read for. */
+static void finish(lua_State *L, const types *t, const open_term *open) {
+  if (open->kind == EDR_ETF_MAP) {
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, t->entries);
+    lua_rotate(L, -3, -1); /* map, entries key, flat array */
+    lua_rawset(L, -3);
+    lua_pushvalue(L, t->map);
+  } else {
+    lua_pushvalue(L, open->kind == EDR_ETF_TUPLE ? t->tuple : t->list);
+  }
+  lua_setmetatable(L, -2);
+}
+
+static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reader, edr_buf *scratch) {
+  open_term open[MAX_DEPTH];
+  size_t depth = 0;
+  do {
+    edr_etf_token token;
+    edr_status status = edr_etf_next(reader, &token);
+    if (status != EDR_OK) return status;
+    if (token.kind == EDR_ETF_TUPLE || token.kind == EDR_ETF_LIST || token.kind == EDR_ETF_MAP) {
+      if (depth == MAX_DEPTH) return EDR_ELIMIT;
+      luaL_checkstack(L, 8, "a term is nested too deeply");
+      /* A reader checked that each of `count` elements has at least a byte. */
+      lua_createtable(L, token.count < 4096 ? (int)token.count : 4096, 0);
+      open[depth++] = (open_term){token.kind, 0, token.count};
+      continue;
+    }
+    if (token.kind == EDR_ETF_END) {
+      finish(L, t, &open[--depth]);
+    } else if (token.kind == EDR_ETF_NIL && depth > 0 && open[depth - 1].kind == EDR_ETF_LIST &&
+               open[depth - 1].read == open[depth - 1].count) {
+      continue; /* the end of a proper list */
+    } else if ((status = push_scalar(L, t, &token, scratch)) != EDR_OK) {
+      return status;
+    }
+    if (depth > 0) attach(L, t, &open[depth - 1]);
+  } while (depth > 0);
+  return EDR_OK;
+}
+
+static int reader_gc(lua_State *L) {
+  edr_etf_reader_deinit(lua_touserdata(L, 1));
+  return 0;
+}
+
+edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const char **out_problem) {
+  const int top = lua_gettop(L);
+  edr_etf_reader *reader;
+  edr_buf *scratch;
+  edr_status status;
+  types t;
+
+  push_types(L, &t);
+  scratch = edr_lua_new_buf(L);
+  reader = lua_newuserdatauv(L, sizeof *reader, 0);
+  edr_etf_reader_init(reader, data, size, NULL);
+  if (luaL_newmetatable(L, "edeliver.relup.reader")) {
+    lua_pushcfunction(L, reader_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  status = decode_one(L, &t, reader, scratch);
+  if (status == EDR_OK && !edr_etf_reader_at_end(reader)) status = EDR_EPROTOCOL;
+  edr_buf_deinit(scratch);
+  if (status == EDR_OK) {
+    edr_etf_reader_deinit(reader);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+  } else {
+    /* The words live in the reader, which stays on the stack below for as long as the caller may look at them. */
+    *out_problem = edr_etf_reader_problem(reader);
+    if ((*out_problem)[0] == '\0') *out_problem = edr_status_text(status);
+    *out_problem = lua_pushstring(L, *out_problem);
+    edr_etf_reader_deinit(reader);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+  }
+  return status;
+}
+
+/* ---- writing ---- */
+
+static void encode(lua_State *L, const types *t, int index, edr_buf *buf, int depth);
+
+static void encode_elements(lua_State *L, const types *t, int index, size_t count, edr_buf *buf, int depth) {
+  size_t i;
+  for (i = 1; i <= count; i++) {
+    lua_rawgeti(L, index, (lua_Integer)i);
+    encode(L, t, lua_gettop(L), buf, depth + 1);
+    lua_pop(L, 1);
+  }
+}
+
+static void encode_atom(lua_State *L, int index, edr_buf *buf) {
+  size_t size;
+  const char *name;
+  lua_getfield(L, index, "name");
+  name = lua_tolstring(L, -1, &size);
+  if (name == NULL || !edr_etf_atom_valid(name, size)) luaL_error(L, "an atom's name is not valid");
+  edr_etf_put_atom(buf, name, size);
+  lua_pop(L, 1);
+}
+
+/* A charlist is a list of code points: of bytes, where they are all below 256. */
+static void encode_charlist(lua_State *L, int index, edr_buf *buf) {
+  edr_buf *bytes = edr_lua_new_buf(L);
+  const uint8_t *text;
+  size_t size, i, count = 0;
+  bool all_bytes = true;
+
+  lua_pushliteral(L, "text");
+  lua_rawget(L, index);
+  text = (const uint8_t *)luaL_checklstring(L, -1, &size);
+  for (i = 0; i < size; i++) {
+    if ((text[i] & 0xc0) != 0x80) count++;
+    if (text[i] > 0xc3) all_bytes = false;
+  }
+  if (!all_bytes) {
+    lua_Integer code;
+    edr_etf_put_list(buf, count);
+    for (i = 0; i < size;) { /* the text was checked when the charlist was made */
+      const uint8_t first = text[i];
+      int more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+      code = more == 0 ? first : first & (0x3f >> more);
+      for (i++; more > 0 && i < size; more--, i++) code = code << 6 | (text[i] & 0x3f);
+      edr_etf_put_int(buf, code);
+    }
+    edr_etf_put_nil(buf);
+  } else {
+    for (i = 0; i < size; i++) {
+      if (text[i] >= 0xc0 && i + 1 < size) {
+        edr_buf_put_u8(bytes, (uint8_t)((text[i] & 0x03) << 6 | (text[i + 1] & 0x3f)));
+        i++;
+      } else {
+        edr_buf_put_u8(bytes, text[i]);
+      }
+    }
+    edr_etf_put_string(buf, bytes->data, bytes->size);
+  }
+  edr_buf_deinit(bytes);
+  lua_pop(L, 2);
+}
+
+static void encode_list(lua_State *L, const types *t, int index, edr_buf *buf, int depth) {
+  const size_t count = lua_rawlen(L, index);
+  edr_etf_put_list(buf, count);
+  encode_elements(L, t, index, count, buf, depth);
+  lua_pushliteral(L, "tail");
+  if (count > 0 && lua_rawget(L, index) != LUA_TNIL) {
+    encode(L, t, lua_gettop(L), buf, depth + 1);
+  } else {
+    edr_etf_put_nil(buf);
+  }
+  lua_pop(L, 1);
+}
+
+/* A table without a metatable is a list: it must be a sequence. */
+static void encode_plain(lua_State *L, const types *t, int index, edr_buf *buf, int depth) {
+  const size_t count = lua_rawlen(L, index);
+  size_t keys = 0;
+  for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+    keys++;
+    if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) < 1 || (lua_Unsigned)lua_tointeger(L, -2) > count) {
+      luaL_error(L, "a plain table is a list to Erlang: the key %s has no place in one (use term.map for maps)",
+                 luaL_tolstring(L, -2, NULL));
+    }
+  }
+  if (keys != count) luaL_error(L, "a list to Erlang cannot have holes");
+  edr_etf_put_list(buf, count);
+  encode_elements(L, t, index, count, buf, depth);
+  edr_etf_put_nil(buf);
+}
+
+static void encode_map(lua_State *L, const types *t, int index, edr_buf *buf, int depth) {
+  size_t count;
+  lua_pushvalue(L, t->entries);
+  if (lua_rawget(L, index) != LUA_TTABLE) luaL_error(L, "a map without entries");
+  count = lua_rawlen(L, -1);
+  edr_etf_put_map(buf, count / 2);
+  encode_elements(L, t, lua_gettop(L), count, buf, depth);
+  lua_pop(L, 1);
+}
+
+static void encode_opaque(lua_State *L, int index, edr_buf *buf) {
+  size_t size;
+  const char *etf;
+  lua_getfield(L, index, "etf");
+  etf = luaL_checklstring(L, -1, &size);
+  edr_buf_append(buf, etf, size);
+  lua_pop(L, 1);
+}
+
+static void encode_table(lua_State *L, const types *t, int index, edr_buf *buf, int depth) {
+  int metatable;
+  if (!lua_getmetatable(L, index)) {
+    encode_plain(L, t, index, buf, depth);
+    return;
+  }
+  metatable = lua_gettop(L);
+  if (lua_rawequal(L, metatable, t->atom)) {
+    encode_atom(L, index, buf);
+  } else if (lua_rawequal(L, metatable, t->tuple)) {
+    const size_t arity = lua_rawlen(L, index);
+    edr_etf_put_tuple(buf, arity);
+    encode_elements(L, t, index, arity, buf, depth);
+  } else if (lua_rawequal(L, metatable, t->list)) {
+    encode_list(L, t, index, buf, depth);
+  } else if (lua_rawequal(L, metatable, t->charlist)) {
+    encode_charlist(L, index, buf);
+  } else if (lua_rawequal(L, metatable, t->map)) {
+    encode_map(L, t, index, buf, depth);
+  } else if (lua_rawequal(L, metatable, t->opaque)) {
+    encode_opaque(L, index, buf);
+  } else {
+    luaL_error(L, "this table is no Erlang term: it has a metatable of its own");
+  }
+  lua_pop(L, 1);
+}
+
+static void encode(lua_State *L, const types *t, int index, edr_buf *buf, int depth) {
+  const edr_pids *pids;
+  size_t size, i;
+  const char *bytes;
+
+  if (depth > MAX_DEPTH) luaL_error(L, "a term is nested deeper than %d, or contains itself", MAX_DEPTH);
+  luaL_checkstack(L, 8, "a term is nested too deeply");
+  switch (lua_type(L, index)) {
+  case LUA_TSTRING:
+    bytes = lua_tolstring(L, index, &size);
+    edr_etf_put_binary(buf, bytes, size);
+    return;
+  case LUA_TBOOLEAN:
+    if (lua_toboolean(L, index)) edr_etf_put_atom(buf, "true", 4);
+    else edr_etf_put_atom(buf, "false", 5);
+    return;
+  case LUA_TNUMBER:
+    if (lua_isinteger(L, index)) {
+      edr_etf_put_int(buf, lua_tointeger(L, index));
+    } else {
+      const lua_Number real = lua_tonumber(L, index);
+      if (real - real != 0) luaL_error(L, "Erlang has no float for %f", real);
+      edr_etf_put_float(buf, real);
+    }
+    return;
+  case LUA_TTABLE:
+    encode_table(L, t, index, buf, depth);
+    return;
+  case LUA_TUSERDATA:
+    if ((pids = edr_lua_test_pids(L, index)) != NULL) {
+      edr_etf_put_list(buf, pids->count);
+      for (i = 0; i < pids->count; i++) edr_pids_put(buf, pids, i);
+      edr_etf_put_nil(buf);
+      return;
+    }
+    /* fall through */
+  default:
+    luaL_error(L, "a %s is no Erlang term", luaL_typename(L, index));
+  }
+}
+
+void edr_lua_encode(lua_State *L, int index, edr_buf *buf) {
+  const int top = lua_gettop(L);
+  types t;
+  index = lua_absindex(L, index);
+  push_types(L, &t);
+  encode(L, &t, index, buf, 0);
+  if (buf->failed) luaL_error(L, "not enough memory to encode a term");
+  lua_settop(L, top);
+}
+
+int edr_lua_core_encode(lua_State *L) {
+  edr_buf *buf = edr_lua_new_buf(L);
+  luaL_checkany(L, 1);
+  edr_etf_put_version(buf);
+  edr_lua_encode(L, 1, buf);
+  lua_pushlstring(L, (const char *)buf->data, buf->size);
+  edr_buf_deinit(buf);
+  return 1;
+}
+
+int edr_lua_core_decode(lua_State *L) {
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 1, &size), *problem = "";
+  edr_status status = EDR_EPROTOCOL;
+  if (size < 1 || (uint8_t)bytes[0] != EDR_ETF_VERSION)
+    return edr_lua_refused(L, status, "an external term starts with the byte 131");
+  status = edr_lua_decode(L, (const uint8_t *)bytes + 1, size - 1, &problem);
+  return status == EDR_OK ? 1 : edr_lua_refused(L, status, problem);
+}
+
+/* ---- pids and references on their own ---- */
+
+/* The bytes of an opaque value of that kind; NULL where the value is another. They belong to the value. The stack is left
+ * to the caller to clear. */
+static const uint8_t *opaque_bytes(lua_State *L, int index, const char *kind, size_t *out_size) {
+  const char *etf = NULL;
+  const char *its_kind;
+  index = lua_absindex(L, index);
+  if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &types_key) == LUA_TTABLE && lua_getfield(L, -1, "opaque") == LUA_TTABLE &&
+      lua_rawequal(L, -1, -3)) {
+    lua_getfield(L, index, "kind");
+    its_kind = lua_tostring(L, -1);
+    if (its_kind != NULL && strcmp(its_kind, kind) == 0) {
+      lua_getfield(L, index, "etf");
+      etf = lua_tolstring(L, -1, out_size);
+    }
+  }
+  return (const uint8_t *)etf;
+}
+
+bool edr_lua_to_pid(lua_State *L, int index, edr_pid *out_pid) {
+  const int top = lua_gettop(L);
+  size_t size = 0;
+  const uint8_t *bytes = opaque_bytes(L, index, "pid", &size);
+  const bool is = bytes != NULL && edr_slice_pid((edr_slice){bytes, size}, out_pid) == EDR_OK;
+  lua_settop(L, top);
+  return is;
+}
+
+bool edr_lua_to_ref(lua_State *L, int index, edr_ref *out_ref) {
+  const int top = lua_gettop(L);
+  size_t size = 0;
+  const uint8_t *bytes = opaque_bytes(L, index, "ref", &size);
+  const bool is = bytes != NULL && edr_slice_ref((edr_slice){bytes, size}, out_ref) == EDR_OK;
+  lua_settop(L, top);
+  return is;
+}
+
+static void push_built(lua_State *L, const char *kind, edr_buf *canonical) {
+  const int top = lua_gettop(L);
+  types t;
+  if (canonical->failed) luaL_error(L, "not enough memory");
+  push_types(L, &t);
+  push_opaque(L, &t, kind, canonical);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+void edr_lua_push_pid(lua_State *L, const edr_pid *pid) {
+  edr_buf *buf = edr_lua_new_buf(L);
+  edr_etf_put_pid(buf, pid);
+  push_built(L, "pid", buf);
+  edr_buf_deinit(buf);
+  lua_remove(L, -2);
+}
+
+void edr_lua_push_ref(lua_State *L, const edr_ref *ref) {
+  edr_buf *buf = edr_lua_new_buf(L);
+  edr_etf_put_ref(buf, ref);
+  push_built(L, "ref", buf);
+  edr_buf_deinit(buf);
+  lua_remove(L, -2);
+}
