@@ -92,6 +92,12 @@ function methods:printed()
   return process.read_file(self.folder .. "/out") or ""
 end
 
+--- Writes a line to its standard input.
+function methods:write(line)
+  self.pipe:write(line, "\n")
+  self.pipe:flush()
+end
+
 --- Sends a signal by name: `"STOP"`, `"CONT"`, `"KILL"`.
 function methods:signal(name)
   return os.execute(("kill -%s %d 2>/dev/null"):format(name, self:pid())) == true

@@ -15,7 +15,7 @@ init([]) ->
     Transport = #{num_acceptors => 100, max_connections => 16384,
                   socket_opts => [{ip, {127,0,0,1}}, {port, 0}, {backlog, 4096}]},
     Listener = ranch:child_spec(?REF, ranch_tcp, Transport, cowboy_clear,
-                                #{connection_type => worker, env => #{dispatch => chat_app:dispatch(channels)}}),
+                                #{env => #{dispatch => chat_app:dispatch(channels)}}),
     {ok, {#{strategy => one_for_one}, [Sockets, Listener]}}.
 
 url() -> iolist_to_binary(["http://127.0.0.1:", integer_to_list(ranch:get_port(?REF))]).

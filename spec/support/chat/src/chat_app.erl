@@ -10,8 +10,9 @@
 start(_Type, _Args) ->
     {ok, Sup} = supervisor:start_link({local, 'Elixir.Chat.Supervisor'}, ?MODULE, []),
     %% As cowboy starts it by default, ranch's connections are typed supervisor: release_handler asks them for children.
-    {ok, _} = cowboy:start_clear(chat_plain, transport(#{}), protocol(plain)),
-    {ok, _} = cowboy:start_clear(chat_workers, transport(#{connection_type => worker}), protocol(plain)),
+    {ok, _} = cowboy:start_clear(chat_plain, transport(), protocol()),
+    %% Straight from ranch, as Plug.Cowboy does it, they are typed worker.
+    {ok, _} = ranch:start_listener(chat_workers, ranch_tcp, transport(), cowboy_clear, protocol()),
     announce_ports(os:getenv("CHAT_PORTS")),
     {ok, Sup}.
 
@@ -31,11 +32,11 @@ init([]) ->
 dispatch(Kind) ->
     cowboy_router:compile([{'_', [{"/socket/websocket", chat_socket, Kind}, {'_', chat_http, []}]}]).
 
-transport(Options) ->
-    Options#{max_connections => infinity, socket_opts => [{ip, {127,0,0,1}}, {port, 0}, {backlog, 4096}]}.
+transport() ->
+    #{max_connections => infinity, socket_opts => [{ip, {127,0,0,1}}, {port, 0}, {backlog, 4096}]}.
 
-protocol(Kind) ->
-    #{env => #{dispatch => dispatch(Kind)}}.
+protocol() ->
+    #{env => #{dispatch => dispatch(plain)}}.
 
 announce_ports(false) ->
     ok;
