@@ -1,0 +1,101 @@
+--- Modifications: instructions put together, and applied to a whole relup.
+--
+-- A modification has a `priority` and says whether it is `usable`; the usable one with the highest priority is taken. Its
+-- `modify_relup` changes one instructions value; `modification.apply` does that to every entry of a relup.
+--
+-- @module edeliver.relup.modification
+
+local term = require "edeliver.relup.term"
+local instructions_value = require "edeliver.relup.instructions_value"
+local patterns = require "edeliver.relup.patterns"
+
+local modification = {
+  PRIORITY_NONE = 0, -- switches a modification off without taking it away
+  PRIORITY_DEFAULT = 1,
+  PRIORITY_USER = 1000,
+}
+
+--- Makes a modification of a definition, which needs `modify_relup(instructions, config)`.
+-- @param definition also `priority` (1000 unless given) and `usable(config)` (always, unless given)
+-- @return the definition, completed
+function modification.define(definition)
+  if type(definition.modify_relup) ~= "function" then error("a modification needs modify_relup", 2) end
+  definition.priority = definition.priority or modification.PRIORITY_USER
+  definition.usable = definition.usable or function() return true end
+  return definition
+end
+
+--- The usable modification with the highest priority: of the built-in ones and those given. Of equals the first given.
+-- @param config `modification` settles the matter
+-- @param[opt] candidates a list of modifications
+function modification.choose(config, candidates)
+  if config.modification then return config.modification end
+  local chosen
+  local function consider(candidate)
+    if candidate.usable(config) and (not chosen or candidate.priority > chosen.priority) then chosen = candidate end
+  end
+  for _, candidate in ipairs(candidates or {}) do consider(candidate) end
+  consider(require "edeliver.relup.phoenix_modification")
+  consider(require "edeliver.relup.default_modification")
+  return chosen
+end
+
+-- Modules of the application itself, as the upgrade loads them: same name, and the release's version.
+local function changed_modules(up_list, version, name)
+  local modules = {}
+  for _, entry in ipairs(up_list) do
+    local app, app_version, loaded = patterns.object_code(entry)
+    if app and term.text(app) == name and term.text(app_version) == version then
+      for _, module in ipairs(loaded) do modules[#modules + 1] = module end
+    end
+  end
+  return term.list(modules)
+end
+
+local function entries_by_version(entries)
+  local found = {}
+  for i, entry in ipairs(entries) do found[term.text(entry[1])] = i end
+  return found
+end
+
+local function with_script(entries, position, script)
+  local entry = entries[position]
+  entries[position] = term.tuple { entry[1], entry[2], script }
+end
+
+local function copy(list) return term.list(table.move(list, 1, #list, 1, {})) end
+
+--- Applies a modification to every entry of a relup, up and down.
+-- An entry for upgrades and the one for downgrades to the same version make one instructions value; where there is only
+-- one of them the other side is an empty list, and stays out of the relup.
+-- @param relup the term `{Vsn, [{UpFrom, Descr, Up}], [{DownTo, Descr, Down}]}`
+-- @param config as the instructions take it
+-- @param[opt] chosen a modification; by default what `choose` gives
+-- @return a new relup
+function modification.apply(relup, config, chosen)
+  chosen = chosen or modification.choose(config)
+  local version = term.text(relup[1])
+  local ups, downs = copy(relup[2]), copy(relup[3])
+  local up_at, down_at = entries_by_version(ups), entries_by_version(downs)
+  local function modify(other)
+    local up, down = up_at[other], down_at[other]
+    local up_list = up and ups[up][3] or term.list {}
+    local changed = chosen.modify_relup({
+      up_instructions = up_list,
+      down_instructions = down and downs[down][3] or term.list {},
+      up_version = version,
+      down_version = other,
+      changed_modules = changed_modules(up_list, version, term.text(config.name)),
+    }, config)
+    if not instructions_value.is(changed) then error("modify_relup must give an instructions value", 0) end
+    if up then with_script(ups, up, changed.up_instructions) end
+    if down then with_script(downs, down, changed.down_instructions) end
+  end
+  for _, entry in ipairs(relup[2]) do modify(term.text(entry[1])) end
+  for _, entry in ipairs(relup[3]) do
+    if not up_at[term.text(entry[1])] then modify(term.text(entry[1])) end
+  end
+  return term.tuple { relup[1], ups, downs }
+end
+
+return modification
