@@ -37,6 +37,7 @@ function process.wait_until(condition, timeout)
     if answer then return answer end
     process.sleep(10)
   until process.now() > deadline
+  return nil
 end
 
 --- The whole of a file, or nil where there is none.

@@ -196,25 +196,21 @@ static int pids_has(lua_State *L) {
   return 1;
 }
 
+/* "3 processes: [<0.1.0>,<0.2.0>,<0.3.0>]"; of many, the first three. */
 static int pids_tostring(lua_State *L) {
   const edr_pids *pids = luaL_checkudata(L, 1, EDR_LUA_PIDS);
-  const char *separator = "";
-  luaL_Buffer text;
-  size_t i, shown = pids->count < 4 ? pids->count : 3;
-  lua_pushfstring(L, "%d %s: [", (int)pids->count, pids->count == 1 ? "process" : "processes");
-  luaL_buffinit(L, &text);
-  lua_pushvalue(L, -1);
-  luaL_addvalue(&text);
+  const size_t shown = pids->count < 4 ? pids->count : 3;
+  size_t i;
+  lua_pushfstring(L, "%I %s: [", (LUAI_UACINT)pids->count, pids->count == 1 ? "process" : "processes");
   for (i = 0; i < shown; i++) {
-    luaL_addstring(&text, separator);
+    if (i > 0) lua_pushliteral(L, ",");
     push_entry(L, pids, i);
     luaL_tolstring(L, -1, NULL);
     lua_remove(L, -2);
-    luaL_addvalue(&text);
-    separator = ",";
+    lua_concat(L, i > 0 ? 3 : 2);
   }
-  luaL_addstring(&text, shown < pids->count ? ",...]" : "]");
-  luaL_pushresult(&text);
+  lua_pushstring(L, shown < pids->count ? ",...]" : "]");
+  lua_concat(L, 2);
   return 1;
 }
 

@@ -238,9 +238,12 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   return edr_inbox_put(&node->inbox, control->payload);
 }
 
-/* Nobody can be monitored here: `{21, To, From, Ref, noproc}`. */
+/* We ourselves may be monitored, as a group leader is by whoever prints; when we go, the connection goes. Nobody else is
+ * here: `{21, To, From, Ref, noproc}`. */
 static edr_status on_monitor(edr_node *node, const edr_control *control) {
   size_t begin;
+  edr_pid to;
+  if (edr_slice_pid(control->elements[1], &to) == EDR_OK && edr_pid_equal(&to, &node->dialed.self)) return EDR_OK;
   edr_buf_clear(&node->reply);
   begin = edr_control_begin(&node->reply, EDR_CONTROL_MONITOR_P_EXIT, 4);
   edr_buf_append(&node->reply, control->elements[1].data, control->elements[1].size);

@@ -25,8 +25,8 @@ local compare = require "edeliver.relup.term.compare"
 local term = {
   --- Metatables, interning tables and constructors, as the C binding takes them.
   types = types,
-  --- What a value is as a term: "binary", "atom", "integer", "float", "tuple", "list", "charlist", "map", the kind of an
-  -- opaque value, or nil for what is no term (nil, functions, tables with foreign metatables).
+  --- What a value is as a term: "binary", "atom", "integer", "float", "tuple", "list", "charlist", "map", the kind of
+  -- an opaque value, or nil for what is no term (nil, functions, tables with foreign metatables).
   kind = compare.kind,
   --- `equal(a, b)`: whether two terms are the same, as Erlang's `=:=` says: `1` is not `1.0`, a charlist is the list of
   -- its code points.
