@@ -1,0 +1,54 @@
+--- Hot upgrades of live Erlang and Elixir nodes, from outside.
+--
+-- The facade: connects to nodes, makes sequences, reads relups. Everything else has a module of its own.
+--
+-- @module edeliver.relup
+-- @usage
+-- local relup = require "edeliver.relup"
+-- local node <close> = assert(relup.connect("myapp@web1"))
+
+local relup = {
+  --- Erlang terms as Lua values: `atom`, `tuple`, `charlist`, …
+  -- @see edeliver.relup.term
+  term = require "edeliver.relup.term",
+}
+
+--- Connects to a node.
+-- @function connect
+-- @see edeliver.relup.node.connect
+function relup.connect(name, options) return require("edeliver.relup.node").connect(name, options) end
+
+--- Makes a sequence of steps; raises where their order is wrong, naming both steps and the reason.
+-- @function sequence
+-- @see edeliver.relup.sequence
+function relup.sequence(steps) return require("edeliver.relup.sequence").new(steps) end
+
+--- The step that installs the release.
+-- @function install
+-- @see edeliver.relup.install
+function relup.install(options) return require("edeliver.relup.install").step(options) end
+
+--- A step that waits while the connections live on; or, called with a node, waits at once.
+-- @tparam number ms
+-- @param[opt] node
+function relup.sleep(ms, node)
+  if node then return node:sleep(ms) end
+  return { name = "sleep_" .. ms, run = function(on_node) return on_node:sleep(ms) end }
+end
+
+--- Reads a file of Erlang terms (relup, appup, rel, app, config).
+-- @string path
+-- @return[1] the list of its terms
+-- @return[2] nil, message with line and column, code
+function relup.read(path)
+  local file, message = io.open(path, "rb")
+  if not file then return nil, message, "system" end
+  local text = file:read "a"
+  file:close()
+  if not text then return nil, path .. " cannot be read", "system" end
+  local terms, problem, code = require("edeliver.relup.consult").parse(text)
+  if not terms then return nil, path .. ": " .. problem, code end
+  return terms
+end
+
+return relup

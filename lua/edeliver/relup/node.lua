@@ -1,0 +1,280 @@
+--- A node: everything that an instruction may ask of one.
+--
+-- The only user of the C core besides the facade and the sequence. Says in words what the core says in codes; knows nothing
+-- of releases, web servers or sequences.
+--
+-- Whatever the node, the network or the time refuses comes back as `nil, message, code`; only the caller's own mistakes
+-- raise. Timeouts are milliseconds, `math.huge` is forever.
+--
+-- @classmod edeliver.relup.node
+
+local core = require "edeliver.relup.core"
+local term = require "edeliver.relup.term"
+
+core.set_types(term.types)
+
+local atom, list = term.atom, term.list
+
+local node = {}
+node.__index = node
+node.__name = "edeliver.relup.node"
+
+local CALL_TIMEOUT, BULK_TIMEOUT = 5000, 1000
+
+-- Connecting ---------------------------------------------------------------------------------------------------------
+
+local OPTIONS = {
+  cookie = true, address = true, port = true, epmd_port = true, name = true, timeout = true, tick = true,
+  max_frame = true, rex = true,
+}
+
+local function check_options(name, options)
+  if type(name) ~= "string" then error("the name of a node is a string, like \"myapp@web1\"", 3) end
+  for option in pairs(options) do
+    if not OPTIONS[option] then error(("connect has no option %q"):format(tostring(option)), 3) end
+  end
+end
+
+--- Connects to a node. It becomes a hidden connection under a name that the node gives, so that two programs never clash.
+-- @string name "name@host", as the node calls itself
+-- @tparam[opt] table options `cookie` (default: ~/.erlang.cookie), `timeout` for the whole connect (5000), `epmd_port`
+-- (ERL_EPMD_PORT or 4369), `port` (then epmd is not asked), `address` (connect there instead of to the host of the name),
+-- `name` (a node name of our own), `tick` (ms between signs of life, 5000), `max_frame` (bytes), `rex` (call through the
+-- `rex` server even where the node has better)
+-- @treturn[1] node a node, to be closed
+-- @treturn[2] nil
+-- @treturn[2] string what was tried, and what to try next
+-- @treturn[2] string "auth", "nodedown", "no_epmd", "not_allowed", "refused", "unknown_host", "alive", "timeout", "badarg", …
+function node.connect(name, options)
+  options = options or {}
+  check_options(name, options)
+  local given = { node = name }
+  for option, value in pairs(options) do given[option] = value end
+  local connection, message, code = core.connect(given)
+  if not connection then return nil, message, code end
+  return setmetatable({ name = name, options = given, connection = connection }, node)
+end
+
+--- Opens a lost or closed connection again, with the options it was made with.
+-- @treturn[1] boolean true
+-- @return[2] nil, message, code
+function node:reconnect()
+  self.connection:close()
+  local connection, message, code = core.connect(self.options)
+  if not connection then return nil, message, code end
+  self.connection = connection
+  return true
+end
+
+--- Closes the connection. Also what `local node <close>` does. Closing twice is fine.
+function node:close() self.connection:close() end
+node.__close = node.close
+
+--- Whether the connection is up, as far as is known: a lost one is noticed when it is used.
+function node:is_open() return self.connection:is_open() end
+
+--- The pid that we go by on that node.
+function node:self() return self.connection:self() end
+
+function node:__tostring()
+  return ("node %s (%s)"):format(self.name, self:is_open() and "connected" or "not connected")
+end
+
+-- Calls --------------------------------------------------------------------------------------------------------------
+
+-- What the core says of an exception, in words; everything else passes through.
+local function explain(self, module, fun, arity, value, message, code, reason)
+  if value ~= nil or message ~= nil then return value, message, code end
+  local text = ("%s:%s/%d failed on %s: %s:%s"):format(module, fun, arity, self.name, code, term.format(reason))
+  return nil, text, code, reason
+end
+
+--- Calls a function on the node and waits for what it returns.
+-- @string module
+-- @string fun
+-- @tparam[opt={}] table arguments a list of terms
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] the term that it returned
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] string "error", "exit" or "throw" where the function raised; "timeout", "nodedown", …
+-- @return[2] the reason that it raised with, a term
+-- @usage node:call("erlang", "system_info", { atom "otp_release" })
+function node:call(module, fun, arguments, timeout)
+  arguments = arguments or {}
+  return explain(self, module, fun, #arguments, self.connection:call(module, fun, arguments, timeout or CALL_TIMEOUT))
+end
+
+--- Starts a call; `await` waits for it. Several may be in flight.
+-- @return[1] a request
+-- @return[2] nil, message, code
+function node:request(module, fun, arguments)
+  arguments = arguments or {}
+  local call, message, code = self.connection:request(module, fun, arguments)
+  if not call then return nil, message, code end
+  return { call = call, module = module, fun = fun, arity = #arguments }
+end
+
+--- Waits for a started call; after a timeout it can be waited for again.
+-- @param request what `request` gave
+-- @tparam[opt=5000] number timeout ms
+-- @return as `call` does
+function node:await(request, timeout)
+  return explain(self, request.module, request.fun, request.arity,
+    self.connection:await(request.call, timeout or CALL_TIMEOUT))
+end
+
+--- Runs a function on the node and does not wait for it.
+-- @return[1] true
+-- @return[2] nil, message, code
+function node:cast(module, fun, arguments) return self.connection:cast(module, fun, arguments or {}) end
+
+--- `lists:map(fun module:fun/1, items)` on the node: one question about many things, in one call.
+-- @return[1] a list, as long as `items`
+-- @return[2] nil, message, code
+function node:map(module, fun, items, timeout)
+  return self:call("lists", "map", { term.export(module, fun, 1), items }, timeout)
+end
+
+-- Messages -----------------------------------------------------------------------------------------------------------
+
+--- Sends a message to a pid, or to the process that is registered under a name.
+-- @param to a pid or a string
+-- @param message a term
+-- @return[1] true: it was handed to the network
+-- @return[2] nil, message, code
+function node:send(to, message) return self.connection:send(to, message) end
+
+--- The next message that was sent to us, as `{'DOWN', Ref, process, Pid, Reason}` is for what we monitor.
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] a term
+-- @return[2] nil, message, code
+function node:receive(timeout) return self.connection:receive(timeout or CALL_TIMEOUT) end
+
+--- Monitors a process: when it ends, a `'DOWN'` message can be received.
+-- @return[1] a reference
+-- @return[2] nil, message, code
+function node:monitor(pid) return self.connection:monitor(pid) end
+
+--- Takes a monitor back.
+function node:demonitor(reference) return self.connection:demonitor(reference) end
+
+-- Many processes -----------------------------------------------------------------------------------------------------
+
+--- A pid set of a list of pids, in its order.
+function node:pids(pids) return core.pids(pids) end -- luacheck: ignore self
+
+--- Every process of the node.
+-- @return[1] a pid set
+-- @return[2] nil, message, code
+function node:processes(timeout) return self.connection:processes(timeout or CALL_TIMEOUT) end
+
+--- `erlang:process_info/2`, of one process or of many in a few calls. Messages are never read.
+-- @param pids a pid, a list of pids or a pid set
+-- @tparam table items names of items, as strings
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] for one pid: `{ item = value }`, or false where it is dead; for many: a list of those, in order
+-- @return[2] nil, message, code
+-- @usage node:process_info(pids, { "current_function", "message_queue_len" })
+function node:process_info(pids, items, timeout)
+  local infos, message, code = self.connection:process_info(pids, items, timeout or CALL_TIMEOUT)
+  if not infos then return nil, message, code end
+  if term.kind(pids) == "pid" then return infos[1] end
+  return infos
+end
+
+-- The answers of a bulk request as design.md gives them.
+local function bulk(self, request, pids, timeout)
+  local set = core.pids(pids)
+  local failed, positions, reasons, sent = self.connection:sys(request, set, timeout or BULK_TIMEOUT)
+  if not failed then return nil, positions, reasons, sent end
+  if failed == 0 then return "ok" end
+  local errors, silent = {}, 0
+  for i, position in ipairs(positions) do
+    errors[i] = { pid = set[position], reason = reasons[i] }
+    if reasons[i] ~= "error" then silent = silent + 1 end
+  end
+  return silent == #set and "not_supported" or "errors", failed, errors
+end
+
+--- Asks all these processes at once to suspend themselves (`sys:suspend`), and waits until each has answered, has died, or
+-- the time is up. Whoever was asked may still do it later: all of them must be resumed, the silent ones too.
+-- @param pids a pid set, a list of pids, or a pid
+-- @tparam[opt=1000] number timeout ms, for all of them together
+-- @treturn[1] string "ok"
+-- @treturn[2] string "errors", or "not_supported" where every single one is dead or silent
+-- @treturn[2] number how many
+-- @treturn[2] table `{ pid =, reason = "noproc" | "timeout" | "error" }` for each of them, in the order asked
+-- @treturn[3] nil
+-- @treturn[3] string message
+-- @treturn[3] string code
+-- @treturn[3] boolean whether requests may have been sent all the same
+function node:bulk_suspend(pids, timeout) return bulk(self, "suspend", pids, timeout) end
+
+--- Asks all these processes at once to go on (`sys:resume`). A process that is not suspended answers ok, too.
+-- @param pids a pid set, a list of pids, or a pid
+-- @tparam[opt=1000] number timeout ms, for all of them together
+-- @return as `bulk_suspend` does
+function node:bulk_resume(pids, timeout) return bulk(self, "resume", pids, timeout) end
+
+--- Who sits suspended now: of the whole node, or of these processes.
+-- @param[opt] pids
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] the pid set of those that do
+-- @return[1] the pid set of those that hibernate: of them only `sys:get_status` tells
+-- @return[2] nil, message, code
+function node:suspended(pids, timeout)
+  if not pids then
+    local message, code
+    pids, message, code = self:processes(timeout)
+    if not pids then return nil, message, code end
+  end
+  return self.connection:suspended(pids, timeout or CALL_TIMEOUT)
+end
+
+-- Waiting ------------------------------------------------------------------------------------------------------------
+
+--- Lets time pass while the connection is served.
+-- @tparam number ms
+-- @return[1] true
+-- @return[2] nil, message, code
+function node:sleep(ms) return self.connection:sleep(ms) end
+
+--- For event loops: the descriptor, what to wait for ("r" or "rw"), and for how long at most (nil: nothing is due; signs of
+-- life are sent by themselves). When it is ready, `pump` takes in what came.
+function node:pollfd() return self.connection:pollfd() end
+function node:events() return self.connection:events() end
+function node:timeout() return nil end -- luacheck: ignore self
+function node:pump() return self.connection:pump() end
+
+-- Erlang text --------------------------------------------------------------------------------------------------------
+
+local function parse_on_node(self, text)
+  local tokens, message, code, reason = self:call("erl_scan", "string", { term.charlist(text) })
+  if not tokens then return nil, message, code, reason end
+  if tokens[1] ~= atom "ok" then return nil, "not Erlang: " .. term.format(tokens), "syntax" end
+  local forms
+  forms, message, code, reason = self:call("erl_parse", "parse_exprs", { tokens[2] })
+  if not forms then return nil, message, code, reason end
+  if forms[1] ~= atom "ok" then return nil, "not Erlang: " .. term.format(forms), "syntax" end
+  return forms[2]
+end
+
+--- Evaluates Erlang expressions on the node: `"1 + X."`, with variables bound.
+-- @string text expressions, with their full stop
+-- @tparam[opt] table bindings `{ X = term }`
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] the value of the last one
+-- @return[2] nil, message, code
+function node:eval(text, bindings, timeout)
+  local forms, message, code, reason = parse_on_node(self, text)
+  if not forms then return nil, message, code, reason end
+  local bound = {}
+  for name, value in pairs(bindings or {}) do bound[#bound + 1] = term.tuple { atom(name), value } end
+  local result
+  result, message, code, reason = self:call("erl_eval", "exprs", { forms, list(bound) }, timeout)
+  if not result then return nil, message, code, reason end
+  return result[2]
+end
+
+return node
