@@ -48,9 +48,9 @@ local function read_ports(text)
 end
 
 --- Starts version 1.0.0 and waits until it listens.
--- @tparam[opt] table options those of `node.start` that make sense here, and: `ranch` (2 or 1, default 2); `next`, the list of the
--- versions whose tarballs lie in releases/ (default `{ "2.0.0" }`; "2.1.0" has the release handler suspend the channels, "2.0.1-early" and
--- "2.0.1-late" fail before and after the point of no return); `restart`, start it again when it reboots, as a service manager would
+-- @tparam[opt] table options those of `node.start` that make sense here, and: `ranch` (2 or 1, default 2); `next`, the list of
+-- the versions whose tarballs lie in releases/ (default `{ "2.0.0" }`; in "2.1.0" the release handler suspends the channels;
+-- "2.0.1-early" and "2.0.1-late" fail before and after the point of no return)
 -- @return a node object (see support.node), with `root` (the release's folder) and `ports`: `endpoint` (channels), `plain`
 -- (connections typed supervisor), `workers` (plain, connections typed worker)
 function chat.start(options)
@@ -63,7 +63,9 @@ function chat.start(options)
     tarballs[#tarballs + 1] = process.quote(("%s/chat-%s.tar.gz"):format(built, version))
   end
   local copied = ("cp -r %s/root %s"):format(process.quote(built), process.quote(self.root))
-  if #tarballs > 0 then copied = ("%s && cp %s %s/releases"):format(copied, table.concat(tarballs, " "), process.quote(self.root)) end
+  if #tarballs > 0 then
+    copied = ("%s && cp %s %s/releases"):format(copied, table.concat(tarballs, " "), process.quote(self.root))
+  end
   assert(os.execute(copied))
   chat.emulator = chat.emulator or emulator_folder()
   env.BINDIR = chat.emulator
@@ -72,14 +74,14 @@ function chat.start(options)
   table.move(arguments, 1, #arguments, #command + 1, command)
   table.move(options.args or {}, 1, #(options.args or {}), #command + 1, command)
   for name, value in pairs(options.env or {}) do env[name] = value end
-  node.adopt(self, process.start { command = command, env = env, folder = self.folder, restart = options.restart })
+  node.adopt(self, process.start { command = command, env = env, folder = self.folder })
   local metatable = getmetatable(self)
   setmetatable(self, { __index = methods, __close = metatable.__close, __gc = metatable.__gc })
   self.ports = read_ports(self:wait_for(env.CHAT_PORTS))
   return self
 end
 
---- The ports now: they change when the node reboots.
+--- The ports now: they change when the node starts over, which it does in the same process.
 function methods:current_ports()
   self.ports = read_ports(process.read_file(self.folder .. "/ports"))
   return self.ports

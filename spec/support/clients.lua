@@ -1,5 +1,5 @@
---- Websocket and http clients for specs and the demo: one Erlang program of its own, not distributed, that opens the sockets and
--- keeps count (spec/support/clients). Here it is told what to do.
+--- Websocket and http clients for specs and the demo: one Erlang program of its own, not distributed, that opens the sockets
+-- and keeps count (spec/support/clients). Here it is told what to do.
 
 local process = require "support.process"
 
@@ -40,9 +40,9 @@ function clients.start()
 end
 
 --- Starts the program and opens sockets; raises unless every one of them opens.
--- @tparam table options `port`, `count` (1), `topic` (default "room:lobby"; false joins none, as on the plain listeners), `interval`
--- (ms between a socket's pings, default 200), `frame` ("ping", answered by the channel, or "heartbeat", answered by the websocket
--- process), `path`
+-- @tparam table options `port`, `count` (1), `topic` (default "room:lobby"; false joins none, as on the plain listeners),
+-- `interval` (ms between a socket's pings, default 200), `frame` ("ping", answered by the channel, or "heartbeat", answered by
+-- the websocket process), `path`
 function clients.open(options)
   local self = clients.start()
   self:open(options)
@@ -87,20 +87,22 @@ end
 function methods:open(options)
   local count = options.count or 1
   local topic = options.topic == nil and "room:lobby" or options.topic or "-"
-  local answer = self:command(30000 + count * 20, "open", count, options.port, options.path or "/socket/websocket", topic,
-    options.frame or "ping", options.interval or 200)
+  local answer = self:command(30000 + count * 20, "open", count, options.port, options.path or "/socket/websocket",
+    topic, options.frame or "ping", options.interval or 200)
   local opened = figures(answer)
   assert(opened.opened == count, answer)
 end
 
---- What the sockets have seen: `open`, `reconnects`, `sent`, `answered`, `pending`, `lost`, `disorder`, `broadcasts` (all other frames), `versions`
--- (answers by version), and `still_p50`, `still_p99`, `still_max`: the ms that a ping waited for its answer, at most, on each socket.
+--- What the sockets have seen: `open`, `reconnects`, `sent`, `answered`, `pending`, `lost`, `disorder`, `broadcasts` (all other
+-- frames), `versions` (answers by version), and `still_p50`, `still_p99`, `still_max`: the ms that a ping waited for its answer,
+-- at most, on each socket.
 function methods:stats() return figures(self:command(10000, "stats")) end
 
 --- Forgets `still_...` and `versions` so far.
 function methods:reset() self:command(5000, "reset") end
 
---- Stops sending; waits until every ping is answered, or `timeout` ms have passed; then the figures. `pending` ones are lost by then.
+--- Stops sending; waits until every ping is answered, or `timeout` ms have passed; then the figures. What is `pending` then is
+-- as good as lost.
 function methods:drain(timeout)
   return figures(self:command((timeout or 5000) + 10000, "drain", timeout or 5000))
 end

@@ -1,8 +1,7 @@
 #!/bin/sh
 # keep.sh FOLDER COMMAND...: runs COMMAND for as long as our standard input is open, handing on the lines that come in; when
 # that closes, ends it and removes FOLDER, so that a test run that is killed leaves nothing behind. FOLDER/pid has the
-# command's process id, FOLDER/out what it prints, FOLDER/exit its status once it is gone. With KEEP_RESTARTING set, a
-# command that ends by itself with status 0 is started anew, as init systems do.
+# command's process id, FOLDER/out what it prints, FOLDER/exit its status once it is gone.
 
 folder=$1
 shift
@@ -14,19 +13,13 @@ mkfifo "$folder/in" && exec 4<>"$folder/in"
 ulimit -n 65536 || ulimit -n "$(ulimit -Hn)"
 
 run() {
-  while :; do
-    "$@" <"$folder/in" >>"$folder/out" 2>&1 3<&- 4<&- &
-    echo $! >"$folder/pid.new" && mv "$folder/pid.new" "$folder/pid"
-    wait $!
-    status=$?
-    [ -z "$KEEP_RESTARTING" ] || [ $status != 0 ] || [ -e "$folder/stop" ] || continue
-    echo $status >"$folder/exit.new" && mv "$folder/exit.new" "$folder/exit"
-    return
-  done
+  "$@" <"$folder/in" >"$folder/out" 2>&1 3<&- 4<&- &
+  echo $! >"$folder/pid.new" && mv "$folder/pid.new" "$folder/pid"
+  wait $!
+  echo $? >"$folder/exit.new" && mv "$folder/exit.new" "$folder/exit"
 }
 run "$@" &
 while read -r line <&3; do printf '%s\n' "$line" >&4; done
-touch "$folder/stop"
 while [ ! -e "$folder/pid" ]; do sleep 0.01; done
 [ -e "$folder/exit" ] || kill -9 "$(cat "$folder/pid")"
 wait

@@ -13,7 +13,7 @@ local shared_epmd
 
 math.randomseed(os.time(), tonumber(tostring({}):match "0x(%x+)", 16))
 
---- Starts an epmd on a free port: an object with `port` and `stop`. Below the ephemeral range, where nobody else is put by chance.
+--- Starts an epmd on a free port: an object with `port` and `stop`. The port is below the range that systems hand out by chance.
 function node.start_epmd()
   for _ = 1, 20 do
     local port = math.random(20000, 32000)
@@ -65,8 +65,8 @@ function node.adopt(self, started)
 end
 
 --- Starts a plain node and waits until it answers.
--- @tparam[opt] table options `name` (before the @), `cookie`, `epmd_port`, `short` (short names), `args` (more arguments to erl),
--- `env`, `eval` (Erlang expressions that it runs first, ended by a full stop or not)
+-- @tparam[opt] table options `name` (before the @), `cookie`, `epmd_port`, `short` (short names), `args` (more arguments to
+-- erl), `env`, `eval` (Erlang expressions that it runs first)
 -- @return an object with `name`, `cookie`, `epmd_port`, `folder` and the methods below
 function node.start(options)
   options = options or {}
@@ -75,7 +75,8 @@ function node.start(options)
   table.move(arguments, 1, #arguments, #command + 1, command)
   table.move(options.args or {}, 1, #(options.args or {}), #command + 1, command)
   local eval = (options.eval or "ok"):gsub("%.%s*$", "")
-  table.move({ "-eval", eval .. (", ok = file:write_file(\"%s/ready\", <<>>)."):format(self.folder) }, 1, 2, #command + 1, command)
+  command[#command + 1] = "-eval"
+  command[#command + 1] = eval .. (", ok = file:write_file(\"%s/ready\", <<>>)."):format(self.folder)
   for name, value in pairs(options.env or {}) do env[name] = value end
   node.adopt(self, process.start { command = command, env = env, folder = self.folder })
   self:wait_for(self.folder .. "/ready")
@@ -108,8 +109,8 @@ function methods:signal(name) return self.process:signal(name) end
 --- What the node has printed so far.
 function methods:printed() return self.process:printed() end
 
---- Evaluates Erlang expressions on the node and gives the value as text, on one line, as `~0tp` prints it; or nil and what
--- went wrong.
+--- Evaluates Erlang expressions on the node and gives the value as text, on one line, as `~0tp` prints it; or nil and
+-- what went wrong.
 function methods:eval(expressions)
   local file = assert(io.open(self.folder .. "/eval", "w"))
   file:write(("try begin %s end of V__ -> io:format(\"value ~0tp~n\", [V__]) "):format((expressions:gsub("%.%s*$", ""))),

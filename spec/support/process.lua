@@ -62,14 +62,12 @@ function process.temporary_folder()
 end
 
 --- Starts a program.
--- @tparam table options `command` (a list of words), `env` (name to value), `restart` (start it anew when it ends with
--- status 0), `folder` (default: a new temporary one)
+-- @tparam table options `command` (a list of words), `env` (name to value), `folder` (default: a new temporary one)
 -- @return an object with `folder` and the methods below
 function process.start(options)
   local self = setmetatable({ folder = options.folder or process.temporary_folder() }, metatable)
   local words = {}
   for name, value in pairs(options.env or {}) do words[#words + 1] = process.quote(name .. "=" .. value) end
-  if options.restart then words[#words + 1] = "KEEP_RESTARTING=1" end
   -- A session of its own: an interrupt at the terminal is for the specs, which then end this by closing the pipe.
   words[#words + 1] = "setsid " .. process.quote(process.root .. "/spec/support/keep.sh")
   words[#words + 1] = process.quote(self.folder)
@@ -78,7 +76,7 @@ function process.start(options)
   return self
 end
 
---- The process id now (a restarted program has a new one), or nil before it has started.
+--- The process id, or nil before it has started.
 function methods:pid()
   return tonumber(process.read_file(self.folder .. "/pid") or "")
 end
