@@ -7,38 +7,6 @@ static bool no(edr_scan *scan, const char *problem) {
   return false;
 }
 
-size_t edr_scan_left(const edr_scan *scan) {
-  return (size_t)(scan->end - scan->at);
-}
-
-bool edr_scan_bytes(edr_scan *scan, size_t size, const uint8_t **out_data) {
-  if (size > edr_scan_left(scan)) return no(scan, "the term is cut short");
-  *out_data = scan->at;
-  scan->at += size;
-  return true;
-}
-
-bool edr_scan_u8(edr_scan *scan, uint8_t *out_value) {
-  const uint8_t *at;
-  if (!edr_scan_bytes(scan, 1, &at)) return false;
-  *out_value = at[0];
-  return true;
-}
-
-bool edr_scan_u16(edr_scan *scan, uint16_t *out_value) {
-  const uint8_t *at;
-  if (!edr_scan_bytes(scan, 2, &at)) return false;
-  *out_value = (uint16_t)(at[0] << 8 | at[1]);
-  return true;
-}
-
-bool edr_scan_u32(edr_scan *scan, uint32_t *out_value) {
-  const uint8_t *at;
-  if (!edr_scan_bytes(scan, 4, &at)) return false;
-  *out_value = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-  return true;
-}
-
 static bool is_ascii(const uint8_t *data, size_t size) {
   uint8_t seen = 0;
   for (size_t i = 0; i < size; i++) seen |= data[i];

@@ -69,11 +69,41 @@ typedef struct edr_scan_identifier {
   uint32_t words[EDR_REF_MAX_WORDS];
 } edr_scan_identifier;
 
-size_t edr_scan_left(const edr_scan *scan);
-bool edr_scan_u8(edr_scan *scan, uint8_t *out_value);
-bool edr_scan_u16(edr_scan *scan, uint16_t *out_value);
-bool edr_scan_u32(edr_scan *scan, uint32_t *out_value);
-bool edr_scan_bytes(edr_scan *scan, size_t size, const uint8_t **out_data);
+/* The hot ones: inline. */
+static inline size_t edr_scan_left(const edr_scan *scan) {
+  return (size_t)(scan->end - scan->at);
+}
+
+static inline bool edr_scan_bytes(edr_scan *scan, size_t size, const uint8_t **out_data) {
+  if (size > edr_scan_left(scan)) {
+    scan->problem = "the term is cut short";
+    return false;
+  }
+  *out_data = scan->at;
+  scan->at += size;
+  return true;
+}
+
+static inline bool edr_scan_u8(edr_scan *scan, uint8_t *out_value) {
+  const uint8_t *at;
+  if (!edr_scan_bytes(scan, 1, &at)) return false;
+  *out_value = at[0];
+  return true;
+}
+
+static inline bool edr_scan_u16(edr_scan *scan, uint16_t *out_value) {
+  const uint8_t *at;
+  if (!edr_scan_bytes(scan, 2, &at)) return false;
+  *out_value = (uint16_t)(at[0] << 8 | at[1]);
+  return true;
+}
+
+static inline bool edr_scan_u32(edr_scan *scan, uint32_t *out_value) {
+  const uint8_t *at;
+  if (!edr_scan_bytes(scan, 4, &at)) return false;
+  *out_value = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+  return true;
+}
 
 /* What follows the tag of an atom; `room` takes EDR_ATOM_MAX_BYTES + 1. */
 bool edr_scan_atom_body(edr_scan *scan, uint8_t tag, char *room, edr_scan_text *out_text);
