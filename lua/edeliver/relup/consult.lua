@@ -5,6 +5,7 @@
 -- @module edeliver.relup.consult
 
 local parser = require "edeliver.relup.consult.parser"
+local writer = require "edeliver.relup.consult.writer"
 
 local consult = {}
 
@@ -49,6 +50,20 @@ function consult.parse(text)
   if done then return result end
   if type(result) ~= "table" or not result.position then error(result, 0) end
   return refuse(text, result.position, result.message)
+end
+
+--- Writes terms as `io:format("~tp.~n", [Term])` does: what systools wrote comes out as it was but for what changed, and
+-- an instruction of a relup begins a line of its own. Raises for pids, ports, references and funs, which no text spells.
+-- @param terms a list of terms
+-- @string[opt] header comment lines to begin with; by default `%% coding: utf-8` where the text is not plain ASCII
+-- @treturn string UTF-8
+function consult.write(terms, header)
+  local done, text = pcall(writer.write, terms)
+  if not done then
+    error(type(text) == "table" and text.refused or text, type(text) == "table" and 2 or 0)
+  end
+  if not header then header = text:find "[\128-\255]" and "%% coding: utf-8\n" or "" end
+  return header .. text
 end
 
 return consult

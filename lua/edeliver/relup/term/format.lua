@@ -56,7 +56,6 @@ local function is_bare_latin1(name)
   return true
 end
 
--- Atoms are printed over and over: their texts are kept as long as the atoms live.
 local atom_texts = setmetatable({}, { __mode = "k" })
 
 --- An atom's name as source text, quoted where it must be.
@@ -67,7 +66,8 @@ function format.atom_name(name)
   return format.quote(name, "'")
 end
 
-local function atom_text(atom)
+--- The same of an atom, kept as long as the atom lives.
+function format.atom_text(atom)
   local text = atom_texts[atom]
   if not text then
     text = format.atom_name(atom.name)
@@ -244,7 +244,7 @@ function format.printer(types)
     end
     local meta = type(value) == "table" and getmetatable(value)
     if meta == types.atom then
-      out[n + 1] = atom_text(value)
+      out[n + 1] = format.atom_text(value)
       return n + 1
     elseif meta == types.charlist then
       out[n + 1] = charlist_text(value, options)
