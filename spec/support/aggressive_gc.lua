@@ -1,0 +1,4 @@
+-- A busted helper (tools/test gc): each collection begins as soon as the last has ended and works in big steps, so that
+-- whatever is not held where it must be is gone at once.
+
+collectgarbage("incremental", 0, 1000, 8)
