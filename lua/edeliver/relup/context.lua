@@ -1,0 +1,71 @@
+--- What a step is given besides the node: the application, the configuration, a log, and acts that are undone on every way
+-- out. A sequence makes one for each run; an instruction that is called by hand makes its own.
+--
+-- @classmod edeliver.relup.context
+
+local ledger = require "edeliver.relup.ledger"
+local term = require "edeliver.relup.term"
+
+local context = {}
+context.__index = context
+
+local function print_line(_, text) print(text) end
+
+--- A context.
+-- @tparam table fields `node`, `name` (of the application), and optionally `config`, `logger` (a function of level and text),
+-- `ledger`, `installs` (whether the sequence has an install), `by_hand`
+function context.new(fields)
+  local self = setmetatable(fields, context)
+  self.config = self.config or {}
+  self.logger = self.logger or print_line
+  self.memory = {}
+  self.ledger = self.ledger or ledger.new(self.node)
+  return self
+end
+
+-- An instruction's argument starts with the application's name, or is it.
+local function name_in(argument)
+  local kind = term.kind(argument)
+  if kind == "atom" then return argument.name end
+  if kind == "binary" then return argument end
+  if kind == "tuple" or kind == "list" then return name_in(argument[1]) end
+  return nil
+end
+
+--- The context of an instruction that is called by hand: it says what it does, and remembers nothing afterwards.
+function context.by_hand(node, argument)
+  return context.new { node = node, name = name_in(argument), logger = print_line, by_hand = true }
+end
+
+--- Tells the operator something.
+-- @string level "info", "warning" or "error"
+-- @string text
+function context:log(level, text) self.logger(level, text) end
+
+--- Suspends processes that will be resumed on every way out.
+-- @param pids
+-- @tparam[opt=1000] number timeout ms
+-- @return as `node:bulk_suspend`
+function context:suspend(pids, timeout) return self.ledger:suspend(pids, timeout) end
+
+--- Resumes everybody that this run has suspended.
+-- @tparam[opt=1000] number timeout ms
+-- @return as `node:bulk_resume`
+function context:resume(timeout) return self.ledger:resume(timeout) end
+
+--- The pid set of those that this run has suspended and not resumed.
+function context:suspended() return self.ledger:suspended() end
+
+--- Makes calls on the node whose undoing is remembered first; undone by `undo`, or on the way out.
+-- @string key
+-- @tparam table acts `{ call = { module, fun, arguments }, undo = { module, fun, arguments } }`
+-- @return[1] true
+-- @return[2] nil, message, code
+function context:apply(key, acts) return self.ledger:apply(key, acts) end
+
+--- Undoes what was applied under a key, last first.
+-- @return[1] true
+-- @return[2] nil, message, code
+function context:undo(key) return self.ledger:undo(key) end
+
+return context

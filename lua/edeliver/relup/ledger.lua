@@ -1,0 +1,137 @@
+--- What is owed to a node: whom we asked to suspend, and what else waits to be undone.
+--
+-- Everything is written down before it is done, so that whatever happens next, it is known what to undo. Observers hear of
+-- each entry before the act (the journal, the guard); one that fails stops the act. Knows no steps and no web servers.
+--
+-- @classmod edeliver.relup.ledger
+
+local core = require "edeliver.relup.core"
+
+local ledger = {}
+ledger.__index = ledger
+
+local FIRST_RESUME, LAST_RESUME = 2000, 10000 -- ms: most answer at once; then the busy ones get their time
+
+--- An empty ledger.
+-- @param node
+function ledger.new(node)
+  return setmetatable({ node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0 }, ledger)
+end
+
+--- Adds an observer: `observer(event, data)`, with the events "suspend" (pids), "resumed" (pids), "apply" (the entry),
+-- "undone" (the entry). What it answers to the first and third with nil, message, code keeps the act from being done.
+function ledger:observe(observer) self.observers[#self.observers + 1] = observer end
+
+function ledger:tell(event, data)
+  for _, observer in ipairs(self.observers) do
+    local answer, message, code = observer(event, data)
+    if answer == nil and message then return nil, message, code end
+  end
+  return true
+end
+
+--- Everybody who was sent a suspend and has not confirmed a resume.
+function ledger:suspended() return self.pids end
+
+--- Whether nothing is owed.
+function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
+
+--- `bulk_suspend` of pids that are remembered before they are asked.
+-- @return as `node:bulk_suspend`
+function ledger:suspend(pids, timeout)
+  local asked = core.pids(pids)
+  local told, message, code = self:tell("suspend", asked)
+  if not told then return nil, message, code end
+  self.pids = self.pids:plus(asked)
+  self.most = math.max(self.most, #self.pids)
+  self.since = self.since or core.now()
+  return self.node:bulk_suspend(asked, timeout)
+end
+
+-- Who has confirmed, or is dead, is owed nothing any more.
+local function confirm(self, asked, errors)
+  local open = {}
+  for _, entry in ipairs(errors or {}) do
+    if entry.reason ~= "noproc" then open[#open + 1] = entry.pid end
+  end
+  local settled = asked:minus(open)
+  self.pids = self.pids:minus(settled)
+  if #self.pids == 0 and self.since then
+    self.stood_still = (self.stood_still or 0) + core.now() - self.since
+    self.since = nil
+  end
+  self:tell("resumed", settled)
+end
+
+--- `bulk_resume` of everybody remembered. Who has confirmed or is dead is forgotten; the others stay owed.
+-- @return as `node:bulk_resume`
+function ledger:resume(timeout)
+  local asked = self.pids
+  if #asked == 0 then return "ok" end
+  local answer, count, errors, sent = self.node:bulk_resume(asked, timeout)
+  if not answer then return nil, count, errors, sent end
+  confirm(self, asked, errors)
+  return answer, count, errors
+end
+
+--- Makes calls whose undoing is remembered first.
+-- @string key what they are undone by
+-- @tparam table acts `{ call = { module, fun, arguments }, undo = { module, fun, arguments } }`
+-- @return[1] true
+-- @return[2] nil, message, code
+function ledger:apply(key, acts)
+  for _, act in ipairs(acts) do
+    local entry = { key = key, undo = act.undo }
+    local told, message, code = self:tell("apply", entry)
+    if not told then return nil, message, code end
+    table.insert(self.undos, entry)
+    local answer, problem, why = self.node:call(table.unpack(act.call, 1, 3))
+    if answer == nil then return nil, problem, why end
+  end
+  return true
+end
+
+--- Undoes what was applied under a key (everything where there is none), last first. What worked is forgotten.
+-- @return[1] true
+-- @return[2] nil, message, code of the first that did not
+function ledger:undo(key)
+  local first_message, first_code
+  for i = #self.undos, 1, -1 do
+    local entry = self.undos[i]
+    if key == nil or entry.key == key then
+      local answer, message, code = self.node:call(table.unpack(entry.undo, 1, 3))
+      if answer ~= nil then
+        table.remove(self.undos, i)
+        self:tell("undone", entry)
+      else
+        first_message, first_code = first_message or message, first_code or code
+      end
+    end
+  end
+  if first_message then return nil, first_message, first_code end
+  return true
+end
+
+--- Settles everything, as far as the node lets us: resumes whoever is owed it, those that are slow with more patience, then
+-- undoes the rest: channels before acceptors. A lost connection is opened again.
+-- @return[1] true
+-- @return[2] nil, message, code; the ledger then still holds what is owed
+function ledger:settle()
+  if self:is_settled() then return true end
+  if not self.node:is_open() then
+    local open, message, code = self.node:reconnect()
+    if not open then return nil, message, code end
+  end
+  local message, code
+  for _, timeout in ipairs { FIRST_RESUME, LAST_RESUME } do
+    local answer, problem, why = self:resume(timeout)
+    if not answer then message, code = problem, why end
+    if #self.pids == 0 then break end
+  end
+  local undone, problem, why = self:undo()
+  if not undone then message, code = message or problem, code or why end
+  if self:is_settled() then return true end
+  return nil, message or ("%d processes have not confirmed that they go on"):format(#self.pids), code or "timeout"
+end
+
+return ledger
