@@ -19,6 +19,7 @@ TEST_NEEDS=(
   erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools
   zip:zip unzip:unzip
 )
+# shellcheck disable=SC2034  # for tools/lint
 LINT_NEEDS=("${TEST_NEEDS[@]}" lua-check:luacheck lua-ldoc:ldoc shellcheck:shellcheck cppcheck:cppcheck)
 
 say() { printf '== %s\n' "$*" >&2; }

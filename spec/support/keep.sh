@@ -10,6 +10,7 @@ exec 3<&0 </dev/null 2>/dev/null
 # Open in both directions, so that neither opening nor writing waits for a reader.
 mkfifo "$folder/in" && exec 4<>"$folder/in"
 # Ten thousand sockets need descriptors; a VM sizes its tables by the limit, so not more than that.
+# shellcheck disable=SC3045  # dash has it as well
 ulimit -n 65536 || ulimit -n "$(ulimit -Hn)"
 
 run() {
