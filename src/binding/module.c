@@ -2,6 +2,7 @@
 @module edeliver.relup.core
 */
 #include <math.h>
+#include <poll.h>
 
 #include "binding.h"
 #include "clock.h"
@@ -43,12 +44,22 @@ static int core_now(lua_State *L) {
   return 1;
 }
 
+/*** Waits; a signal ends the wait early.
+@function sleep
+@tparam number ms
+*/
+static int core_sleep(lua_State *L) {
+  (void)poll(NULL, 0, edr_deadline_poll_ms(edr_lua_check_deadline(L, 1, 0)));
+  return 0;
+}
+
 static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"encode", edr_lua_core_encode},
                                      {"decode", edr_lua_core_decode},
                                      {"pids", edr_lua_core_pids},
                                      {"connect", edr_lua_core_connect},
                                      {"now", core_now},
+                                     {"sleep", core_sleep},
                                      {"catch_signals", edr_lua_catch_signals},
                                      {"block_signals", edr_lua_block_signals},
                                      {"release_signals", edr_lua_release_signals},

@@ -6,6 +6,7 @@
 -- @classmod edeliver.relup.ledger
 
 local core = require "edeliver.relup.core"
+local term = require "edeliver.relup.term"
 
 local ledger = {}
 ledger.__index = ledger
@@ -74,6 +75,17 @@ function ledger:resume(timeout)
   return answer, count, errors
 end
 
+-- Makes a call. An answer `{error, Reason}` is a refusal; that something runs already is what an undo wants.
+local function make(node, call)
+  local module, fun = call[1], call[2]
+  local answer, message, code = node:call(module, fun, call[3])
+  if answer == nil then return nil, message, code end
+  if term.kind(answer) == "tuple" and answer[1] == term.atom "error" and answer[2] ~= term.atom "running" then
+    return nil, ("%s:%s on %s answered %s"):format(module, fun, node.name, term.format(answer)), "refused"
+  end
+  return true
+end
+
 --- Makes calls whose undoing is remembered first.
 -- @string key what they are undone by
 -- @tparam table acts `{ call = { module, fun, arguments }, undo = { module, fun, arguments } }`
@@ -85,8 +97,8 @@ function ledger:apply(key, acts)
     local told, message, code = self:tell("apply", entry)
     if not told then return nil, message, code end
     table.insert(self.undos, entry)
-    local answer, problem, why = self.node:call(table.unpack(act.call, 1, 3))
-    if answer == nil then return nil, problem, why end
+    local made, problem, why = make(self.node, act.call)
+    if not made then return nil, problem, why end
   end
   return true
 end
@@ -99,8 +111,8 @@ function ledger:undo(key)
   for i = #self.undos, 1, -1 do
     local entry = self.undos[i]
     if key == nil or entry.key == key then
-      local answer, message, code = self.node:call(table.unpack(entry.undo, 1, 3))
-      if answer ~= nil then
+      local made, message, code = make(self.node, entry.undo)
+      if made then
         table.remove(self.undos, i)
         self:tell("undone", entry)
       else

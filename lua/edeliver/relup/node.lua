@@ -19,7 +19,7 @@ local node = {}
 node.__index = node
 node.__name = "edeliver.relup.node"
 
-local CALL_TIMEOUT, BULK_TIMEOUT = 5000, 1000
+local CALL_TIMEOUT, BULK_TIMEOUT, RECONNECT_EVERY = 5000, 1000, 250 -- ms
 
 -- Connecting ---------------------------------------------------------------------------------------------------------
 
@@ -56,14 +56,21 @@ function node.connect(name, options)
 end
 
 --- Opens a lost or closed connection again, with the options it was made with.
+-- @tparam[opt=0] number patience ms: for how long to try again, while the node may be restarting
 -- @treturn[1] boolean true
 -- @return[2] nil, message, code
-function node:reconnect()
+function node:reconnect(patience)
+  local give_up = core.now() + (patience or 0)
   self.connection:close()
-  local connection, message, code = core.connect(self.options)
-  if not connection then return nil, message, code end
-  self.connection = connection
-  return true
+  repeat
+    local connection, message, code = core.connect(self.options)
+    if connection then
+      self.connection = connection
+      return true
+    end
+    if code == "interrupted" or core.now() >= give_up then return nil, message, code end
+    core.sleep(RECONNECT_EVERY)
+  until false
 end
 
 --- Closes the connection. Also what `local node <close>` does. Closing twice is fine.

@@ -1,0 +1,70 @@
+--- What a run did: each step with its time and result, what was undone, and what is still suspended.
+--
+-- Data first; `tostring(report)` says it for people. Runs nothing.
+--
+-- @classmod edeliver.relup.report
+
+local report = {}
+report.__index = report
+
+--- An empty report.
+-- @field node name of the node
+-- @field name of the application
+-- @field version that was to be installed, if one was
+-- @field steps list of `{ name, status = "done" | "failed" | "not run", ms, result, message, code }`
+-- @field undone list of what was undone, in words
+-- @field suspended how many processes were suspended at most
+-- @field stood_still_ms how long they were, from the first suspend to the last resume
+-- @field still_suspended list of pids that sit suspended, or may
+-- @field still_undone list of `{ key, undo }` that could not be undone
+-- @field ok whether every step was done and nothing is left
+-- @field code why not
+function report.new(fields)
+  local self = setmetatable(fields, report)
+  self.steps, self.undone, self.still_suspended, self.still_undone = {}, {}, {}, {}
+  self.suspended, self.ok = 0, false
+  return self
+end
+
+local function result_text(step)
+  if step.message then return step.message end
+  if type(step.result) == "string" or type(step.result) == "number" then return tostring(step.result) end
+  return ""
+end
+
+local function step_line(step, width)
+  local time = step.ms and ("%8.1f ms"):format(step.ms) or (" "):rep(11)
+  return (("  %-" .. width .. "s  %-7s %s  %s"):format(step.name, step.status, time, result_text(step)):gsub("%s+$", ""))
+end
+
+--- What is still suspended and what to do about it, in words; nil where nothing is.
+function report:left_behind()
+  local lines = {}
+  if #self.still_suspended > 0 then
+    local shown = {}
+    for i = 1, math.min(#self.still_suspended, 5) do shown[i] = tostring(self.still_suspended[i]) end
+    lines[1] = ("%d processes may still be suspended on %s: %s%s. They go on with node:bulk_resume(report.still_suspended)")
+      :format(#self.still_suspended, self.node, table.concat(shown, ", "), #self.still_suspended > 5 and ", ..." or "")
+  end
+  if #self.still_undone > 0 then
+    lines[#lines + 1] = ("%d calls that undo something could not be made (%s): report.still_undone has them"):format(
+      #self.still_undone, self.still_undone[1].key)
+  end
+  return lines[1] and table.concat(lines, "\n")
+end
+
+function report:__tostring()
+  local width = 0
+  for _, step in ipairs(self.steps) do width = math.max(width, #step.name) end
+  local lines = { ("%s on %s%s: %s"):format(self.name or "a sequence", self.node,
+    self.version and (" to " .. self.version) or "", self.ok and "done" or "failed") }
+  for _, step in ipairs(self.steps) do lines[#lines + 1] = step_line(step, width) end
+  for _, undone in ipairs(self.undone) do lines[#lines + 1] = "  undone: " .. undone end
+  if self.suspended > 0 then
+    lines[#lines + 1] = ("  %d processes suspended, for %.1f ms"):format(self.suspended, self.stood_still_ms or 0)
+  end
+  lines[#lines + 1] = self:left_behind()
+  return table.concat(lines, "\n")
+end
+
+return report
