@@ -1,134 +1,16 @@
 --- Writes terms laid out as `io:format("~tp", [Term])` lays them out.
 --
--- A relup comes from systools in that layout, so a diff of a patched one shows the patched lines and nothing else. Terms
--- are measured first, into a tree of nodes; then lines of at most 80 columns are broken as OTP breaks them. A node is a
--- string (an atomic term in ASCII) or a table with `length` in characters and either `text` or the children.
+-- A relup comes from systools in that layout, so a diff of a patched one shows the patched lines and nothing else. Lines of
+-- at most 80 columns are broken as OTP breaks them.
 
-local term = require "edeliver.relup.term"
-local format = require "edeliver.relup.term.format"
-local opaque = require "edeliver.relup.term.opaque"
+local measure = require "edeliver.relup.consult.measure"
 
 local writer = {}
 
 local WIDTH = 80
-local MAX_DEPTH = 10000
-
-local types = term.types
-local concat, math_type, string_format = table.concat, math.type, string.format
-
--- Measuring ----------------------------------------------------------------------------------------------------------
-
-local function refuse(text, ...) error({ refused = text:format(...) }, 0) end
-
-local function atomic(text)
-  if text:find "[\128-\255]" then return { text = text, length = utf8.len(text) } end
-  return text
-end
-
-local function length_of(node) return type(node) == "string" and #node or node.length end
-
-local function is_atomic(node) return type(node) == "string" or (node.text and not node.is_bytes) end
-
-local measure
-
-local function measure_items(items, node, depth)
-  local length = 2
-  for i = 1, #items do
-    local child = measure(items[i], depth)
-    node[i] = child
-    length = length + (type(child) == "string" and #child or child.length) + (i > 1 and 1 or 0)
-  end
-  node.length = length
-  return node
-end
-
-local function measure_map(map, depth)
-  local node, length = { kind = "map" }, 2
-  for key, value in pairs(map) do
-    local pair = { measure(key, depth), measure(value, depth), kind = "pair" }
-    pair.length = length_of(pair[1]) + 4 + length_of(pair[2])
-    node[#node + 1] = pair
-    length = length + pair.length + 1
-  end
-  if #node == 0 then return "#{}" end
-  node.length = length
-  return node
-end
-
-local function measure_list(list, depth)
-  local tail = getmetatable(list) and list.tail
-  if tail == nil then
-    if #list == 0 then return "[]" end
-    if format.is_printable_list(list) then
-      local chars = {}
-      for i = 1, #list do chars[i] = utf8.char(list[i]) end
-      return atomic(format.quote(concat(chars), '"'))
-    end
-  end
-  local node = measure_items(list, { kind = "list" }, depth)
-  if tail ~= nil then
-    node.tail = measure(tail, depth)
-    node.length = node.length + 1 + length_of(node.tail)
-  end
-  return node
-end
-
-local function measure_charlist(charlist, depth)
-  local text = term.format(charlist)
-  if text:sub(1, 1) == '"' or text == "[]" then return atomic(text) end
-  local codes = {}
-  for _, code in utf8.codes(charlist.text) do codes[#codes + 1] = code end
-  return measure_items(codes, { kind = "list" }, depth)
-end
-
-local function measure_binary(bytes)
-  local text = format.binary(bytes)
-  if text:sub(3, 3) == '"' or text == "<<>>" then return atomic(text) end
-  return { text = text, length = #text, is_bytes = true }
-end
-
-local function measure_tuple(tuple, depth)
-  if #tuple == 0 then return "{}" end
-  local is_tagged = #tuple > 1 and term.kind(tuple[1]) == "atom"
-  return measure_items(tuple, { kind = is_tagged and "tagged" or "tuple" }, depth)
-end
-
-local function measure_opaque(value)
-  if value.kind == "bignum" or value.kind == "export" then return atomic(opaque.format(value, format.atom_name)) end
-  local text = opaque.format(value, format.atom_name)
-  if value.kind == "bitstring" then return { text = text, length = #text, is_bytes = true } end
-  refuse("%s cannot be written: there is no text that reads back as a %s", text, value.kind)
-end
-
-local compound = {
-  [types.tuple] = measure_tuple, [types.list] = measure_list, [types.map] = measure_map,
-  [types.charlist] = measure_charlist, [types.opaque] = measure_opaque,
-}
-
-function measure(value, depth)
-  local lua_type = type(value)
-  if lua_type == "table" then
-    local meta = getmetatable(value)
-    if meta == types.atom then return atomic(format.atom_text(value)) end
-    if depth > MAX_DEPTH then refuse("terms are nested deeper than %d", MAX_DEPTH) end
-    local measurer = meta == nil and measure_list or compound[meta]
-    if measurer then return measurer(value, depth + 1) end
-  elseif lua_type == "string" then
-    return measure_binary(value)
-  elseif math_type(value) == "integer" then
-    return string_format("%d", value)
-  elseif lua_type == "number" then
-    if value ~= value or value == math.huge or value == -math.huge then refuse("%s is no float of Erlang", value) end
-    return format.float(value)
-  elseif lua_type == "boolean" then
-    return tostring(value)
-  end
-  refuse("a %s is no term", lua_type)
-end
+local MARKS, length_of, is_atomic = measure.MARKS, measure.length_of, measure.is_atomic
 
 -- One line -----------------------------------------------------------------------------------------------------------
-
-local MARKS = { list = { "[", "]" }, tuple = { "{", "}" }, tagged = { "{", "}" }, map = { "#{", "}" } }
 
 -- Puts the node's text behind out[n], on one line, and gives the new n.
 local function put(node, out, n)
@@ -183,54 +65,71 @@ end
 local break_node
 
 -- Gives the width that the element took; after one that was broken, nothing more fits on its line.
-local function put_element(page, node, column, closing, used)
-  if is_atomic(node) and fits(page, node, column, closing, used) then
+local function put_element(page, node, value, column, closing, used)
+  if fits(page, node, column, closing, used) then
     page.n = put(node, page.out, page.n)
-    return length_of(node)
+    return is_atomic(node) and length_of(node) or WIDTH
   end
-  break_node(page, node, column, closing, used)
+  break_node(page, node, value, column, closing, used)
   return WIDTH
 end
 
-local function closing_of(node, i, closing) return i == #node and closing + 1 or 0 end
+local function is_atomic_pair(pair) return is_atomic(pair[1]) and is_atomic(pair[2]) end
+
+local comma_indents = setmetatable({}, { __index = function(self, column)
+  self[column] = "," .. indents[column]
+  return self[column]
+end })
 
 -- Elements from the `first` on: atomic ones share lines, all others begin a line of their own at `start`.
-local function put_rest(page, node, first, start, column, closing, used, is_pair)
-  for i = first, #node do
-    local child = node[i]
-    local behind = closing_of(node, i, closing)
-    local length = 1 + length_of(child)
-    local room = behind == 0 and 1 or behind
-    local is_small = is_pair and is_atomic(child[1]) and is_atomic(child[2]) or not is_pair and is_atomic(child)
-    add(page, ",")
-    if is_small and length < WIDTH - column - room and used + length + room <= page.limit then
-      page.n = put(child, page.out, page.n)
-      column, used = column + length, used + length
+-- This is the loop that a long relup spends its time in.
+local function put_rest(page, node, first, start, column, closing, used, put_child)
+  local out, n, limit, count = page.out, page.n, page.limit, #node
+  local is_small = put_child and is_atomic_pair or is_atomic
+  for i = first, count do
+    local child, behind = node[i], i == count and closing + 1 or 0
+    local is_text = type(child) == "string"
+    local length = is_text and #child or child.length
+    local with_comma, room = length + 1, behind == 0 and 1 or behind
+    if with_comma < WIDTH - column - room and used + with_comma + room <= limit and is_small(child) then
+      out[n + 1] = ","
+      n = put(child, out, n + 1)
+      column, used = column + with_comma, used + with_comma
     else
-      add(page, indents[start])
-      local width = is_pair and is_pair(page, child, start, behind, 0) or put_element(page, child, start, behind, 0)
-      column, used = start + width, width
+      out[n + 1] = comma_indents[start]
+      if is_text and length < WIDTH - start - behind and length + behind <= limit then
+        n = n + 2; out[n] = child
+        used = is_atomic(child) and length or WIDTH
+      else
+        page.n = n + 1
+        used = (put_child or put_element)(page, child, node.source[i], start, behind, 0)
+        n = page.n
+      end
+      column = start + used
     end
   end
+  page.n = n
   return column, used
 end
 
-local function put_tail(page, tail, start, column, closing, used)
+local function put_tail(page, node, start, column, closing, used)
   add(page, "|")
+  local tail = node.tail
   local length = length_of(tail)
   if is_atomic(tail) and length + 1 < WIDTH - column - (closing + 1) and length + 1 + used + closing + 1 <= page.limit then
     page.n = put(tail, page.out, page.n)
   else
     add(page, indents[start])
-    break_node(page, tail, start, closing + 1, 0)
+    break_node(page, tail, node.tail_source, start, closing + 1, 0)
   end
 end
 
 local function put_items(page, node, first, column, closing, used)
-  local width = put_element(page, node[first], column, closing_of(node, first, closing), used)
+  local behind = first == #node and closing + 1 or 0
+  local width = put_element(page, node[first], node.source[first], column, behind, used)
   local at
   at, used = put_rest(page, node, first + 1, column, column + width, closing, used + width)
-  if node.tail then put_tail(page, node.tail, column, at, closing, used) end
+  if node.tail then put_tail(page, node, column, at, closing, used) end
 end
 
 -- A tuple with a tag: what follows is indented by the tag's length, or by less where the tag is long.
@@ -248,15 +147,15 @@ local function put_tagged(page, node, column, closing, used)
   end
 end
 
-local function put_pair(page, pair, column, closing, used)
+local function put_pair(page, pair, _, column, closing, used)
   if fits(page, pair, column, closing, used) then
     page.n = put(pair, page.out, page.n)
-    return is_atomic(pair[1]) and is_atomic(pair[2]) and pair.length or WIDTH
+    return is_atomic_pair(pair) and pair.length or WIDTH
   end
   local indent = column + (page.tag_indent > 0 and page.tag_indent or 4)
-  break_node(page, pair[1], column, closing, used)
+  break_node(page, pair[1], pair.source[1], column, closing, used)
   add(page, " =>" .. indents[indent])
-  break_node(page, pair[2], indent, closing, 0)
+  break_node(page, pair[2], pair.source[2], indent, closing, 0)
   return WIDTH
 end
 
@@ -277,18 +176,24 @@ local function put_bytes(page, text, column, closing, used)
   add(page, ">>")
 end
 
-function break_node(page, node, column, closing, used)
+local function is_bytes(node)
+  if type(node) == "string" then return node:find "^<" ~= nil end
+  return node.is_bytes
+end
+
+function break_node(page, node, value, column, closing, used)
   if is_atomic(node) or fits(page, node, column, closing, used) then
     page.n = put(node, page.out, page.n)
-  elseif node.is_bytes then
-    put_bytes(page, node.text, column + 2, closing, used)
+  elseif is_bytes(node) then
+    put_bytes(page, type(node) == "string" and node or node.text, column + 2, closing, used)
   else
+    if type(node) == "string" then node = measure.split(value) end
     local marks = MARKS[node.kind]
     add(page, marks[1])
     if node.kind == "tagged" then
       put_tagged(page, node, column, closing, used + 1)
     elseif node.kind == "map" then
-      local width = put_pair(page, node[1], column + 2, closing_of(node, 1, closing), used + 1)
+      local width = put_pair(page, node[1], nil, column + 2, #node == 1 and closing + 1 or 0, used + 1)
       put_rest(page, node, 2, column + 2, column + 2 + width, closing, width, put_pair)
     else
       put_items(page, node, 1, column + 1, closing, used + 1)
@@ -299,12 +204,12 @@ end
 
 -- Tries indentations from the most generous to the tightest, as OTP does.
 local function put_term(out, n, value)
-  local node = measure(value, 0)
+  local node = measure.node(value)
   for _, tag_indent in ipairs { -1, 4, 1 } do
     local page = {
       out = out, n = n, limit = length_of(node), tag_indent = tag_indent, is_strict = tag_indent ~= 1,
     }
-    local done, problem = pcall(break_node, page, node, 1, 0, 0)
+    local done, problem = pcall(break_node, page, node, value, 1, 0, 0)
     if done then return page.n end
     for i = #out, n + 1, -1 do out[i] = nil end
     if problem ~= NO_ROOM then error(problem, 0) end
@@ -318,7 +223,7 @@ function writer.write(terms)
     n = put_term(out, n, terms[i])
     n = n + 1; out[n] = ".\n"
   end
-  return concat(out, "", 1, n)
+  return table.concat(out, "", 1, n)
 end
 
 return writer
