@@ -98,8 +98,8 @@ end
 -- at most, on each socket.
 function methods:stats() return figures(self:command(10000, "stats")) end
 
---- Forgets `still_...` and `versions` so far.
-function methods:reset() self:command(5000, "reset") end
+--- The figures; then `still_...` and `versions` start anew, with no answer counted twice or not at all.
+function methods:reset() return figures(self:command(10000, "reset")) end
 
 --- Stops sending; waits until every ping is answered, or `timeout` ms have passed; then the figures. What is `pending` then is
 -- as good as lost.

@@ -50,6 +50,11 @@ function node.prepare(options)
     cookie = options.cookie or ("cookie%d"):format(math.random(1 << 40)),
     epmd_port = options.epmd_port or node.epmd_port(),
   }
+  -- For whoever looks for the cookie where users have it, with HOME set to this folder.
+  local cookie_file = assert(io.open(self.folder .. "/.erlang.cookie", "w"))
+  cookie_file:write(self.cookie)
+  cookie_file:close()
+  os.execute("chmod 400 " .. process.quote(self.folder .. "/.erlang.cookie"))
   local env = { ERL_EPMD_PORT = self.epmd_port, HOME = self.folder, ERL_CRASH_DUMP = "/dev/null" }
   local arguments = {
     options.short and "-sname" or "-name", self.name, "-setcookie", self.cookie, "-noshell", "-noinput",
@@ -67,7 +72,7 @@ end
 --- Starts a plain node and waits until it answers.
 -- @tparam[opt] table options `name` (before the @), `cookie`, `epmd_port`, `short` (short names), `args` (more arguments to
 -- erl), `env`, `eval` (Erlang expressions that it runs first)
--- @return an object with `name`, `cookie`, `epmd_port`, `folder` and the methods below
+-- @return an object with `name`, `cookie`, `epmd_port`, `folder` (which has a `.erlang.cookie` too) and the methods below
 function node.start(options)
   options = options or {}
   local env, arguments, self = node.prepare(options)
@@ -108,6 +113,20 @@ function methods:signal(name) return self.process:signal(name) end
 
 --- What the node has printed so far.
 function methods:printed() return self.process:printed() end
+
+--- A shell command line that runs `words` as an operator of this node would: epmd and cookie are found without being named.
+function methods:operator_command(words)
+  local quoted = {}
+  for i, word in ipairs(words) do quoted[i] = process.quote(word) end
+  return ("env ERL_EPMD_PORT=%d HOME=%s %s"):format(self.epmd_port, process.quote(self.folder), table.concat(quoted, " "))
+end
+
+--- How many of its processes sit suspended by `sys` now.
+function methods:suspended()
+  return tonumber(assert(self:eval [[
+    length([P || P <- processes(), {current_function, {sys, F, _}} <- [process_info(P, current_function)],
+                 F =:= suspend_loop orelse F =:= suspend_loop_hib]) ]]))
+end
 
 --- Evaluates Erlang expressions on the node and gives the value as text, on one line, as `~0tp` prints it; or nil and
 -- what went wrong.

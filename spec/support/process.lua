@@ -56,9 +56,14 @@ function process.output(command)
   return text, (pipe:close())
 end
 
---- A new temporary folder. A process that is started in it removes it when it ends.
+--- A new temporary folder. A process that is started in it removes it when it ends; else it is the caller's to remove.
 function process.temporary_folder()
   return (process.output("mktemp -d \"${TMPDIR:-/tmp}/edeliver-relup.XXXXXX\""):gsub("\n$", ""))
+end
+
+function process.remove_folder(path)
+  assert(path:find("/edeliver-relup.", 1, true), "not one of ours: " .. path)
+  os.execute("rm -rf " .. process.quote(path))
 end
 
 --- Starts a program.

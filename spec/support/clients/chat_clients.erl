@@ -4,7 +4,7 @@
 %%
 %%   open COUNT PORT PATH TOPIC FRAME MS  opens that many (TOPIC - joins none; FRAME is ping or heartbeat): "opened N failed N"
 %%   stats               name value name value ..., over all sockets; `still` is how long a ping waited, at most, on a socket
-%%   reset               starts `still` and the versions anew: "ok"
+%%   reset               as stats; then `still` and the versions start anew, with no answer counted twice or not at all
 %%   pause | go          stops and starts sending: "ok"
 %%   drain MS            pauses, waits until every ping is answered or MS have passed, then as stats
 %%   say TEXT            the socket opened first says TEXT to its topic: "ok"
@@ -44,13 +44,14 @@ command(["open", Count, Port, Path, Topic, Frame, Ms], #{sockets := Sockets} = S
     Target = #{port => list_to_integer(Port), path => Path, topic => Topic, frame => Frame, ms => list_to_integer(Ms)},
     {New, Failed} = open(list_to_integer(Count), Target, [], 0),
     {io_lib:format("opened ~b failed ~b", [length(New), Failed]), State#{sockets := Sockets ++ New}};
-command(["stats"], #{sockets := Sockets} = State) -> {stats(Sockets), State};
-command([Order], #{sockets := Sockets} = State) when Order =:= "reset"; Order =:= "pause"; Order =:= "go" ->
+command(["stats"], #{sockets := Sockets} = State) -> {stats(ask(Sockets, figures)), State};
+command(["reset"], #{sockets := Sockets} = State) -> {stats(ask(Sockets, reset)), State};
+command([Order], #{sockets := Sockets} = State) when Order =:= "pause"; Order =:= "go" ->
     {tell(Sockets, list_to_atom(Order)), State};
 command(["drain", Ms], #{sockets := Sockets} = State) ->
     tell(Sockets, pause),
     drain(Sockets, erlang:monotonic_time(millisecond) + list_to_integer(Ms)),
-    {stats(Sockets), State};
+    {stats(ask(Sockets, figures)), State};
 command(["say" | Text], #{sockets := [First | _]} = State) -> {tell([First], {say, lists:join(" ", Text)}), State};
 command(["close"], #{sockets := Sockets} = State) ->
     [ask([Pid], close) || Pid <- Sockets],
@@ -88,8 +89,7 @@ drain(Sockets, Deadline) ->
         false -> ok
     end.
 
-stats(Sockets) ->
-    Figures = ask(Sockets, figures),
+stats(Figures) ->
     Sum = fun(F) -> lists:sum([F(S) || S <- Figures]) end,
     Still = lists:sort([still(S) || S <- Figures]),
     Versions = lists:foldl(fun(S, All) -> maps:fold(fun(V, N, M) -> M#{V => N + maps:get(V, M, 0)} end, All, S#socket.versions) end,
@@ -166,7 +166,9 @@ loop(#socket{gun = Gun, stream = Stream, monitor = Monitor, target = #{ms := Ms}
         again -> loop(open_again(Socket));
         pause -> loop(Socket#socket{sending = false});
         go -> loop(Socket#socket{sending = true});
-        reset -> loop(Socket#socket{still = 0, versions = #{}});
+        {reset, From, Ref} ->
+            From ! {Ref, self(), Socket#socket{gun = undefined}},
+            loop(Socket#socket{still = 0, versions = #{}});
         {say, Text} ->
             gun:ws_send(Gun, {text, ["say ", Text]}),
             loop(Socket);

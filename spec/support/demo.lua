@@ -1,0 +1,96 @@
+--- The demonstration (tools/demo): upgrades the chat release under a thousand websockets that keep sending, and says what
+-- they noticed. Every figure comes from the clients or from the node itself, and a wrong one fails the demonstration.
+--
+--     lua5.4 spec/support/demo.lua [SOCKETS [SCRIPT]]
+--
+-- SCRIPT (default examples/upgrade.lua) is run as an operator runs it: `lua5.4 SCRIPT NODE APPLICATION VERSION`.
+
+local process = require "support.process"
+local chat = require "support.chat"
+local clients = require "support.clients"
+
+local OLD, NEW = "1.0.0", "2.0.0"
+local count = math.tointeger(arg[1] or 1000)
+local script = arg[2] or "examples/upgrade.lua"
+
+local failures = 0
+local started = process.now()
+
+local function say(text, ...)
+  print(("%7.2f s  " .. text):format((process.now() - started) / 1000, ...))
+  io.stdout:flush()
+end
+
+-- One line of the summary, marked where it isn't as it has to be.
+local function figure(name, value, good)
+  if not good then failures = failures + 1 end
+  print(("  %-34s %10s   %s"):format(name, value, good and "ok" or "WRONG"))
+end
+
+-- Runs the operator's script, passing on what it prints as it comes; true when it succeeded.
+local function run_script(release)
+  local words = { "timeout", "120", "lua5.4", script, release.name, "chat", NEW }
+  local pipe = assert(io.popen(release:operator_command(words) .. " 2>&1", "r"))
+  for line in pipe:lines() do say("  | %s", line) end
+  return pipe:close() == true
+end
+
+local function demonstrate(release, sockets)
+  say("opening %d websockets, each joins a channel and pings it five times a second", count)
+  sockets:open { port = release.ports.endpoint, count = count, interval = 200 }
+  process.sleep(2000)
+  local before = sockets:reset()
+  local pid = release:pid()
+  say("%d open, %d pings answered by %s", before.open, before.answered, OLD)
+
+  say("lua5.4 %s %s chat %s", script, release.name, NEW)
+  local began = process.now()
+  local succeeded = run_script(release)
+  local took = process.now() - began
+  -- Long enough for every socket to have sent again.
+  process.sleep(500)
+  local during = sockets:reset()
+  process.sleep(1500)
+  local after = sockets:drain(10000)
+
+  local function total(version)
+    local versions = { before.versions[version] or 0, during.versions[version] or 0, after.versions[version] or 0 }
+    return versions[1] + versions[2] + versions[3]
+  end
+  local status = release:releases()[NEW]
+  print()
+  figure("the script ended well, ms", ("%.0f"):format(took), succeeded)
+  figure("sockets open before", before.open, before.open == count)
+  figure("sockets open after", after.open, after.open == count)
+  figure("reconnects", after.reconnects, after.reconnects == 0)
+  figure("pings sent", after.sent, after.sent > 0)
+  figure("replies by version " .. OLD, total(OLD), total(OLD) > 0)
+  figure("replies by version " .. NEW, total(NEW), total(NEW) > 0)
+  figure("replies by " .. OLD .. " after the upgrade", after.versions[OLD] or 0, not after.versions[OLD])
+  figure("pings answered", after.answered, after.answered == total(OLD) + total(NEW))
+  figure("messages lost", after.lost + after.pending, after.lost + after.pending == 0)
+  figure("messages out of order", after.disorder, after.disorder == 0)
+  figure("a socket stood still, ms, median", during.still_p50, true)
+  figure("                          p99", during.still_p99, true)
+  figure("                          at most", during.still_max, during.still_max < 30000)
+  figure("the node says of release " .. NEW, status or "nothing", status == "current" or status == "permanent")
+  figure("processes left suspended", release:suspended(), release:suspended() == 0)
+  figure("the VM's process id, still", release:pid(), release:alive() and release:pid() == pid)
+  print()
+end
+
+local exists = io.open(script)
+if not exists then
+  io.stderr:write(script, " is missing\n")
+  os.exit(1)
+end
+exists:close()
+
+do
+  say("starting the chat release, version %s", OLD)
+  local release <close> = chat.start()
+  local sockets <close> = clients.start()
+  demonstrate(release, sockets)
+end
+say(failures == 0 and "all is as it has to be" or "%d of these figures are wrong", failures)
+os.exit(failures == 0, true)
