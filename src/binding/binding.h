@@ -76,4 +76,9 @@ int edr_lua_catch_signals(lua_State *L);
 int edr_lua_block_signals(lua_State *L);
 int edr_lua_release_signals(lua_State *L);
 
+/* ---- file.c ---- */
+
+/* core.replace_file(path, text, backup, expected) */
+int edr_lua_replace_file(lua_State *L);
+
 #endif

@@ -63,6 +63,7 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"catch_signals", edr_lua_catch_signals},
                                      {"block_signals", edr_lua_block_signals},
                                      {"release_signals", edr_lua_release_signals},
+                                     {"replace_file", edr_lua_replace_file},
                                      {NULL, NULL}};
 
 /* The one symbol that the module exports. */
