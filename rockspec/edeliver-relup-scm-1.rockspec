@@ -1,0 +1,54 @@
+rockspec_format = "3.0"
+package = "edeliver-relup"
+version = "scm-1"
+
+source = {
+  url = "git+https://github.com/edeliver/edeliver-relup.git",
+}
+
+description = {
+  summary = "Hot-upgrades live Erlang and Elixir nodes from Lua, without dropping a websocket",
+  detailed = [[
+    From outside the node, over the Erlang distribution: finds the websocket processes connected to Phoenix channels,
+    suspends them, lets OTP install the release, and resumes them, in the one order that is safe.]],
+  license = "MIT",
+  labels = { "erlang", "elixir", "phoenix", "deployment" },
+}
+
+supported_platforms = { "linux" }
+
+dependencies = {
+  "lua >= 5.4, < 5.5",
+  "lpeg >= 1.0.2",
+  "argparse >= 0.7.1",
+}
+
+test_dependencies = {
+  "busted >= 2.1",
+  "dkjson >= 2.5",
+}
+
+external_dependencies = {
+  EI = { header = "ei.h", library = "ei" },
+}
+
+build = {
+  type = "cmake",
+  variables = {
+    CMAKE_BUILD_TYPE = "Release",
+    EDR_TESTS = "OFF",
+    LIBDIR = "$(LIBDIR)",
+    LUADIR = "$(LUADIR)",
+    LUA_INCDIR = "$(LUA_INCDIR)",
+    EI_INCDIR = "$(EI_INCDIR)",
+    EI_LIBDIR = "$(EI_LIBDIR)",
+  },
+  install = {
+    bin = { ["edeliver-relup"] = "bin/edeliver-relup" },
+  },
+  copy_directories = { "examples" },
+}
+
+test = {
+  type = "busted",
+}
