@@ -38,6 +38,21 @@ local function run_script(release)
   return pipe:close() == true
 end
 
+-- A process on the node that looks, again and again, how many processes sit suspended; the answer is the most that it saw.
+local function watch(release)
+  assert(release:eval [[
+    Watch = fun Watch(Most) ->
+      process_flag(priority, high),
+      Suspended = length([P || P <- processes(),
+                               process_info(P, current_function) =:= {current_function, {sys, suspend_loop, 6}}]),
+      receive {most, From} -> From ! {most, max(Most, Suspended)} after 5 -> Watch(max(Most, Suspended)) end
+    end,
+    register(demo_watch, spawn(fun() -> Watch(0) end)) ]])
+  return function()
+    return math.tointeger(assert(release:eval "demo_watch ! {most, self()}, receive {most, Most} -> Most after 5000 -> -1 end"))
+  end
+end
+
 local function demonstrate(release, sockets)
   say("opening %d websockets, each joins a channel and pings it every %d ms", count, interval)
   sockets:open { port = release.ports.endpoint, count = count, interval = interval }
@@ -47,9 +62,11 @@ local function demonstrate(release, sockets)
   say("%d open, %d pings answered by %s", before.open, before.answered, OLD)
 
   say("lua5.4 %s %s chat %s", script, release.name, NEW)
+  local most_suspended = watch(release)
   local began = process.now()
   local succeeded = run_script(release)
   local took = process.now() - began
+  local most = most_suspended()
   -- Long enough for every socket to have sent again.
   process.sleep(300 + interval)
   local during = sockets:reset()
@@ -65,6 +82,7 @@ local function demonstrate(release, sockets)
   figure("the script ended well, ms", ("%.0f"):format(took), succeeded)
   figure("sockets open before", before.open, before.open == count)
   figure("sockets open after", after.open, after.open == count)
+  figure("suspended at once, at most", most, most >= count)
   figure("reconnects", after.reconnects, after.reconnects == 0)
   figure("pings sent", after.sent, after.sent > 0)
   figure("replies by version " .. OLD, total(OLD), total(OLD) > 0)
