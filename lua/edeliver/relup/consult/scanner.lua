@@ -10,7 +10,7 @@ local P, R, S, C, Cc, Cp, Cs, Ct = lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Cc, lpeg
 
 local scanner = {}
 
---- Token kinds: the first result of a match.
+-- Token kinds: the first result of a match.
 scanner.ATOM, scanner.NUMBER, scanner.STRING, scanner.BIG, scanner.PUNCTUATION, scanner.QUOTED = 1, 2, 3, 4, 5, 6
 
 -- White space is every control character, the space, and U+0080 to U+00A0.
