@@ -1,0 +1,68 @@
+--- `supervisor`, as an outside client calls it: thin, named after what it calls.
+--
+-- Only ever to be asked of processes that their parent types `supervisor`: the question kills many a worker. A supervisor
+-- that sits suspended does not answer; then the call ends with "timeout".
+--
+-- @module edeliver.relup.otp.supervisor
+
+local term = require "edeliver.relup.term"
+
+local supervisor = {}
+
+-- The row `{Id, Pid, Type, Modules}` as a table; no pid where the child does not run.
+local function child(row)
+  local modules, named = {}, row[4]
+  for i = 1, term.kind(named) == "list" and #named or 0 do modules[i] = named[i].name end
+  return {
+    id = row[1], pid = term.kind(row[2]) == "pid" and row[2] or nil, type = row[3].name, modules = modules,
+  }
+end
+
+--- The children of many supervisors, in one call.
+-- @param node
+-- @tparam table supervisors a list of pids or registered names
+-- @tparam[opt] number timeout ms
+-- @return[1] for each supervisor, in order, a list of `{ id =, pid =, type = "worker" | "supervisor", modules = { name, … } }`
+-- @return[2] nil, message, code
+function supervisor.which_children(node, supervisors, timeout)
+  if #supervisors == 0 then return {} end
+  local answer, message, code = node:map("supervisor", "which_children", supervisors, timeout)
+  if not answer then return nil, message, code end
+  local found = {}
+  for i, rows in ipairs(answer) do
+    found[i] = {}
+    for j, row in ipairs(rows) do found[i][j] = child(row) end
+  end
+  return found
+end
+
+--- How many children many supervisors have, in one call.
+-- @return[1] for each, in order, `{ specs =, active =, supervisors =, workers = }`
+-- @return[2] nil, message, code
+function supervisor.count_children(node, supervisors, timeout)
+  local answer, message, code = node:map("supervisor", "count_children", supervisors, timeout)
+  if not answer then return nil, message, code end
+  local found = {}
+  for i, counts in ipairs(answer) do
+    found[i] = {}
+    for _, count in ipairs(counts) do found[i][count[1].name] = count[2] end
+  end
+  return found
+end
+
+-- One call for all children of one supervisor, as data that can be kept and made later.
+local function of_children(fun, pid, ids)
+  local pids = {}
+  for i = 1, #ids do pids[i] = pid end
+  return { "lists", "zipwith", { term.export("supervisor", fun, 2), pids, ids } }
+end
+
+--- The call, `{ module, fun, arguments }`, that terminates children of a supervisor and keeps their specifications.
+-- @param pid the supervisor
+-- @tparam table ids of the children
+function supervisor.terminate_children(pid, ids) return of_children("terminate_child", pid, ids) end
+
+--- The call that restarts them. That one of them runs already is no failure.
+function supervisor.restart_children(pid, ids) return of_children("restart_child", pid, ids) end
+
+return supervisor

@@ -1,0 +1,34 @@
+--- Finds the web server of an application.
+--
+-- One module for each kind of server, tried in turn: each gives a site, or says what it looked at and what was missing. Nothing
+-- is guessed: what no module understands is "not_detected".
+--
+-- @module edeliver.relup.web
+
+local web = {}
+
+--- The kinds, in the order in which they are tried. Each is a module with `find(node, name, config)`, which gives a site (see
+-- `edeliver.relup.web.site` for its methods), or nil, message, code; "not_detected" lets the next kind try.
+web.kinds = { "cowboy_on_ranch" }
+
+--- Finds the listeners of an application, and whatever hangs from them.
+-- @param node
+-- @string name of the application: its Phoenix endpoints are looked for
+-- @tparam[opt] table config `port` or `listener` (the ref of a ranch listener: a string stands for an atom, or a term) picks a
+-- listener, where there is no endpoint or only one of several is meant
+-- @return[1] a site
+-- @treturn[2] nil
+-- @treturn[2] string what each kind looked at, and what was missing
+-- @treturn[2] string "not_detected", or what the node refused
+function web.find(node, name, config)
+  local missing = {}
+  for _, kind in ipairs(web.kinds) do
+    local site, message, code = require("edeliver.relup.web." .. kind).find(node, name, config or {})
+    if site then return site end
+    if code ~= "not_detected" then return nil, message, code end
+    missing[#missing + 1] = message
+  end
+  return nil, table.concat(missing, "; "), "not_detected"
+end
+
+return web

@@ -1,0 +1,169 @@
+--- Ranch listeners, seen from outside: ranch 1.3 to 2.2, embedded in an application's tree or not.
+--
+-- Reads ranch's own books: its table of listeners, and what each connections supervisor keeps of its connections in its
+-- dictionary (`{Pid, active}`, and `{Pid, removed}` once a websocket has left the count). So no connection is ever asked
+-- anything, and it makes no difference whether one is busy, hibernates or sits suspended. Knows no endpoints or channels.
+--
+-- @module edeliver.relup.web.ranch
+
+local supervisor = require "edeliver.relup.otp.supervisor"
+local term = require "edeliver.relup.term"
+
+local ranch = {}
+
+local atom = term.atom
+local ACTIVE, REMOVED = atom "active", atom "removed"
+
+-- For every listener: its ref, supervisor, port, application, and which of its ancestors export what a Phoenix endpoint does.
+local LIST = [[
+  IsEndpoint = fun(A) ->
+    is_atom(A) andalso lists:all(fun({F, N}) -> erlang:function_exported(A, F, N) end,
+                                 [{url, 0}, {static_url, 0}, {path, 1}, {static_path, 1}])
+  end,
+  Ancestors = fun(S) ->
+    case process_info(S, dictionary) of
+      {_, D} -> proplists:get_value('$ancestors', D, []);
+      undefined -> []
+    end
+  end,
+  case ets:info(ranch_server, size) of
+    undefined -> none;
+    _ -> [{R, S, catch ranch:get_port(R), application:get_application(S), [A || A <- Ancestors(S), IsEndpoint(A)]}
+          || [R, S] <- ets:match(ranch_server, {{listener_sup, '$1'}, '$2'})]
+  end.]]
+
+-- Not the transport's options as a whole: they may hold private keys.
+local DETAILS = [[
+  [begin
+     Info = case ranch:info(R) of Map when is_map(Map) -> maps:to_list(Map); List -> List end,
+     Type = case proplists:get_value(transport_options, Info) of #{connection_type := Given} -> Given; _ -> worker end,
+     {proplists:get_value(protocol, Info), Type}
+   end || R <- Refs].]]
+
+local function is_pid(value) return term.kind(value) == "pid" end
+
+--- Every ranch listener of the node.
+-- @return[1] a list of `{ ref =, pid =, port = (nil while it does not listen), app = (nil where none), endpoint = (an atom,
+-- where a Phoenix endpoint stands above it) }`
+-- @return[2] nil, message, code; "not_detected" where ranch does not run
+function ranch.listeners(node)
+  local answer, message, code = node:eval(LIST)
+  if answer == nil then return nil, message, code end
+  if answer == atom "none" then return nil, ("ranch does not run on %s"):format(node.name), "not_detected" end
+  local found = {}
+  for i, row in ipairs(answer) do
+    found[i] = {
+      ref = row[1], pid = row[2], port = math.type(row[3]) == "integer" and row[3] or nil,
+      app = term.kind(row[4]) == "tuple" and row[4][2].name or nil, endpoint = row[5][1],
+    }
+  end
+  return found
+end
+
+--- A listener in words.
+function ranch.describe(listener)
+  return ("%s (%s)"):format(term.format(listener.ref), listener.port and "port " .. listener.port or "not listening")
+end
+
+local function with_details(node, listeners)
+  local refs = {}
+  for i, listener in ipairs(listeners) do refs[i] = listener.ref end
+  local answer, message, code = node:eval(DETAILS, { Refs = term.list(refs) })
+  if not answer then return nil, message, code end
+  for i, row in ipairs(answer) do
+    listeners[i].protocol = row[1].name
+    listeners[i].typed_supervisor = row[2] == atom "supervisor"
+  end
+  return true
+end
+
+-- Sorts the children of a listener's supervisor: who supervises acceptors, who connections.
+local function sort_children(listener, children, above)
+  for _, child in ipairs(children) do
+    local module = child.modules[1]
+    if module == "ranch_acceptors_sup" then
+      listener.acceptors_sup = child.pid
+    elseif module == "ranch_conns_sup" then
+      listener.connection_sups = { child.pid }
+    elseif module == "ranch_conns_sup_sup" and child.pid then
+      above[#above + 1] = { listener = listener, pid = child.pid }
+    end
+  end
+end
+
+local function pids_of(items)
+  local pids = {}
+  for i, item in ipairs(items) do pids[i] = item.pid end
+  return pids
+end
+
+--- Looks below listeners: `protocol`, `typed_supervisor` (whether connections are), `acceptors_sup`, `connection_sups`.
+-- What is missing stays nil.
+-- @return[1] true
+-- @return[2] nil, message, code
+function ranch.look_below(node, listeners)
+  local done, message, code = with_details(node, listeners)
+  if not done then return nil, message, code end
+  local below
+  below, message, code = supervisor.which_children(node, pids_of(listeners))
+  if not below then return nil, message, code end
+  local above = {}
+  for i, listener in ipairs(listeners) do
+    listener.acceptors_sup, listener.connection_sups = nil, nil
+    sort_children(listener, below[i], above)
+  end
+  below, message, code = supervisor.which_children(node, pids_of(above))
+  if not below then return nil, message, code end
+  for i, entry in ipairs(above) do
+    local sups = {}
+    for _, child in ipairs(below[i]) do sups[#sups + 1] = child.pid end
+    entry.listener.connection_sups = sups
+  end
+  return true
+end
+
+--- The acceptors of listeners as they are now.
+-- @return[1] a list of `{ listener =, supervisor = pid, running = ids, stopped = ids }`, for each listener that has an
+-- acceptors' supervisor
+-- @return[2] nil, message, code
+function ranch.acceptors(node, listeners)
+  local pools, sups = {}, {}
+  for _, listener in ipairs(listeners) do
+    if listener.acceptors_sup then
+      pools[#pools + 1] = { listener = listener, supervisor = listener.acceptors_sup, running = {}, stopped = {} }
+      sups[#sups + 1] = listener.acceptors_sup
+    end
+  end
+  local below, message, code = supervisor.which_children(node, sups)
+  if not below then return nil, message, code end
+  for i, pool in ipairs(pools) do
+    for _, child in ipairs(below[i]) do
+      local ids = child.pid and pool.running or pool.stopped
+      ids[#ids + 1] = child.id
+    end
+  end
+  return pools
+end
+
+--- The connections of listeners, by ranch's books, in one call.
+-- @return[1] the pid set of those that count as active: http connections
+-- @return[1] the pid set of those that have left the count: websockets
+-- @return[2] nil, message, code
+function ranch.connections(node, listeners)
+  local sups = {}
+  for _, listener in ipairs(listeners) do
+    for _, pid in ipairs(listener.connection_sups or {}) do sups[#sups + 1] = pid end
+  end
+  local infos, message, code = node:process_info(sups, { "dictionary" }, 30000)
+  if not infos then return nil, message, code end
+  local active, removed = {}, {}
+  for _, info in ipairs(infos) do
+    for _, entry in ipairs(info and info.dictionary or {}) do
+      local of = entry[2] == ACTIVE and active or entry[2] == REMOVED and removed
+      if of and is_pid(entry[1]) then of[#of + 1] = entry[1] end
+    end
+  end
+  return node:pids(active), node:pids(removed)
+end
+
+return ranch

@@ -1,0 +1,124 @@
+--- What was found of an application's web server: its listeners, and the questions that instructions ask of them.
+--
+-- Made by `web.find`. A site keeps who supervises what; acceptors, connections and channels are looked up each time anew,
+-- since they come and go. This one is for cowboy 2 on ranch; another server brings another class with the same methods.
+--
+-- @classmod edeliver.relup.web.site
+
+local channels = require "edeliver.relup.web.channels"
+local cowboy = require "edeliver.relup.web.cowboy"
+local ranch = require "edeliver.relup.web.ranch"
+
+local site = {}
+site.__index = site
+site.__name = "edeliver.relup.web.site"
+
+--- A site.
+-- @tparam table fields `node`, `kind` (in words), `listeners` (of web.ranch), and `endpoints`: the names of Phoenix endpoints,
+-- whose websockets count where they have channels, or nil where every websocket counts
+-- @return[1] site
+-- @return[2] nil, message, code
+function site.new(fields)
+  local self = setmetatable(fields, site)
+  local looked, message, code = ranch.look_below(self.node, self.listeners)
+  if not looked then return nil, message, code end
+  return self
+end
+
+--- The site in words: "the endpoint 'Elixir.Chat.Endpoint': 'Elixir.Chat.Endpoint.HTTP' (port 4000)".
+function site:describe()
+  local words = {}
+  for i, listener in ipairs(self.listeners) do words[i] = ranch.describe(listener) end
+  return ("%s: %s"):format(self.kind, table.concat(words, ", "))
+end
+
+-- The first listener that lacks a piece, in words.
+function site:missing(what, has)
+  for _, listener in ipairs(self.listeners) do
+    if not has(listener) then return ("%s has no %s"):format(ranch.describe(listener), what) end
+  end
+end
+
+--- What of the acceptors cannot be found, in words; nil where all is there.
+function site:missing_acceptors()
+  return self:missing("acceptors supervisor: it is suspended already (ranch:suspend_listener), or of an unknown kind",
+    function(listener) return listener.acceptors_sup end)
+end
+
+--- What of the connections cannot be found, or is not understood; nil where all is there.
+function site:missing_connections()
+  local missing = self:missing("connections supervisor", function(listener)
+    return listener.connection_sups and #listener.connection_sups > 0
+  end)
+  if missing then return missing end
+  for _, listener in ipairs(self.listeners) do
+    if not cowboy.protocols[listener.protocol] then
+      return ("%s speaks %s: only the connections of cowboy 2 (cowboy_clear, cowboy_tls) are understood there"):format(
+        ranch.describe(listener), listener.protocol)
+    end
+  end
+end
+
+--- The acceptors as they are now; see `web.ranch.acceptors`.
+function site:acceptors() return ranch.acceptors(self.node, self.listeners) end
+
+--- Who supervises the connections; of all listeners, or only of those whose connections are typed `supervisor`.
+function site:connection_supervisors(typed_supervisor)
+  local sups = {}
+  for _, listener in ipairs(self.listeners) do
+    if listener.typed_supervisor or not typed_supervisor then
+      for _, pid in ipairs(listener.connection_sups or {}) do sups[#sups + 1] = pid end
+    end
+  end
+  return sups
+end
+
+--- The connections as they are now.
+-- @return[1] `{ websockets =, http =, idle =, channels = }`: pid sets of the websockets that count, of the http connections, of
+-- the websockets without any channel, which at an endpoint are left alone, and of the channels
+-- @return[2] nil, message, code
+function site:connections()
+  local http, websockets = ranch.connections(self.node, self.listeners)
+  if not http then return nil, websockets, "not_detected" end
+  local none = self.node:pids {}
+  if not self.endpoints then return { http = http, websockets = websockets, idle = none, channels = none } end
+  local found, message, code = channels.find(self.node, self.endpoints)
+  if not found then return nil, message, code end
+  local with
+  with, message, code = channels.of(self.node, websockets, found)
+  if not with then return nil, message, code end
+  return { http = http, websockets = with, idle = websockets:minus(with), channels = self.node:pids(found) }
+end
+
+--- Whom to suspend: the websockets ("transports"), or the channels behind them ("channels").
+-- @return[1] a pid set
+-- @return[2] nil, message, code
+function site:targets(target)
+  local found, message, code = self:connections()
+  if not found then return nil, message, code end
+  return target == "channels" and found.channels or found.websockets
+end
+
+--- The plain http requests that run now; see `web.cowboy.requests`.
+function site:requests()
+  local http, message, code = ranch.connections(self.node, self.listeners)
+  if not http then return nil, message, code end
+  return cowboy.requests(self.node, http, self:connection_supervisors())
+end
+
+--- What lets a release be installed while websockets sit suspended; see `web.cowboy`. Nil, and no message, where nothing stands
+-- in the way.
+-- @return[1] an act for `ctx:apply`
+-- @return[2] nil, message, code
+function site:hiding()
+  local sups = self:connection_supervisors(true)
+  if #sups == 0 then return nil end
+  return cowboy.hiding(self.node, sups)
+end
+
+--- Whether the release handler would stumble over suspended websockets of this site: how many connections it would see.
+function site:visible() return cowboy.count_visible(self.node, self:connection_supervisors()) end
+
+site.__tostring = site.describe
+
+return site
