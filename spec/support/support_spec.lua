@@ -141,6 +141,20 @@ for _, ranch in ipairs { 2, 1 } do
       assert.equal(stats.sent, stats.answered + stats.lost)
     end)
 
+    it("has requests that wait out an upgrade when they are told of it, and connections that idle after a request", function()
+      local client <close> = clients.start()
+      local id = client:get(release.ports.endpoint, "/rerun?ms=300")
+      local tell = "[P ! %s || P <- processes(), process_info(P, current_function) =:= {current_function, {chat_http, work, 2}}]"
+      assert.truthy(process.wait_until(function() return release:eval(tell:format "upgrade_started") == "[upgrade_started]" end))
+      assert.is_nil(client:body(id, 500))
+      release:eval(tell:format "upgrade_finished")
+      assert.equal("200 1.0.0 rerun", client:body(id, 2000))
+      local connections = "length(ranch:procs('Elixir.Chat.Endpoint.HTTP', connections))"
+      assert.equal("1", release:eval(connections))
+      client:hang_up()
+      assert.truthy(process.wait_until(function() return release:eval(connections) == "0" end))
+    end)
+
     it("runs the new code on open websockets once its own release handler has installed it", function()
       local sockets <close> = clients.open { port = release.ports.endpoint, count = 20, interval = 50 }
       local slow = sockets:get(release.ports.endpoint, "/slow?ms=1000")
