@@ -1,3 +1,4 @@
+/* Frames taken apart and put together; the contract is in control.h. */
 #include "control.h"
 
 #include <string.h>
@@ -28,14 +29,28 @@ edr_status edr_control_decode(const uint8_t *frame, size_t size, const edr_etf_l
   why = "one of its terms is not well-formed";
   for (i = 0; i < control.count; i++) {
     control.elements[i].data = reader.data + reader.offset;
-    if ((status = edr_etf_skip(&reader)) != EDR_OK) goto done;
+    control.elements[i].size = size - 1 - reader.offset;
+    status = edr_etf_skip(&reader);
+    if (status == EDR_ELIMIT && i + 1 == control.count) {
+      control.too_large = true;
+      status = EDR_OK;
+      goto done;
+    }
+    if (status != EDR_OK) goto done;
     control.elements[i].size = (size_t)(reader.data + reader.offset - control.elements[i].data);
   }
   if ((status = edr_etf_read_end(&reader)) != EDR_OK) goto done;
   if (!edr_etf_reader_at_end(&reader)) {
     if ((status = edr_etf_read_version(&reader)) != EDR_OK) goto done;
     control.payload.data = reader.data + reader.offset;
-    if ((status = edr_etf_skip(&reader)) != EDR_OK) goto done;
+    control.payload.size = size - 1 - reader.offset;
+    status = edr_etf_skip(&reader);
+    if (status == EDR_ELIMIT) {
+      control.too_large = true;
+      status = EDR_OK;
+      goto done;
+    }
+    if (status != EDR_OK) goto done;
     control.payload.size = (size_t)(reader.data + reader.offset - control.payload.data);
     why = "bytes follow its payload";
     if (!edr_etf_reader_at_end(&reader)) status = EDR_EPROTOCOL;

@@ -49,6 +49,7 @@ typedef struct edr_control {
   size_t count;                                  /* elements after the operation */
   edr_slice elements[EDR_CONTROL_MAX_ELEMENTS];  /* checked, well-formed terms */
   edr_slice payload;                             /* what follows the control term; well-formed, too */
+  bool too_large; /* the last of these terms passes a limit: its slice reaches to the frame's end, and was not checked */
 } edr_control;
 
 /* Takes a frame's body (from the pass-through byte 'p' on) apart. The slices point into it. EDR_EPROTOCOL, EDR_ELIMIT;

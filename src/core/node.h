@@ -50,13 +50,19 @@ const char *edr_node_name(const edr_node *node);
 const edr_pid *edr_node_self(const edr_node *node);
 int edr_node_fd(const edr_node *node);
 
-/* Starts `module:function(arguments...)`. `arguments` is one whole list term without a version byte. The call belongs to
+/* Starts `module:function(arguments...)`: it is sent as far as the node takes it at once, and goes out while anybody waits
+ * on this node. `arguments` is one whole list term without a version byte. The call belongs to
  * the caller, who frees it, finished or not; one that is freed early goes on running on the node, and its answer is dropped. */
 edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          edr_call **out_call);
 
+/* The same for what is done for its effect: what it returns is not sent back. The value is the atom `normal` (or, with
+ * `rex`, what it returned after all). */
+edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                        edr_call **out_call);
+
 /* Waits until the call has ended. EDR_ETIMEOUT and EDR_EINTERRUPTED leave it in flight: it can be waited for again.
- * Otherwise why the connection broke. */
+ * EDR_ELIMIT: it ended, and its answer is too deep or too large to be read. Otherwise why the connection broke. */
 edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms);
 edr_outcome edr_call_outcome(const edr_call *call);
 
@@ -72,12 +78,17 @@ edr_status edr_node_call_await(edr_node *node, const char *module, const char *f
 edr_status edr_node_cast(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          int64_t deadline_ms);
 
-/* Spawns a process on the node that is linked to us: it dies when the connection does, whatever becomes of us. */
+/* Spawns a process on the node that is linked to us: it dies when the connection does, whatever becomes of us. Where this
+ * fails (EDR_ETIMEOUT, EDR_EINTERRUPTED) and the process comes to life after all, it is killed as soon as that is known; only
+ * with `rex` it may live on, so give it an end of its own. EDR_EBADARG for more than 255 arguments. */
 edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                                  int64_t deadline_ms, edr_pid *out_pid);
 
 /* exit(Pid, kill). Queued: it never waits. */
 edr_status edr_node_kill(edr_node *node, const edr_pid *pid);
+
+/* A pid of this life of the node whose process has ended. Asks the node once. */
+edr_status edr_node_gone_pid(edr_node *node, int64_t deadline_ms, edr_pid *out_pid);
 
 /* `message` is one term without a version byte. EDR_OK: it was handed to the socket. */
 edr_status edr_node_send(edr_node *node, const edr_pid *to, const edr_buf *message, int64_t deadline_ms);

@@ -1,3 +1,4 @@
+/* The relay; the contract is in relay.h, the idea in docs/performance.md. */
 #include "relay.h"
 
 #include <stdlib.h>
@@ -6,9 +7,10 @@
 #include "clock.h"
 
 enum {
-  SEND_SLICE = 4000,     /* requests in one cast: enough to keep both ends busy, small enough to pipeline */
+  SEND_SLICE = 1000,     /* requests in one frame: enough to keep both ends busy, small enough to pipeline */
   INFO_SLICE = 10000,    /* processes in one process_info call */
   IO_GRACE_MS = 30000,   /* for what is not a wait for answers: sending, fetching */
+  MAILBOX_GRACE_MS = 600000, /* a mailbox that could not be killed ends by itself, so long after its deadline */
   FIRST_POLL_MS = 1,
   LONGEST_POLL_MS = 50,
   STALL_MS = 20,         /* no new answer for so long: ask who of the silent ones is dead */
@@ -19,17 +21,26 @@ enum {
 
 static void put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, name, strlen(name)); }
 
-static void put_pids(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to) {
+/* `gone` stands for whoever lived in an earlier life of the node: a node does not take such pids for its own, and functions
+ * on processes raise for them. */
+static void put_pids(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to, const edr_pid *gone) {
   size_t i;
   edr_etf_put_list(buf, to - from);
-  for (i = from; i < to; i++) edr_pids_put(buf, pids, indexes != NULL ? indexes[i] : i);
+  for (i = from; i < to; i++) {
+    const size_t at = indexes != NULL ? indexes[i] : i;
+    if (pids->entries[at].creation == gone->creation) {
+      edr_pids_put(buf, pids, at);
+    } else {
+      edr_etf_put_pid(buf, gone);
+    }
+  }
   edr_etf_put_nil(buf);
 }
 
 /* The arguments of `lists:zipwith(fun erlang:send/2, Pids, [{system, {Mailbox, I}, Request}, ...])`: the tag of a sys
  * request may be any term, so the answer {I, ok} names its process. */
-static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *mailbox,
-                         const char *request) {
+static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *gone,
+                         const edr_pid *mailbox, const char *request) {
   edr_buf head, tail;
   size_t i;
 
@@ -44,7 +55,7 @@ static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t
 
   edr_etf_put_list(buf, 3);
   edr_etf_put_export(buf, "erlang", "send", 2);
-  put_pids(buf, pids, NULL, from, to);
+  put_pids(buf, pids, NULL, from, to, gone);
   edr_etf_put_list(buf, to - from);
   for (i = from; i < to; i++) {
     edr_buf_append(buf, head.data, head.size);
@@ -63,7 +74,7 @@ static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t
 typedef struct request_run {
   edr_node *node;
   const edr_pids *pids;
-  edr_pid mailbox;
+  edr_pid mailbox, gone;
   edr_relay_result *result;
   int64_t deadline_ms;
   size_t dead;    /* how many were found dead */
@@ -72,12 +83,19 @@ typedef struct request_run {
 
 static int64_t io_deadline(void) { return edr_deadline_after(IO_GRACE_MS); }
 
+/* A process that sleeps, linked to us, until it is killed. */
 static edr_status spawn_mailbox(request_run *run) {
+  const int64_t now_ms = edr_clock_now_ms(), longest_ms = UINT32_MAX; /* that `timer:sleep` takes */
+  const int64_t left_ms = run->deadline_ms > now_ms ? run->deadline_ms - now_ms : 0;
   edr_buf arguments;
   edr_status status;
   edr_buf_init(&arguments);
   edr_etf_put_list(&arguments, 1);
-  put_name(&arguments, "infinity");
+  if (left_ms > longest_ms - MAILBOX_GRACE_MS) {
+    put_name(&arguments, "infinity");
+  } else {
+    edr_etf_put_int(&arguments, left_ms + MAILBOX_GRACE_MS);
+  }
   edr_etf_put_nil(&arguments);
   status = edr_buf_status(&arguments);
   if (status == EDR_OK)
@@ -86,21 +104,35 @@ static edr_status spawn_mailbox(request_run *run) {
   return status;
 }
 
+static edr_status send_slice(request_run *run, const char *request, size_t from, edr_buf *arguments, edr_call **out_call) {
+  const size_t left = run->pids->count - from;
+  edr_status status;
+  edr_buf_clear(arguments);
+  put_requests(arguments, run->pids, from, from + (left < SEND_SLICE ? left : SEND_SLICE), &run->gone, &run->mailbox, request);
+  status = edr_buf_status(arguments);
+  if (status != EDR_OK) return status;
+  run->result->sent = true;
+  return edr_node_run(run->node, "lists", "zipwith", arguments, out_call);
+}
+
+/* Sends all requests, and waits until the node has handed out every one of them: else, on a node that is short of time, a
+ * resume that is asked for later could overtake a suspend, which would then never be undone. */
 static edr_status send_requests(request_run *run, const char *request) {
+  const size_t slices = (run->pids->count + SEND_SLICE - 1) / SEND_SLICE;
+  edr_call **calls = calloc(slices, sizeof(edr_call *));
   edr_buf arguments;
-  edr_status status = EDR_OK;
-  size_t from;
+  edr_status status = calls == NULL ? EDR_ENOMEM : EDR_OK;
+  size_t i;
+
   edr_buf_init(&arguments);
-  for (from = 0; from < run->pids->count && status == EDR_OK; from += SEND_SLICE) {
-    const size_t left = run->pids->count - from;
-    edr_buf_clear(&arguments);
-    put_requests(&arguments, run->pids, from, from + (left < SEND_SLICE ? left : SEND_SLICE), &run->mailbox, request);
-    status = edr_buf_status(&arguments);
-    if (status != EDR_OK) break;
-    run->result->sent = true;
-    status = edr_node_cast(run->node, "lists", "zipwith", &arguments, io_deadline());
-  }
+  for (i = 0; i < slices && status == EDR_OK; i++) status = send_slice(run, request, i * SEND_SLICE, &arguments, &calls[i]);
   edr_buf_deinit(&arguments);
+  for (i = 0; i < slices && status == EDR_OK; i++) {
+    status = edr_node_await(run->node, calls[i], io_deadline());
+    if (status == EDR_OK && edr_call_outcome(calls[i]) != EDR_OUTCOME_RETURN) status = EDR_EPROTOCOL;
+  }
+  for (i = 0; calls != NULL && i < slices; i++) edr_call_free(calls[i]);
+  free(calls);
   return status;
 }
 
@@ -141,19 +173,22 @@ static edr_status count_answers(request_run *run, size_t *out_count) {
 }
 
 /* Reads one message of the mailbox. Only `{I, Answer}` is an answer; whatever else lies there is passed over. */
-static void read_answer(request_run *run, edr_slice message) {
-  edr_etf_reader reader;
+static edr_status read_answer(request_run *run, edr_etf_reader *reader) {
+  const edr_etf_mark before = edr_etf_reader_mark(reader);
   size_t arity;
   int64_t index;
 
-  edr_etf_reader_init(&reader, message.data, message.size, NULL);
-  if (edr_etf_read_tuple(&reader, &arity) == EDR_OK && arity == 2 && edr_etf_read_int(&reader, &index) == EDR_OK &&
-      index >= 0 && (uint64_t)index < run->pids->count && run->result->answers[index] == EDR_ANSWER_TIMEOUT) {
-    const bool ok = edr_etf_read_this_atom(&reader, "ok") == EDR_OK;
-    run->result->answers[index] = ok ? EDR_ANSWER_OK : EDR_ANSWER_ERROR;
-    run->settled++;
+  if (edr_etf_read_tuple(reader, &arity) == EDR_OK && arity == 2 && edr_etf_read_int(reader, &index) == EDR_OK &&
+      index >= 0 && (uint64_t)index < run->pids->count) {
+    const bool ok = edr_etf_read_this_atom(reader, "ok") == EDR_OK;
+    if (run->result->answers[index] == EDR_ANSWER_TIMEOUT) {
+      run->result->answers[index] = ok ? EDR_ANSWER_OK : EDR_ANSWER_ERROR;
+      run->settled++;
+    }
+    if (ok) return edr_etf_read_end(reader);
   }
-  edr_etf_reader_deinit(&reader);
+  edr_etf_reader_rewind(reader, &before);
+  return edr_etf_skip(reader);
 }
 
 /* `{messages, [Message, ...]}`. */
@@ -171,12 +206,7 @@ static edr_status fetch_answers(request_run *run) {
   if (status == EDR_OK) status = edr_etf_read_this_atom(&reader, "messages");
   if (status == EDR_OK) status = edr_etf_next(&reader, &token);
   if (status == EDR_OK && token.kind == EDR_ETF_LIST) {
-    for (i = 0; i < token.count && status == EDR_OK; i++) {
-      edr_slice message = {reader.data + reader.offset, 0};
-      status = edr_etf_skip(&reader);
-      message.size = (size_t)(reader.data + reader.offset - message.data);
-      if (status == EDR_OK) read_answer(run, message);
-    }
+    for (i = 0; i < token.count && status == EDR_OK; i++) status = read_answer(run, &reader);
   }
   edr_etf_reader_deinit(&reader);
   edr_call_free(call);
@@ -203,7 +233,7 @@ static edr_status mark_dead(request_run *run) {
   edr_buf_init(&arguments);
   edr_etf_put_list(&arguments, 2);
   edr_etf_put_export(&arguments, "erlang", "is_process_alive", 1);
-  put_pids(&arguments, pids, missing, 0, count);
+  put_pids(&arguments, pids, missing, 0, count, &run->gone);
   edr_etf_put_nil(&arguments);
   status = edr_buf_status(&arguments);
   /* A process that is stuck in native code holds up the answer for everybody: one second, then they all stay silent. */
@@ -276,7 +306,8 @@ edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *reque
   out_result->count = pids->count;
   memset(out_result->answers, EDR_ANSWER_TIMEOUT, pids->count);
 
-  status = spawn_mailbox(&run);
+  status = edr_node_gone_pid(node, io_deadline(), &run.gone);
+  if (status == EDR_OK) status = spawn_mailbox(&run);
   if (status != EDR_OK) return status;
   status = send_requests(&run, request);
   if (status == EDR_OK) status = collect(&run);
@@ -295,23 +326,25 @@ void edr_relay_result_deinit(edr_relay_result *result) {
 /* ---- reading many processes ---- */
 
 /* The arguments of `lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(N, Items))`. */
-static void put_info_arguments(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_buf *items) {
+static void put_info_arguments(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *gone,
+                               const edr_buf *items) {
   size_t i;
   edr_etf_put_list(buf, 3);
   edr_etf_put_export(buf, "erlang", "process_info", 2);
-  put_pids(buf, pids, NULL, from, to);
+  put_pids(buf, pids, NULL, from, to, gone);
   edr_etf_put_list(buf, to - from);
   for (i = from; i < to; i++) edr_buf_append(buf, items->data, items->size);
   edr_etf_put_nil(buf);
   edr_etf_put_nil(buf);
 }
 
-static edr_status ask_info(edr_node *node, const edr_pids *pids, size_t from, const edr_buf *items, edr_call **out_call) {
+static edr_status ask_info(edr_node *node, const edr_pids *pids, size_t from, const edr_pid *gone, const edr_buf *items,
+                           edr_call **out_call) {
   edr_buf arguments;
   edr_status status;
   const size_t left = pids->count - from;
   edr_buf_init(&arguments);
-  put_info_arguments(&arguments, pids, from, from + (left < INFO_SLICE ? left : INFO_SLICE), items);
+  put_info_arguments(&arguments, pids, from, from + (left < INFO_SLICE ? left : INFO_SLICE), gone, items);
   status = edr_buf_status(&arguments);
   if (status == EDR_OK) status = edr_node_call(node, "lists", "zipwith", &arguments, out_call);
   edr_buf_deinit(&arguments);
@@ -339,14 +372,16 @@ static edr_status read_info(edr_slice value, size_t from, size_t expected, edr_r
 edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const edr_buf *items, int64_t deadline_ms,
                                   edr_relay_on_info on_info, void *context) {
   edr_call *now = NULL, *next = NULL;
+  edr_pid gone;
   edr_status status = EDR_OK;
   size_t from;
 
   /* While one slice is read here, the node works on the next. */
-  if (pids->count > 0) status = ask_info(node, pids, 0, items, &now);
+  if (pids->count > 0) status = edr_node_gone_pid(node, deadline_ms, &gone);
+  if (pids->count > 0 && status == EDR_OK) status = ask_info(node, pids, 0, &gone, items, &now);
   for (from = 0; from < pids->count && status == EDR_OK; from += INFO_SLICE) {
     const size_t left = pids->count - from;
-    if (left > INFO_SLICE) status = ask_info(node, pids, from + INFO_SLICE, items, &next);
+    if (left > INFO_SLICE) status = ask_info(node, pids, from + INFO_SLICE, &gone, items, &next);
     if (status == EDR_OK) status = edr_node_await(node, now, deadline_ms);
     if (status == EDR_OK && edr_call_outcome(now) != EDR_OUTCOME_RETURN) status = EDR_EBADARG;
     if (status == EDR_OK)

@@ -1,3 +1,5 @@
+/* Frames over a socket; the contract is in stream.h. What is queued is sent by whoever holds the lock; reading is the
+ * owner's alone. */
 #include "stream.h"
 
 #include <errno.h>
@@ -10,7 +12,7 @@
 
 #include "clock.h"
 
-enum { READ_CHUNK = 64 * 1024, MAX_CHUNKS = 256 };
+enum { READ_CHUNK = 64 * 1024, MAX_CHUNKS = 256, KEPT_CAPACITY = 1024 * 1024 };
 
 static edr_status break_stream(edr_stream *stream, edr_status status, int sys_errno) {
   if (stream->broken == EDR_OK) {
@@ -36,15 +38,23 @@ static int send_some(int fd, const uint8_t *data, size_t size, size_t *out_sent)
   return 0;
 }
 
-/* Sends what waits in `out`. The lock is held. 0, or the errno of a broken socket. */
-static int flush_locked(edr_stream *stream) {
+static size_t waiting(const edr_stream *stream) { return stream->out.size - stream->out_start; }
+
+/* Sends what waits in `out`. The lock is held. The bytes move to the front only when half of them are gone, so that a large
+ * frame is not copied again for each piece that the socket takes. */
+static void flush_locked(edr_stream *stream) {
   size_t sent;
-  const int failure = send_some(stream->fd, stream->out.data, stream->out.size, &sent);
-  if (sent > 0) {
-    edr_buf_consume(&stream->out, sent);
-    stream->last_write_ms = edr_clock_now_ms();
+  if (stream->write_errno != 0 || waiting(stream) == 0) return;
+  stream->write_errno = send_some(stream->fd, stream->out.data + stream->out_start, waiting(stream), &sent);
+  if (sent > 0) stream->last_write_ms = edr_clock_now_ms();
+  stream->out_start += sent;
+  if (waiting(stream) == 0 && stream->out.capacity > KEPT_CAPACITY) {
+    edr_buf_deinit(&stream->out);
+    stream->out_start = 0;
+  } else if (stream->out_start > stream->out.size / 2) {
+    edr_buf_consume(&stream->out, stream->out_start);
+    stream->out_start = 0;
   }
-  return failure;
 }
 
 /* A tick where nothing was written for `tick_ms`, and what an earlier write left behind. Failures are found by the
@@ -52,14 +62,13 @@ static int flush_locked(edr_stream *stream) {
 static void *tick(void *argument) {
   static const uint8_t zero[4];
   edr_stream *stream = argument;
-  int failure = 0;
 
   pthread_mutex_lock(&stream->lock);
-  while (!stream->stopping && failure == 0) {
+  while (!stream->stopping && stream->write_errno == 0) {
     const int64_t due = stream->last_write_ms + stream->tick_ms;
     if (edr_clock_now_ms() >= due) {
-      if (stream->out.size == 0) edr_buf_append(&stream->out, zero, sizeof zero);
-      failure = flush_locked(stream);
+      if (waiting(stream) == 0) edr_buf_append(&stream->out, zero, sizeof zero);
+      flush_locked(stream);
       stream->last_write_ms = edr_clock_now_ms();
     } else {
       struct timespec until;
@@ -130,23 +139,23 @@ void edr_stream_close(edr_stream *stream) {
 edr_status edr_stream_queue(edr_stream *stream, const uint8_t *data, size_t size) {
   edr_status status = EDR_OK;
   size_t sent = 0;
-  int failure = 0;
+  bool gone;
 
   if (stream->broken != EDR_OK) return stream->broken;
   pthread_mutex_lock(&stream->lock);
-  if (stream->out.size == 0) {
-    failure = send_some(stream->fd, data, size, &sent);
+  if (stream->write_errno == 0 && waiting(stream) == 0) {
+    stream->write_errno = send_some(stream->fd, data, size, &sent);
     if (sent > 0) stream->last_write_ms = edr_clock_now_ms();
   }
-  if (failure == 0 && sent < size) {
+  gone = stream->write_errno != 0;
+  if (!gone && sent < size) {
     edr_buf_append(&stream->out, data + sent, size - sent);
     status = edr_buf_status(&stream->out);
   }
   pthread_mutex_unlock(&stream->lock);
-  if (failure != 0) return break_stream(stream, EDR_ENODEDOWN, failure);
+  if (gone) return EDR_ENODEDOWN;
   /* Part of a frame may be out: without its rest the stream makes no sense to the peer. */
-  if (status != EDR_OK) return break_stream(stream, status, 0);
-  return EDR_OK;
+  return status == EDR_OK ? EDR_OK : break_stream(stream, status, 0);
 }
 
 /* Takes in what has arrived, a bounded amount at a time, and hands over whole frames. `out_any`: whether anything came. */
@@ -179,48 +188,65 @@ static edr_status take_in(edr_stream *stream, bool *out_any) {
   return EDR_OK;
 }
 
-/* Sends what is queued; then, unless writing was all that was asked for (`write_only`), waits once for the socket and takes in what came. */
-static edr_status step(edr_stream *stream, bool write_only, int64_t deadline_ms, bool *out_read, bool *out_drained) {
-  struct pollfd poller = {.fd = stream->fd, .events = POLLIN};
-  int ready, failure = 0;
+/* The peer is gone. What it said before may explain why, and answers that are here are still answers. */
+static edr_status take_last_words(edr_stream *stream, int failure, bool *out_any) {
+  bool any;
+  do {
+    if (take_in(stream, &any) != EDR_OK) return stream->broken;
+    *out_any |= any;
+  } while (any);
+  return break_stream(stream, EDR_ENODEDOWN, failure);
+}
 
-  *out_read = false;
+/* Sends what is queued, waits once for the socket and takes in what came. `out_any`: whether anything did. */
+static edr_status step(edr_stream *stream, int64_t deadline_ms, bool *out_any) {
+  struct pollfd poller = {.fd = stream->fd, .events = POLLIN};
+  int ready, failure;
+
+  *out_any = false;
   pthread_mutex_lock(&stream->lock);
-  if (stream->out.size > 0) failure = flush_locked(stream);
-  *out_drained = stream->out.size == 0;
+  flush_locked(stream);
+  failure = stream->write_errno;
+  if (waiting(stream) > 0) poller.events |= POLLOUT;
   pthread_mutex_unlock(&stream->lock);
-  if (failure != 0) {
-    /* What the peer said before it closed may explain why, and answers that are here are still answers. */
-    if (take_in(stream, out_read) != EDR_OK) return stream->broken;
-    return break_stream(stream, EDR_ENODEDOWN, failure);
-  }
-  if (*out_drained && write_only) return EDR_OK;
-  if (!*out_drained) poller.events |= POLLOUT;
+  if (failure != 0) return take_last_words(stream, failure, out_any);
   ready = poll(&poller, 1, edr_deadline_poll_ms(deadline_ms));
   if (ready < 0) return errno == EINTR ? EDR_EINTERRUPTED : break_stream(stream, EDR_ESYSTEM, errno);
   if (ready == 0) return EDR_ETIMEOUT;
   if ((poller.revents & (POLLIN | POLLHUP | POLLERR)) == 0) return EDR_OK;
-  return take_in(stream, out_read);
+  return take_in(stream, out_any);
 }
 
-edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size, int64_t deadline_ms) {
-  edr_status status = edr_stream_queue(stream, data, size);
-  bool any, drained = false;
-  while (status == EDR_OK && !drained) status = step(stream, true, deadline_ms, &any, &drained);
+edr_status edr_stream_drain(edr_stream *stream, size_t rest, int64_t deadline_ms) {
+  edr_status status = stream->broken;
+  bool any;
+  while (status == EDR_OK && edr_stream_queued(stream) > rest) {
+    status = step(stream, deadline_ms, &any);
+    /* A peer that talks without pause and does not listen keeps the socket ready. */
+    if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms && edr_stream_queued(stream) > rest) status = EDR_ETIMEOUT;
+  }
   return status;
+}
+
+edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size, size_t rest, int64_t deadline_ms) {
+  edr_status status = edr_stream_queue(stream, data, size);
+  bool any;
+  if (status == EDR_ENODEDOWN && stream->broken == EDR_OK) return step(stream, deadline_ms, &any);
+  return status == EDR_OK ? edr_stream_drain(stream, rest, deadline_ms) : status;
 }
 
 edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms) {
-  bool any = false, drained;
+  bool any = false;
   edr_status status = stream->broken;
-  while (status == EDR_OK && !any) status = step(stream, false, deadline_ms, &any, &drained);
+  while (status == EDR_OK && !any) status = step(stream, deadline_ms, &any);
   return status;
 }
 
-bool edr_stream_wants_write(edr_stream *stream) {
-  bool wants;
+size_t edr_stream_queued(edr_stream *stream) {
+  size_t queued;
+  if (stream->fd < 0) return 0;
   pthread_mutex_lock(&stream->lock);
-  wants = stream->out.size > 0;
+  queued = waiting(stream);
   pthread_mutex_unlock(&stream->lock);
-  return wants;
+  return queued;
 }

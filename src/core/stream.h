@@ -25,11 +25,13 @@ typedef struct edr_stream {
   void *context;
   edr_status broken; /* EDR_OK, or why the stream can't be used any more: it stays so */
   int broken_errno;
-  pthread_mutex_t lock; /* guards out, fd against close, last_write_ms */
+  pthread_mutex_t lock; /* guards all below */
   pthread_cond_t wake;
   pthread_t ticker;
   bool ticking, stopping;
-  edr_buf out; /* bytes that the socket did not take yet */
+  edr_buf out; /* bytes that the socket did not take yet, from out_start on */
+  size_t out_start;
+  int write_errno; /* not 0: nothing can be written any more; what is here to be read still is */
   int64_t tick_ms, last_write_ms;
 } edr_stream;
 
@@ -41,19 +43,24 @@ edr_status edr_stream_open(edr_stream *stream, int fd, size_t max_frame, int64_t
 /* Stops the ticker, closes the descriptor, frees everything. Idempotent. */
 void edr_stream_close(edr_stream *stream);
 
-/* Queues the bytes of whole frames and sends what the socket takes at once. EDR_ENOMEM, or why the stream is broken. */
+/* Queues the bytes of whole frames and sends what the socket takes at once. EDR_ENOMEM, or why the stream is broken.
+ * EDR_ENODEDOWN may come before the stream counts as broken: what the peer said before it went is still to be read. */
 edr_status edr_stream_queue(edr_stream *stream, const uint8_t *data, size_t size);
 
-/* The same, then waits until the socket has taken all of it, reading meanwhile. EDR_ETIMEOUT leaves the rest queued: it
- * goes out later, in order. EDR_EINTERRUPTED likewise. */
-edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size, int64_t deadline_ms);
+/* Waits until no more than `rest` bytes are queued, reading meanwhile. EDR_ETIMEOUT and EDR_EINTERRUPTED leave the rest
+ * queued: it goes out later, in order. Otherwise why the stream broke. */
+edr_status edr_stream_drain(edr_stream *stream, size_t rest, int64_t deadline_ms);
+
+/* Queues, then drains. */
+edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size, size_t rest, int64_t deadline_ms);
 
 /* Waits until at least something arrived, and hands over every frame that is here by then. A deadline that has passed
- * takes what is there without waiting. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the stream broke: EDR_ENODEDOWN,
+ * takes what is there without waiting; a caller that waits for something of its own must look at the clock again, since a
+ * peer may send without pause. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the stream broke: EDR_ENODEDOWN,
  * EDR_EPROTOCOL, EDR_ELIMIT, EDR_ENOMEM, or what the callback said. */
 edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms);
 
-/* Whether bytes are queued that the socket has not taken yet. */
-bool edr_stream_wants_write(edr_stream *stream);
+/* How many bytes are queued that the socket has not taken yet. */
+size_t edr_stream_queued(edr_stream *stream);
 
 #endif

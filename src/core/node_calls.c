@@ -1,0 +1,288 @@
+/* Calls, casts and spawns: by SPAWN_REQUEST where the node can, through its server `rex` otherwise. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "node_parts.h"
+
+enum { CALL_BACKLOG = 4 * 1024 * 1024 }; /* bytes of calls that may wait to be sent while more are made */
+
+/* `{29, ReqId, From, GroupLeader, {M, F, A}, Options}` and the argument list. `option` may be NULL. */
+static edr_status write_spawn(edr_node *node, const edr_ref *ref, const char *module, const char *function, uint8_t arity,
+                              const edr_buf *arguments, const char *option, size_t rest, int64_t deadline_ms) {
+  size_t begin;
+  edr_buf_clear(&node->frame);
+  begin = edr_control_begin(&node->frame, EDR_CONTROL_SPAWN_REQUEST, 5);
+  edr_etf_put_ref(&node->frame, ref);
+  edr_etf_put_pid(&node->frame, &node->dialed.self);
+  edr_etf_put_pid(&node->frame, &node->dialed.self);
+  edr_etf_put_tuple(&node->frame, 3);
+  edr_node_put_name(&node->frame, module);
+  edr_node_put_name(&node->frame, function);
+  edr_etf_put_int(&node->frame, arity);
+  if (option != NULL) {
+    edr_etf_put_list(&node->frame, 1);
+    edr_node_put_name(&node->frame, option);
+  }
+  edr_etf_put_nil(&node->frame);
+  edr_control_payload(&node->frame, arguments->data, arguments->size);
+  return edr_node_write_frame(node, begin, rest, deadline_ms);
+}
+
+/* `{'$gen_call', {Self, Ref}, {call, M, F, A, Self}}` or `{'$gen_cast', {cast, M, F, A, Self}}` to `rex`. */
+static edr_status write_rex(edr_node *node, const edr_ref *ref, const char *module, const char *function,
+                            const edr_buf *arguments, size_t rest, int64_t deadline_ms) {
+  size_t begin;
+  edr_buf *frame = &node->frame;
+  edr_buf_clear(frame);
+  begin = edr_control_begin(frame, EDR_CONTROL_REG_SEND, 3);
+  edr_etf_put_pid(frame, &node->dialed.self);
+  edr_node_put_name(frame, "");
+  edr_node_put_name(frame, "rex");
+  edr_etf_put_version(frame);
+  edr_etf_put_tuple(frame, ref != NULL ? 3 : 2);
+  edr_node_put_name(frame, ref != NULL ? "$gen_call" : "$gen_cast");
+  if (ref != NULL) {
+    edr_etf_put_tuple(frame, 2);
+    edr_etf_put_pid(frame, &node->dialed.self);
+    edr_etf_put_ref(frame, ref);
+  }
+  edr_etf_put_tuple(frame, 5);
+  edr_node_put_name(frame, ref != NULL ? "call" : "cast");
+  edr_node_put_name(frame, module);
+  edr_node_put_name(frame, function);
+  edr_buf_append(frame, arguments->data, arguments->size);
+  edr_etf_put_pid(frame, &node->dialed.self);
+  return edr_node_write_frame(node, begin, rest, deadline_ms);
+}
+
+/* How many arguments these are: EDR_EBADARG for more than a function can have. */
+static edr_status count_arguments(const edr_buf *arguments, uint8_t *out_arity) {
+  edr_etf_reader reader;
+  edr_etf_token token;
+  size_t arity = 0;
+  edr_status status;
+
+  edr_etf_reader_init(&reader, arguments->data, arguments->size, NULL);
+  status = edr_etf_next(&reader, &token);
+  if (status == EDR_OK && token.kind == EDR_ETF_LIST) arity = token.count;
+  if (status == EDR_OK && token.kind == EDR_ETF_STRING) arity = token.size;
+  edr_etf_reader_deinit(&reader);
+  if (status != EDR_OK || arity > UINT8_MAX) return EDR_EBADARG;
+  *out_arity = (uint8_t)arity;
+  return EDR_OK;
+}
+
+/* A call of ours that is not sent yet, among those of the node: the answer may come while it is being written. */
+static edr_call *new_call(edr_node *node) {
+  edr_call *call = calloc(1, sizeof *call);
+  if (call == NULL) return NULL;
+  edr_buf_init(&call->bytes);
+  edr_node_next_ref(node, &call->ref);
+  call->node = node;
+  call->next = node->calls;
+  node->calls = call;
+  return call;
+}
+
+static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *module, const char *function,
+                               const edr_buf *arguments, int64_t deadline_ms) {
+  edr_buf all;
+  edr_status status;
+  edr_buf_init(&all);
+  edr_etf_put_list(&all, 4);
+  edr_etf_put_ref(&all, ref);
+  edr_node_put_name(&all, module);
+  edr_node_put_name(&all, function);
+  edr_buf_append(&all, arguments->data, arguments->size);
+  edr_etf_put_nil(&all);
+  status = edr_buf_status(&all);
+  if (status == EDR_OK)
+    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, "monitor", CALL_BACKLOG, deadline_ms);
+  edr_buf_deinit(&all);
+  return status;
+}
+
+edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                         edr_call **out_call) {
+  edr_call *call = new_call(node);
+  const int64_t deadline_ms = edr_deadline_after(EDR_SEND_GRACE_MS);
+  edr_status status;
+
+  if (call == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a call");
+  status = node->rex ? write_rex(node, &call->ref, module, function, arguments, CALL_BACKLOG, deadline_ms)
+                     : send_by_erpc(node, &call->ref, module, function, arguments, deadline_ms);
+  if (status != EDR_OK) {
+    edr_call_free(call);
+    return edr_node_fail(node, status, "starting a call");
+  }
+  *out_call = call;
+  return EDR_OK;
+}
+
+edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                        edr_call **out_call) {
+  edr_call *call;
+  edr_status status;
+  uint8_t arity = 0;
+
+  if (node->rex) return edr_node_call(node, module, function, arguments, out_call);
+  status = count_arguments(arguments, &arity);
+  if (status != EDR_OK) return edr_node_fail(node, status, "starting a process");
+  if ((call = new_call(node)) == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a process");
+  call->only_runs = true;
+  status = write_spawn(node, &call->ref, module, function, arity, arguments, "monitor", CALL_BACKLOG,
+                       edr_deadline_after(EDR_SEND_GRACE_MS));
+  if (status != EDR_OK) {
+    edr_call_free(call);
+    return edr_node_fail(node, status, "starting a process");
+  }
+  *out_call = call;
+  return EDR_OK;
+}
+
+edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms) {
+  while (call->outcome == EDR_OUTCOME_PENDING && call->unreadable == EDR_OK) {
+    edr_status status = edr_stream_read(&node->stream, deadline_ms);
+    if (call->outcome != EDR_OUTCOME_PENDING) return EDR_OK; /* the answer came before the connection broke */
+    if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;
+    if (status != EDR_OK) return edr_node_fail(node, status, "waiting for the answer to a call");
+  }
+  if (call->unreadable == EDR_OK) return EDR_OK;
+  return edr_error_set(&node->error, call->unreadable, 0, "the answer to a call on %s is too deep or too large: %s",
+                       node->name, edr_status_text(call->unreadable));
+}
+
+edr_outcome edr_call_outcome(const edr_call *call) { return call->outcome; }
+edr_slice edr_call_value(const edr_call *call) { return call->value; }
+
+void edr_call_free(edr_call *call) {
+  if (call == NULL) return;
+  if (call->node != NULL) {
+    edr_call **at = &call->node->calls;
+    while (*at != call) at = &(*at)->next;
+    *at = call->next;
+  }
+  edr_buf_deinit(&call->bytes);
+  free(call);
+}
+
+edr_status edr_node_call_await(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                               int64_t deadline_ms, edr_call **out_call) {
+  edr_call *call = NULL;
+  edr_status status = edr_node_call(node, module, function, arguments, &call);
+  if (status != EDR_OK) return status;
+  status = edr_node_await(node, call, deadline_ms);
+  if (status == EDR_OK && call->outcome != EDR_OUTCOME_RETURN) {
+    status = edr_error_set(&node->error, EDR_EPROTOCOL, 0, "%s:%s failed on %s", module, function, node->name);
+  }
+  if (status != EDR_OK) {
+    edr_call_free(call);
+    return status;
+  }
+  *out_call = call;
+  return EDR_OK;
+}
+
+edr_status edr_node_cast(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                         int64_t deadline_ms) {
+  edr_ref ref;
+  uint8_t arity = 0;
+  edr_status status;
+
+  if (node->rex) return edr_node_fail(node, write_rex(node, NULL, module, function, arguments, 0, deadline_ms), "casting");
+  status = count_arguments(arguments, &arity);
+  if (status != EDR_OK) return edr_node_fail(node, status, "casting");
+  edr_node_next_ref(node, &ref);
+  status = write_spawn(node, &ref, module, function, arity, arguments, NULL, 0, deadline_ms);
+  return edr_node_fail(node, status, "casting");
+}
+
+/* `{1, From, To}`. For nodes that cannot spawn at our request. */
+static edr_status link_to(edr_node *node, const edr_pid *pid, int64_t deadline_ms) {
+  size_t begin;
+  edr_buf_clear(&node->frame);
+  begin = edr_control_begin(&node->frame, EDR_CONTROL_LINK, 2);
+  edr_etf_put_pid(&node->frame, &node->dialed.self);
+  edr_etf_put_pid(&node->frame, pid);
+  return edr_node_write_frame(node, begin, 0, deadline_ms);
+}
+
+static edr_status spawn_by_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                                int64_t deadline_ms, edr_pid *out_pid) {
+  edr_buf all;
+  edr_call *call = NULL;
+  edr_status status;
+  edr_buf_init(&all);
+  edr_etf_put_list(&all, 3);
+  edr_node_put_name(&all, module);
+  edr_node_put_name(&all, function);
+  edr_buf_append(&all, arguments->data, arguments->size);
+  edr_etf_put_nil(&all);
+  status = edr_buf_status(&all);
+  if (status == EDR_OK) status = edr_node_call_await(node, "erlang", "spawn", &all, deadline_ms, &call);
+  edr_buf_deinit(&all);
+  if (status != EDR_OK) return status;
+  status = edr_slice_pid(call->value, out_pid);
+  edr_call_free(call);
+  if (status != EDR_OK) return edr_node_fail(node, status, "spawning a process");
+  status = link_to(node, out_pid, deadline_ms);
+  if (status != EDR_OK) (void)edr_node_kill(node, out_pid);
+  return edr_node_fail(node, status, "spawning a process");
+}
+
+edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                                 int64_t deadline_ms, edr_pid *out_pid) {
+  edr_status status;
+  uint8_t arity = 0;
+
+  if (node->rex) return spawn_by_call(node, module, function, arguments, deadline_ms, out_pid);
+  status = count_arguments(arguments, &arity);
+  if (status != EDR_OK) return edr_node_fail(node, status, "spawning a process");
+  memset(&node->spawn, 0, sizeof node->spawn);
+  edr_node_next_ref(node, &node->spawn.ref);
+  node->spawn.active = true;
+  status = write_spawn(node, &node->spawn.ref, module, function, arity, arguments, "link", 0, deadline_ms);
+  while (status == EDR_OK && !node->spawn.replied) {
+    status = edr_stream_read(&node->stream, deadline_ms);
+    if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;
+  }
+  node->spawn.active = false; /* where it was given up, the process will be killed when its pid is known */
+  if (node->spawn.replied) status = node->spawn.failed ? EDR_ENOTSUP : EDR_OK;
+  if (status != EDR_OK) return edr_node_fail(node, status, "spawning a process");
+  *out_pid = node->spawn.pid;
+  return EDR_OK;
+}
+
+edr_status edr_node_kill(edr_node *node, const edr_pid *pid) {
+  size_t begin;
+  edr_buf_clear(&node->reply);
+  begin = edr_control_begin(&node->reply, EDR_CONTROL_EXIT2, 3);
+  edr_etf_put_pid(&node->reply, &node->dialed.self);
+  edr_etf_put_pid(&node->reply, pid);
+  edr_node_put_name(&node->reply, "kill");
+  return edr_node_queue_reply(node, begin);
+}
+
+
+edr_status edr_node_gone_pid(edr_node *node, int64_t deadline_ms, edr_pid *out_pid) {
+  edr_buf none;
+  edr_call *call = NULL;
+  edr_status status = EDR_OK;
+
+  if (!node->gone_known) {
+    edr_buf_init(&none);
+    edr_etf_put_nil(&none);
+    status = edr_buf_status(&none);
+    /* What runs a call is gone as soon as the answer is here. */
+    if (status == EDR_OK) status = edr_node_call_await(node, "erlang", "self", &none, deadline_ms, &call);
+    edr_buf_deinit(&none);
+    if (status != EDR_OK) return status;
+    status = edr_slice_pid(call->value, &node->gone);
+    edr_call_free(call);
+    if (status != EDR_OK) return edr_node_fail(node, status, "asking for a pid");
+    node->gone_known = true;
+  }
+  *out_pid = node->gone;
+  return EDR_OK;
+}

@@ -1,0 +1,287 @@
+/* What arrives from a node: answers to calls, ends of monitored processes, mail, and what the distribution wants answered.
+ * Runs while frames are read: it queues, and never waits. Slices point into the frame: what is kept is copied. */
+#include <stdlib.h>
+
+#include "node_parts.h"
+
+enum { SPAWN_REPLY_LINKED = 1 };
+
+/* A term of full depth inside of the tuples that carry it can still be read. */
+static const edr_etf_limits frame_limits = {
+    .max_depth = 1024 + 8, .max_count = (size_t)64 << 20, .max_size = (size_t)512 << 20};
+
+static edr_call *find_call(edr_node *node, const edr_ref *ref) {
+  edr_call *call;
+  for (call = node->calls; call != NULL; call = call->next) {
+    if (call->outcome == EDR_OUTCOME_PENDING && call->unreadable == EDR_OK && edr_ref_equal(&call->ref, ref)) return call;
+  }
+  return NULL;
+}
+
+/* Keeps `value`, which points into a frame that will go away. */
+static edr_status end_call(edr_call *call, edr_outcome outcome, edr_slice value) {
+  edr_buf_clear(&call->bytes);
+  edr_buf_append(&call->bytes, value.data, value.size);
+  if (edr_buf_status(&call->bytes) != EDR_OK) return EDR_ENOMEM;
+  call->value.data = call->bytes.data;
+  call->value.size = call->bytes.size;
+  call->outcome = outcome;
+  return EDR_OK;
+}
+
+/* Takes a well-formed tuple's elements apart, at most `max` of them; 0 where the term is no tuple of 1 to `max` elements.
+ * The last one, often the large one, is not read again: it is the rest. */
+static size_t tuple_elements(edr_slice term, edr_slice *elements, size_t max) {
+  edr_etf_reader reader;
+  size_t arity = 0, i;
+  edr_etf_reader_init(&reader, term.data, term.size, &frame_limits);
+  if (edr_etf_read_tuple(&reader, &arity) != EDR_OK || arity > max) arity = 0;
+  for (i = 0; i < arity; i++) {
+    elements[i].data = reader.data + reader.offset;
+    elements[i].size = term.size - reader.offset;
+    if (i + 1 == arity) break;
+    if (edr_etf_skip(&reader) != EDR_OK) {
+      arity = 0;
+      break;
+    }
+    elements[i].size = (size_t)(reader.data + reader.offset - elements[i].data);
+  }
+  edr_etf_reader_deinit(&reader);
+  return arity;
+}
+
+static bool is_atom(edr_slice term, const char *atom) {
+  edr_etf_reader reader;
+  bool is;
+  edr_etf_reader_init(&reader, term.data, term.size, NULL);
+  is = edr_etf_read_this_atom(&reader, atom) == EDR_OK;
+  edr_etf_reader_deinit(&reader);
+  return is;
+}
+
+/* The process of a call has ended. Its reason is `{Ref, return, Value}`, `{Ref, throw|exit, Reason}` or
+ * `{Ref, error, Reason, Stack}`; anything else killed it from outside. Source: erpc:execute_call/4. */
+static edr_status on_call_ended(edr_call *call, edr_slice reason) {
+  edr_slice parts[4];
+  edr_ref ref;
+  const size_t count = tuple_elements(reason, parts, 4);
+  if (call->only_runs && is_atom(reason, "normal")) return end_call(call, EDR_OUTCOME_RETURN, reason);
+  if (count >= 3 && edr_slice_ref(parts[0], &ref) == EDR_OK && edr_ref_equal(&ref, &call->ref)) {
+    if (is_atom(parts[1], "return")) return end_call(call, EDR_OUTCOME_RETURN, parts[2]);
+    if (is_atom(parts[1], "throw")) return end_call(call, EDR_OUTCOME_THROW, parts[2]);
+    if (is_atom(parts[1], "exit")) return end_call(call, EDR_OUTCOME_EXIT, parts[2]);
+    if (is_atom(parts[1], "error")) return end_call(call, EDR_OUTCOME_ERROR, parts[2]);
+  }
+  return end_call(call, EDR_OUTCOME_EXIT, reason);
+}
+
+static edr_status on_monitor_exit(edr_node *node, const edr_control *control, edr_slice reason) {
+  edr_ref ref;
+  edr_call *call;
+  edr_monitor **at;
+
+  if (reason.data == NULL || edr_slice_ref(control->elements[2], &ref) != EDR_OK) return EDR_EPROTOCOL;
+  if ((call = find_call(node, &ref)) != NULL) return on_call_ended(call, reason);
+  for (at = &node->monitors; *at != NULL; at = &(*at)->next) {
+    edr_monitor *found = *at;
+    edr_status status;
+    if (!edr_ref_equal(&found->ref, &ref)) continue;
+    *at = found->next;
+    status = edr_inbox_put_down(&node->inbox, &found->ref, &found->pid, reason);
+    free(found);
+    return status;
+  }
+  return EDR_OK; /* of a call that was given up */
+}
+
+/* `{31, ReqId, To, Flags, PidOrError}`. */
+static edr_status on_spawn_reply(edr_node *node, const edr_control *control) {
+  edr_ref ref;
+  edr_pid pid;
+  edr_call *call;
+  int64_t flags = 0;
+  if (edr_slice_ref(control->elements[0], &ref) != EDR_OK) return EDR_EPROTOCOL;
+  if (node->spawn.active && edr_ref_equal(&node->spawn.ref, &ref)) {
+    node->spawn.replied = true;
+    node->spawn.failed = edr_slice_pid(control->elements[3], &node->spawn.pid) != EDR_OK;
+    return EDR_OK;
+  }
+  call = find_call(node, &ref);
+  if (edr_slice_pid(control->elements[3], &pid) != EDR_OK)
+    return call != NULL ? end_call(call, EDR_OUTCOME_ERROR, control->elements[3]) : EDR_OK;
+  /* A call's process will tell its own end. A linked one that nobody waits for any more is of a spawn that was given up. */
+  if (edr_slice_int(control->elements[2], &flags) == EDR_OK && (flags & SPAWN_REPLY_LINKED) != 0)
+    return edr_node_kill(node, &pid);
+  return EDR_OK;
+}
+
+static edr_status send_term(edr_node *node, const edr_pid *to, const uint8_t *term, size_t size) {
+  size_t begin;
+  edr_buf_clear(&node->reply);
+  begin = edr_control_begin(&node->reply, EDR_CONTROL_SEND, 2);
+  edr_etf_put_atom(&node->reply, "", 0);
+  edr_etf_put_pid(&node->reply, to);
+  edr_control_payload(&node->reply, term, size);
+  return edr_node_queue_reply(node, begin);
+}
+
+/* `net_kernel` of ours is asked `{'$gen_call', {Pid, Tag}, {is_auth, _}}` by net_adm:ping: `{Tag, yes}`. Every other
+ * name is not registered here. */
+static edr_status on_reg_send(edr_node *node, const edr_control *control) {
+  edr_slice call[3], from[2], request[2];
+  edr_pid pid;
+  edr_buf answer;
+  edr_status status;
+
+  if (!is_atom(control->elements[2], "net_kernel") || control->payload.data == NULL) return EDR_OK;
+  if (tuple_elements(control->payload, call, 3) != 3 || !is_atom(call[0], "$gen_call")) return EDR_OK;
+  if (tuple_elements(call[1], from, 2) != 2 || edr_slice_pid(from[0], &pid) != EDR_OK) return EDR_OK;
+  if (tuple_elements(call[2], request, 2) != 2 || !is_atom(request[0], "is_auth")) return EDR_OK;
+  edr_buf_init(&answer);
+  edr_etf_put_tuple(&answer, 2);
+  edr_buf_append(&answer, from[1].data, from[1].size);
+  edr_etf_put_atom(&answer, "yes", 3);
+  status = edr_buf_status(&answer);
+  if (status == EDR_OK) status = send_term(node, &pid, answer.data, answer.size);
+  edr_buf_deinit(&answer);
+  return status;
+}
+
+/* We are the group leader of what we call: what it prints is taken, so that it does not hang, and not shown.
+ * `{io_request, From, ReplyAs, Request}` gets `{io_reply, ReplyAs, ok}`; there is nothing here to read from.
+ * Source: stdlib User's Guide, "The Erlang I/O Protocol". */
+static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
+  edr_slice request[8];
+  edr_pid from;
+  edr_buf answer;
+  edr_status status;
+  size_t count;
+
+  if (edr_slice_pid(parts[1], &from) != EDR_OK) return EDR_OK;
+  count = tuple_elements(parts[3], request, 8);
+  edr_buf_init(&answer);
+  edr_etf_put_tuple(&answer, 3);
+  edr_etf_put_atom(&answer, "io_reply", 8);
+  edr_buf_append(&answer, parts[2].data, parts[2].size);
+  if (count > 0 && (is_atom(request[0], "put_chars") || is_atom(request[0], "requests") || is_atom(request[0], "setopts"))) {
+    edr_etf_put_atom(&answer, "ok", 2);
+  } else {
+    edr_etf_put_tuple(&answer, 2);
+    edr_etf_put_atom(&answer, "error", 5);
+    edr_etf_put_atom(&answer, "enotsup", 7);
+  }
+  status = edr_buf_status(&answer);
+  if (status == EDR_OK) status = send_term(node, &from, answer.data, answer.size);
+  edr_buf_deinit(&answer);
+  return status;
+}
+
+/* A message to us: an answer of `rex` to a call, something printed, or mail. */
+static edr_status on_message(edr_node *node, const edr_control *control) {
+  edr_slice parts[4], badrpc[2], exit_reason[2];
+  edr_ref ref;
+  edr_call *call;
+  size_t count;
+
+  if (control->payload.data == NULL) return EDR_EPROTOCOL;
+  count = tuple_elements(control->payload, parts, 4);
+  if (count == 4 && is_atom(parts[0], "io_request")) return on_io_request(node, parts);
+  if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK && (call = find_call(node, &ref)) != NULL) {
+    if (tuple_elements(parts[1], badrpc, 2) == 2 && is_atom(badrpc[0], "badrpc")) {
+      if (tuple_elements(badrpc[1], exit_reason, 2) == 2 && is_atom(exit_reason[0], "EXIT"))
+        return end_call(call, EDR_OUTCOME_EXIT, exit_reason[1]);
+      return end_call(call, EDR_OUTCOME_EXIT, badrpc[1]);
+    }
+    return end_call(call, EDR_OUTCOME_RETURN, parts[1]);
+  }
+  return edr_inbox_put(&node->inbox, control->payload);
+}
+
+/* We ourselves may be monitored, as a group leader is by whoever prints; when we go, the connection goes. Nobody else is
+ * here: `{21, To, From, Ref, noproc}`. */
+static edr_status on_monitor(edr_node *node, const edr_control *control) {
+  size_t begin;
+  edr_pid to;
+  if (edr_slice_pid(control->elements[1], &to) == EDR_OK && edr_pid_equal(&to, &node->dialed.self)) return EDR_OK;
+  edr_buf_clear(&node->reply);
+  begin = edr_control_begin(&node->reply, EDR_CONTROL_MONITOR_P_EXIT, 4);
+  edr_buf_append(&node->reply, control->elements[1].data, control->elements[1].size);
+  edr_buf_append(&node->reply, control->elements[0].data, control->elements[0].size);
+  edr_buf_append(&node->reply, control->elements[2].data, control->elements[2].size);
+  edr_etf_put_atom(&node->reply, "noproc", 6);
+  return edr_node_queue_reply(node, begin);
+}
+
+/* `{35, Id, From, To}` wants `{36, Id, To, From}`. */
+static edr_status on_unlink(edr_node *node, const edr_control *control) {
+  size_t begin;
+  edr_buf_clear(&node->reply);
+  begin = edr_control_begin(&node->reply, EDR_CONTROL_UNLINK_ID_ACK, 3);
+  edr_buf_append(&node->reply, control->elements[0].data, control->elements[0].size);
+  edr_buf_append(&node->reply, control->elements[2].data, control->elements[2].size);
+  edr_buf_append(&node->reply, control->elements[1].data, control->elements[1].size);
+  return edr_node_queue_reply(node, begin);
+}
+
+static edr_status dispatch(edr_node *node, const edr_control *control) {
+  switch (control->op) {
+  case EDR_CONTROL_SEND:
+  case EDR_CONTROL_SEND_SENDER:
+    return control->count == 2 ? on_message(node, control) : EDR_EPROTOCOL;
+  case EDR_CONTROL_REG_SEND:
+    return control->count == 3 ? on_reg_send(node, control) : EDR_EPROTOCOL;
+  case EDR_CONTROL_MONITOR_P:
+    return control->count == 3 ? on_monitor(node, control) : EDR_EPROTOCOL;
+  case EDR_CONTROL_MONITOR_P_EXIT:
+    return control->count == 4 ? on_monitor_exit(node, control, control->elements[3]) : EDR_EPROTOCOL;
+  case EDR_CONTROL_PAYLOAD_MONITOR_P_EXIT:
+    return control->count == 3 ? on_monitor_exit(node, control, control->payload) : EDR_EPROTOCOL;
+  case EDR_CONTROL_SPAWN_REPLY:
+    return control->count == 4 ? on_spawn_reply(node, control) : EDR_EPROTOCOL;
+  case EDR_CONTROL_UNLINK_ID:
+    return control->count == 3 ? on_unlink(node, control) : EDR_EPROTOCOL;
+  default:
+    return EDR_OK; /* links, exits, trace: nothing of ours hangs on them */
+  }
+}
+
+/* An answer, a reason or a message that is too deep or too large for us. The frame is whole, so the connection lives on. */
+static edr_status on_too_large(edr_node *node, const edr_control *control) {
+  static const uint8_t too_large[] = {119, 9, 't', 'o', 'o', '_', 'l', 'a', 'r', 'g', 'e'}; /* SMALL_ATOM_UTF8_EXT */
+  edr_etf_reader reader;
+  edr_ref ref;
+  edr_call *call = NULL;
+  size_t arity;
+
+  if (control->op == EDR_CONTROL_MONITOR_P_EXIT || control->op == EDR_CONTROL_PAYLOAD_MONITOR_P_EXIT) {
+    if (control->count < 3 || edr_slice_ref(control->elements[2], &ref) != EDR_OK) return EDR_EPROTOCOL;
+    call = find_call(node, &ref);
+    if (call == NULL) return on_monitor_exit(node, control, (edr_slice){too_large, sizeof too_large});
+  } else if (control->payload.data != NULL) { /* perhaps `{Ref, Answer}` of rex */
+    edr_etf_reader_init(&reader, control->payload.data, control->payload.size, &frame_limits);
+    if (edr_etf_read_tuple(&reader, &arity) == EDR_OK && edr_etf_read_ref(&reader, &ref) == EDR_OK)
+      call = find_call(node, &ref);
+    edr_etf_reader_deinit(&reader);
+  }
+  if (call != NULL) {
+    call->unreadable = EDR_ELIMIT;
+  } else {
+    node->inbox.dropped++;
+  }
+  return EDR_OK;
+}
+
+edr_status edr_node_on_frame(void *context, const uint8_t *frame, size_t size) {
+  edr_node *node = context;
+  edr_control control;
+  const char *problem = "";
+  edr_status status = edr_control_decode(frame, size, &frame_limits, &control, &problem);
+  if (status == EDR_OK) {
+    status = control.too_large ? on_too_large(node, &control) : dispatch(node, &control);
+    problem = status == EDR_ELIMIT ? "it asks more than it takes answers" : "its terms are not those of its operation";
+  }
+  if (status == EDR_EPROTOCOL || status == EDR_ELIMIT) {
+    edr_error_set(&node->error, status, 0, "%s sent a frame of %zu bytes that cannot be dealt with: %s", node->name, size, problem);
+  }
+  return status;
+}

@@ -1,0 +1,73 @@
+/* Inside the node only: what node.c (the connection), node_incoming.c (what arrives) and node_calls.c (calls and spawns)
+ * share. Nobody else includes this. */
+#ifndef EDR_NODE_PARTS_H
+#define EDR_NODE_PARTS_H
+
+#include "inbox.h"
+#include "node.h"
+#include "stream.h"
+
+enum { EDR_SEND_GRACE_MS = 30000 }; /* how long a peer may take to take what we send, where no deadline is given */
+
+/* A monitor of ours: the node wants to be told the process again when it ends. */
+typedef struct edr_monitor {
+  struct edr_monitor *next;
+  edr_ref ref;
+  edr_pid pid;
+} edr_monitor;
+
+struct edr_call {
+  edr_call *next;
+  edr_node *node; /* NULL once the node is gone */
+  edr_ref ref;
+  edr_outcome outcome;
+  bool only_runs;        /* of edr_node_run: its process ends with `normal`, and brings no answer */
+  edr_status unreadable; /* EDR_OK, or why the answer that came cannot be had */
+  edr_buf bytes;         /* the answer */
+  edr_slice value;       /* points into bytes */
+};
+
+/* A spawn request whose reply somebody waits for. */
+typedef struct edr_pending_spawn {
+  edr_ref ref;
+  edr_pid pid;
+  bool active, replied, failed;
+} edr_pending_spawn;
+
+struct edr_node {
+  edr_stream stream;
+  edr_dialed dialed;
+  char *name;
+  bool open, rex;
+  edr_error error;
+  edr_call *calls;
+  edr_monitor *monitors;
+  edr_pending_spawn spawn;
+  edr_inbox inbox;
+  uint32_t ref_words[3]; /* the next reference */
+  edr_pid gone;          /* of edr_node_gone_pid, once `gone_known` */
+  bool gone_known;
+  edr_buf frame; /* where frames are built */
+  edr_buf reply; /* frames built while others are read */
+};
+
+/* ---- node.c ---- */
+
+/* Says in words why something failed, unless the words are there already. Passes EDR_OK through. */
+edr_status edr_node_fail(edr_node *node, edr_status status, const char *doing);
+void edr_node_next_ref(edr_node *node, edr_ref *out_ref);
+
+/* Ends the frame in `node->frame` and sends it, waiting until no more than `rest` bytes are queued. */
+edr_status edr_node_write_frame(edr_node *node, size_t begin, size_t rest, int64_t deadline_ms);
+
+/* Queues the frame in `node->reply`: for when nothing may wait, as while frames are read. */
+edr_status edr_node_queue_reply(edr_node *node, size_t begin);
+
+void edr_node_put_name(edr_buf *buf, const char *name);
+
+/* ---- node_incoming.c ---- */
+
+/* What the stream calls for each frame; `context` is the node. */
+edr_status edr_node_on_frame(void *context, const uint8_t *frame, size_t size);
+
+#endif
