@@ -156,12 +156,32 @@ local function all_edges(steps)
   return edges
 end
 
-local function check(steps)
+local function violations(steps)
+  local found, known = {}, {}
   for _, edge in ipairs(all_edges(steps)) do
-    if edge.first > edge.second then
-      return nil, ("%s (step %d) must come before %s (step %d): %s"):format(
-        name_of(steps[edge.first]), edge.first, name_of(steps[edge.second]), edge.second, edge.because)
-    end
+    local pair = edge.first * #steps + edge.second
+    if edge.first > edge.second and not known[pair] then found[#found + 1], known[pair] = edge, true end
+  end
+  return found
+end
+
+--- Every pair of steps in a wrong order, with the first reason that forbids it.
+-- @treturn[1] table a list of `{ first = , second = , because = }`: positions of the step that should come first, and of the
+-- one that should come second
+-- @treturn[2] nil
+-- @treturn[2] string what is wrong with a step
+-- @treturn[2] string "order"
+function ordering.violations(steps) return protected(violations, steps) end
+
+--- The first suspend that has no resume in the same sequence, as a sentence; nil where all have.
+-- @treturn ?string
+ordering.missing = find_missing
+
+local function check(steps)
+  local edge = violations(steps)[1]
+  if edge then
+    return nil, ("%s (step %d) must come before %s (step %d): %s"):format(
+      name_of(steps[edge.first]), edge.first, name_of(steps[edge.second]), edge.second, edge.because)
   end
   local missing = find_missing(steps)
   if missing then return nil, missing end
