@@ -21,11 +21,12 @@ dependencies = {
   "lua >= 5.4, < 5.5",
   "lpeg >= 1.0.2",
   "argparse >= 0.7.1",
+  "dkjson >= 2.5",
+  "lua-term >= 0.7",
 }
 
 test_dependencies = {
   "busted >= 2.1",
-  "dkjson >= 2.5",
 }
 
 external_dependencies = {

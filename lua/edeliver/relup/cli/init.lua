@@ -1,0 +1,44 @@
+--- The program `edeliver-relup`: parses the command line, runs one command, gives an exit code and never exits itself.
+--
+-- A command is a module with `summary`, `add_to_parser(parser)` and `command(args)`, which returns an exit code.
+--
+-- @module edeliver.relup.cli
+
+local exit = require "edeliver.relup.cli.exit"
+local output = require "edeliver.relup.cli.output"
+local parser = require "edeliver.relup.cli.parser"
+
+local cli = {}
+
+local function refuse_usage(stopped)
+  io.stderr:write(stopped.usage, "\n\nedeliver-relup: ", stopped.message, "\n")
+  return exit.USAGE
+end
+
+local function explain_crash(problem)
+  local text = tostring(problem)
+  if text:find("interrupted", 1, true) then return { message = "interrupted", code = "interrupted" } end
+  return { message = debug.traceback("this is a fault of edeliver-relup itself: " .. text, 2), code = "lua" }
+end
+
+--- Runs the program.
+-- @tparam table arguments of the command line
+-- @treturn integer the exit code
+function cli.main(arguments)
+  local args, stopped = parser.parse(arguments)
+  if not args then
+    if not stopped.help then return refuse_usage(stopped) end
+    print(stopped.help)
+    return exit.OK
+  end
+  args.output = output.new { command = args.command, node = args.node, json = args.json, color = not args.no_color }
+  local ran, code = xpcall(parser.command(args.command).command, explain_crash, args)
+  if not ran then
+    args.output:fail(code.message, code.code)
+    code = exit.FAILED
+  end
+  args.output:close(code)
+  return code
+end
+
+return cli

@@ -1,0 +1,160 @@
+--- What the program says: lines and tables for people, one JSON document for programs, errors on stderr.
+--
+-- Whatever comes from a node may hold anything, so every text is escaped here and nowhere else. Colour is for terminals only.
+-- Knows no command.
+--
+-- @classmod edeliver.relup.cli.output
+
+local dkjson = require "dkjson"
+local terminal = require "term"
+
+local output = {}
+output.__index = output
+
+local COLORS = { bold = "1", dim = "2", red = "31", green = "32", yellow = "33" }
+local SCHEMA = "edeliver-relup/1"
+
+--- Makes an output.
+-- @tparam table options `command`, `node`, `json` (boolean), `color` (false turns it off)
+function output.new(options)
+  local self = setmetatable({ command = options.command, node = options.node, json = options.json }, output)
+  self.is_terminal = not self.json and terminal.isatty(io.stdout)
+  local plain = os.getenv "NO_COLOR"
+  local plain_terminal = (plain ~= nil and plain ~= "") or os.getenv "TERM" == "dumb"
+  self.color = self.is_terminal and options.color ~= false and not plain_terminal
+  return self
+end
+
+local function hex(characters) return (characters:gsub(".", function(byte) return ("\\x%02X"):format(byte:byte()) end)) end
+
+--- Makes a text harmless to a terminal: control characters, and bytes that are no UTF-8, become `\xNN`. Line ends stay.
+-- @string text
+function output.escape(text)
+  text = tostring(text):gsub("\t", " "):gsub("[%z\1-\9\11-\31\127]", hex)
+  if not utf8.len(text) then
+    text = text:gsub("[\128-\255]+", function(bytes) return not utf8.len(bytes) and hex(bytes) or nil end)
+  end
+  -- C1 controls, and the marks that turn the direction of writing around.
+  for _, pattern in ipairs { "\xC2[\x80-\x9F]", "\xD8\x9C", "\xE2\x80[\x8E\x8F\xAA-\xAE]", "\xE2\x81[\xA6-\xA9]" } do
+    text = text:gsub(pattern, hex)
+  end
+  return text
+end
+
+--- A text in colour, where colours are shown.
+-- @string name of the colour
+-- @string text escaped already
+function output:paint(name, text)
+  if not self.color then return text end
+  return ("\27[%sm%s\27[0m"):format(COLORS[name], text)
+end
+
+local function write(stream, text)
+  stream:write(text, "\n")
+  stream:flush()
+end
+
+--- A line for people; nothing in JSON.
+-- @string text
+-- @string[opt] color
+function output:line(text, color)
+  if self.json then return end
+  text = output.escape(text)
+  write(io.stdout, color and self:paint(color, text) or text)
+end
+
+--- A line on stderr: what the operator has to know, whatever becomes of the output.
+function output:note(text)
+  self:clear_progress()
+  write(io.stderr, output.escape(text))
+end
+
+-- Tables -------------------------------------------------------------------------------------------------------------
+
+local function width_of(text) return utf8.len(text) or #text end
+
+--- An aligned table; numbers stand on the right.
+-- @tparam table header names of the columns
+-- @tparam table rows lists of strings and numbers
+function output:table(header, rows)
+  if self.json then return end
+  local cells, widths, numeric = {}, {}, {}
+  for column, name in ipairs(header) do widths[column], numeric[column] = width_of(name), #rows > 0 end
+  for i, row in ipairs(rows) do
+    cells[i] = {}
+    for column = 1, #header do
+      local value = row[column] == nil and "" or row[column]
+      local text = output.escape(value):gsub("\n", " ")
+      if type(value) ~= "number" then numeric[column] = false end
+      cells[i][column], widths[column] = text, math.max(widths[column], width_of(text))
+    end
+  end
+  local function format(row)
+    local parts = {}
+    for column, text in ipairs(row) do
+      local space = (" "):rep(widths[column] - width_of(text))
+      parts[column] = numeric[column] and space .. text or text .. space
+    end
+    return (table.concat(parts, "  "):gsub("%s+$", ""))
+  end
+  write(io.stdout, self:paint("bold", format(header)))
+  for _, row in ipairs(cells) do write(io.stdout, format(row)) end
+end
+
+--- Names and values, one a line, aligned.
+-- @tparam table pairs `{ name, value }`; a nil value leaves the line out
+function output:facts(pairs_to_show)
+  local width = 0
+  for _, pair in ipairs(pairs_to_show) do width = math.max(width, width_of(pair[1])) end
+  for _, pair in ipairs(pairs_to_show) do
+    if pair[2] ~= nil then self:line(("%s%s  %s"):format(pair[1], (" "):rep(width - width_of(pair[1])), pair[2])) end
+  end
+end
+
+-- Progress -----------------------------------------------------------------------------------------------------------
+
+--- A line that the next one overwrites; on terminals only.
+function output:progress(text)
+  if not self.is_terminal then return end
+  io.stdout:write("\r\27[K", output.escape(text))
+  io.stdout:flush()
+  self.in_progress = true
+end
+
+--- Takes the progress line away.
+function output:clear_progress()
+  if not self.in_progress then return end
+  io.stdout:write "\r\27[K"
+  io.stdout:flush()
+  self.in_progress = false
+end
+
+-- Results ------------------------------------------------------------------------------------------------------------
+
+--- Remembers the result that the JSON document will hold.
+function output:give(result) self.result = result end
+
+--- Says on stderr what went wrong, and remembers it for the document.
+-- @string message
+-- @string[opt] code
+function output:fail(message, code)
+  self.failure = { message = output.escape(message), code = code or "failed" }
+  self:note(self:paint_error() .. tostring(message))
+end
+
+function output:paint_error() return self.command and ("edeliver-relup %s: "):format(self.command) or "edeliver-relup: " end
+
+--- A list for JSON, which stays a list when it is empty.
+function output.array(items) return setmetatable(items, { __jsontype = "array" }) end
+
+--- Ends the output: writes the document, in JSON.
+-- @tparam integer exit_code
+function output:close(exit_code)
+  self:clear_progress()
+  if not self.json then return end
+  write(io.stdout, dkjson.encode({
+    schema = SCHEMA, command = self.command, node = self.node, exit = exit_code, result = self.result, error = self.failure,
+  }, { indent = true, keyorder = { "schema", "command", "node", "exit", "result", "error" } }))
+end
+
+return output

@@ -1,0 +1,125 @@
+--- The command line, as argparse knows it: one subparser a command.
+--
+-- People write `edeliver-relup NODE status`; the parser wants the command first, and is given it so. Runs nothing.
+--
+-- @module edeliver.relup.cli.parser
+
+local argparse = require "argparse"
+local cookie = require "edeliver.relup.cli.cookie"
+
+local parser = {}
+
+--- The commands, in the order of the help. Each is a module of `edeliver.relup.cli.commands`.
+parser.commands = { "status", "stuck", "resume", "upgrade" }
+
+--- A command's module.
+function parser.command(name) return require("edeliver.relup.cli.commands." .. name) end
+
+local DESCRIPTION = [[
+Hot-upgrades live Erlang and Elixir nodes from outside, without dropping their websockets.]]
+
+local EPILOG = ([[
+Exit codes: 0 done, 1 refused by a check (nothing was changed), 2 failed and undone, 3 failed and something is still
+suspended, 64 wrong usage.
+
+The cookie comes from --cookie-file, the environment variable %s, --ask-cookie or ~/.erlang.cookie.
+
+Examples:
+  edeliver-relup myapp@web1 status
+  edeliver-relup myapp@web1 upgrade 1.4.6
+  edeliver-relup upgrade --help]]):format(cookie.VARIABLE)
+
+local function positive(text)
+  local number = tonumber(text)
+  if not number or number <= 0 then return nil, ("%q is not a positive number"):format(text) end
+  return number
+end
+
+local function port(text)
+  local number = math.tointeger(tonumber(text))
+  if not number or number < 1 or number > 65535 then return nil, ("%q is not a port"):format(text) end
+  return number
+end
+
+--- Converters for numbers in options.
+parser.positive, parser.port = positive, port
+
+local function add_common_options(to, on_node)
+  to:flag("--json", "One JSON document on stdout instead of text.")
+  to:flag("--no-color", "No colours (NO_COLOR says the same).")
+  if not on_node then return end
+  to:option("--cookie-file", "File with the cookie; nobody else may be able to read it."):argname "FILE"
+  to:flag("--ask-cookie", "Ask for the cookie.")
+  to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(port)
+  to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(port)
+  to:option("--address", "Connect to this address instead of the name's host."):argname "HOST"
+  to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(positive)
+  to:flag("-y --yes", "Don't ask before touching a node that is not local.")
+end
+
+-- The node is said first, as people say it.
+local function say_node_first(sub, name)
+  local usage = sub:get_usage():gsub("%s+<node>", "", 1):gsub("edeliver%-relup " .. name, "edeliver-relup NODE " .. name, 1)
+  sub:usage(usage)
+end
+
+local function add_help(to)
+  to:add_help {
+    action = function(_, _, _, _) error({ help = to:get_help() }, 0) end,
+    description = "Show this help.",
+  }
+end
+
+local function add_command(root, name)
+  local command = parser.command(name)
+  local sub = root:command(name, command.summary):add_help(false)
+  sub:summary(command.summary)
+  add_help(sub)
+  if command.on_node then sub:argument("node", "The node, as it calls itself: myapp@web1."):argname "<node>" end
+  if command.add_to_parser then command.add_to_parser(sub) end
+  add_common_options(sub, command.on_node)
+  if command.description then sub:description(command.summary .. "\n\n" .. command.description) end
+  local examples = {}
+  for i, example in ipairs(command.examples or {}) do examples[i] = "  " .. example end
+  if examples[1] then sub:epilog("Examples:\n" .. table.concat(examples, "\n")) end
+  if command.on_node then say_node_first(sub, name) end
+end
+
+--- Builds the parser.
+function parser.build()
+  local root = argparse("edeliver-relup", DESCRIPTION, EPILOG):add_help(false)
+  root:usage "Usage: edeliver-relup NODE COMMAND [options]\n       edeliver-relup COMMAND [options] FILE ..."
+  add_help(root)
+  root:flag("--version", "Show the version."):action(function() error({ help = "edeliver-relup scm-1" }, 0) end)
+  root:command_target "command"
+  for _, name in ipairs(parser.commands) do add_command(root, name) end
+  root.error = function(self, message) error({ usage = self:get_usage(), message = message }, 0) end
+  return root
+end
+
+-- The command comes first, whatever stood before it.
+local function command_first(arguments)
+  local names = {}
+  for _, name in ipairs(parser.commands) do names[name] = true end
+  for i, word in ipairs(arguments) do
+    if names[word] then
+      local ordered = { word }
+      table.move(arguments, 1, i - 1, 2, ordered)
+      return table.move(arguments, i + 1, #arguments, i + 1, ordered)
+    end
+  end
+  return arguments
+end
+
+--- Parses a command line.
+-- @return[1] the arguments, with `command`
+-- @return[2] nil, `{ help = text }` or `{ usage =, message = }`
+function parser.parse(arguments)
+  local root = parser.build()
+  local parsed, result = pcall(root.parse, root, command_first(arguments))
+  if parsed then return result end
+  if type(result) ~= "table" then error(result, 0) end
+  return nil, result
+end
+
+return parser

@@ -1,0 +1,98 @@
+--- What the commands on a node share: connecting, the application's name, and the question before a node is touched.
+--
+-- @module edeliver.relup.cli.session
+
+local cookie = require "edeliver.relup.cli.cookie"
+local exit = require "edeliver.relup.cli.exit"
+local relup = require "edeliver.relup"
+local release_handler = require "edeliver.relup.otp.release_handler"
+local term = require "edeliver.relup.term"
+local terminal = require "term"
+
+local session = {}
+
+--- Connects to the node that the command line names.
+-- @param args
+-- @return[1] a node, to be closed
+-- @return[2] nil, exit code; why was said
+function session.connect(args)
+  local found, message, code = cookie.find(args)
+  local node
+  if found then
+    node, message, code = relup.connect(args.node, {
+      cookie = found, epmd_port = args.epmd_port, port = args.dist_port, address = args.address, timeout = args.timeout,
+    })
+  end
+  if node then return node end
+  args.output:fail(message, code)
+  return nil, code == "badarg" and exit.USAGE or exit.FAILED
+end
+
+--- The release that runs: the current one, or the permanent one where that was never left.
+-- @return[1] `{ name =, version =, status = }`, and the list of all
+-- @return[2] nil, message, code
+function session.release(node)
+  local releases, message, code = release_handler.which_releases(node)
+  if not releases then return nil, message, code end
+  local permanent
+  for _, release in ipairs(releases) do
+    if release.status == "current" then return release, releases end
+    if release.status == "permanent" then permanent = release end
+  end
+  if not permanent then return nil, node.name .. " knows no release that it runs", "no_release" end
+  return permanent, releases
+end
+
+--- The application that is meant: `--app`, or the one with the release's name.
+-- @return[1] a string
+-- @return[2] nil, message, code
+function session.application(node, args)
+  if args.app then return args.app end
+  local release, message, code = session.release(node)
+  if release then return release.name end
+  return nil, message .. ": say which application with --app NAME", code
+end
+
+local LOCAL_HOSTS = { localhost = true, ["127.0.0.1"] = true, ["::1"] = true }
+
+--- Whether the node's name says that it runs on this machine.
+function session.is_local(name)
+  local host = name:match "@(.*)$"
+  return host ~= nil and (LOCAL_HOSTS[host] or host:find "^127%.%d+%.%d+%.%d+$" ~= nil) == true
+end
+
+--- Asks before a node is touched that is not local.
+-- @param args
+-- @string question what will be done to what, in a sentence
+-- @return whether to go on; why not was said
+function session.confirm(args, question)
+  if args.yes or session.is_local(args.node) then return true end
+  if not terminal.isatty(io.stdin) then
+    args.output:fail(("%s This is not a terminal to ask at: say --yes if that is meant"):format(question), "not_confirmed")
+    return false
+  end
+  io.stderr:write(args.output.escape(question), " Go on? [y/N] ")
+  io.stderr:flush()
+  local answer = io.read "l"
+  if answer and answer:lower():find "^%s*y" then return true end
+  args.output:fail("not confirmed: nothing was done", "not_confirmed")
+  return false
+end
+
+--- The pids that the command line names, as the node knows them.
+-- @tparam table texts "<0.123.0>" or "0.123.0"
+-- @return[1] a list of pids
+-- @return[2] nil, message, code
+function session.pids(node, texts)
+  local pids = {}
+  for i, text in ipairs(texts) do
+    local inner = text:match "^<?(%d+%.%d+%.%d+)>?$"
+    if not inner then return nil, ("%q is no pid: they look like <0.123.0>"):format(text), "badarg" end
+    local pid, message, code = node:call("erlang", "list_to_pid", { term.charlist("<" .. inner .. ">") })
+    if not pid then return nil, message, code end
+    pids[i] = pid
+  end
+  return pids
+end
+
+return session
