@@ -66,14 +66,14 @@ static size_t ask_echo(const edr_dialed *dialed, const char *what, uint8_t *fram
   edr_etf_put_pid(&out, &dialed->self);
   edr_etf_put_atom(&out, what, strlen(what));
   edr_buf_patch_u32(&out, 0, (uint32_t)(out.size - 4));
-  if (edr_buf_status(&out) == EDR_OK && edr_socket_write(dialed->fd, out.data, out.size, deadline_ms) == EDR_OK) {
+  if (edr_buf_status(&out) == EDR_OK && edr_socket_write(dialed->transport.fd, out.data, out.size, deadline_ms) == EDR_OK) {
     do { /* ticks, and the pings that a node begins with, are not for us */
       size = 0;
-      if (edr_socket_read(dialed->fd, length, 4, deadline_ms) != EDR_OK) break;
+      if (edr_socket_read(dialed->transport.fd, length, 4, deadline_ms) != EDR_OK) break;
       size = (size_t)length[2] << 8 | length[3];
       if (length[0] != 0 || length[1] != 0 || size > room) size = 0;
       if (size == 0) continue;
-      if (edr_socket_read(dialed->fd, frame, size, deadline_ms) != EDR_OK) size = 0;
+      if (edr_socket_read(dialed->transport.fd, frame, size, deadline_ms) != EDR_OK) size = 0;
     } while (size > 0 && memcmp(frame, "p\203h\003a\002", 6) != 0 && memcmp(frame, "p\203h\003a\026", 6) != 0);
   }
   edr_buf_deinit(&out);
@@ -116,13 +116,13 @@ static edr_pid check_dials(const edr_dial_options *options) {
     fprintf(stderr, "%s: %s\n", options->node, error.text);
     return dialed.self;
   }
-  check_descriptor(dialed.fd);
+  check_descriptor(dialed.transport.fd);
   CHECK((dialed.our_flags & EDR_DFLAG_DIST_MONITOR_NAME) != 0 && (dialed.our_flags & EDR_DFLAG_SPAWN) == 0);
   CHECK((dialed.our_flags & ~(uint64_t)0x200000000) == (0x407074F9C | 0x20)); /* 0x200000000: name us */
   CHECK((dialed.peer_flags & EDR_DFLAG_SPAWN) != 0 && (dialed.peer_flags & 0x10000) != 0);
   CHECK(dialed.self.creation != 0);
   check_talks(&dialed);
-  close(dialed.fd);
+  close(dialed.transport.fd);
   return dialed.self;
 }
 
@@ -196,7 +196,7 @@ static void test_refusals(void) {
   options.name = "twice@127.0.0.1";
   CHECK(edr_dial(&options, &dialed, NULL) == EDR_OK);
   check_refused(&options, EDR_EALIVE, "twice@127.0.0.1 already");
-  close(dialed.fd);
+  close(dialed.transport.fd);
   options = options_for(long_node.name);
   options.deadline_ms = edr_clock_now_ms() - 1;
   check_refused(&options, EDR_ETIMEOUT, "in time");
@@ -360,7 +360,7 @@ static void test_false_nodes(void) {
   {
     false_node tls = {.listens_first = true};
     memcpy(tls.data, "\x15\3\3\0\2\2\x46", tls.size = 7);
-    check_false_node(&tls, 2000, EDR_EPROTOCOL, "wants TLS");
+    check_false_node(&tls, 2000, EDR_ETLS, "wants TLS");
   }
   {
     false_node hangs_up = {0};
@@ -442,9 +442,9 @@ static void test_many_descriptors(void) {
   edr_dialed dialed;
   while (count < COUNT && (held[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) count++;
   if (count == COUNT) {
-    CHECK(edr_dial(&options, &dialed, NULL) == EDR_OK && dialed.fd > 1023);
+    CHECK(edr_dial(&options, &dialed, NULL) == EDR_OK && dialed.transport.fd > 1023);
     check_talks(&dialed);
-    close(dialed.fd);
+    close(dialed.transport.fd);
     options.cookie = "not_the_cookie";
     check_refused(&options, EDR_EAUTH, "refused our cookie");
   } else {
@@ -466,14 +466,14 @@ static void test_two_at_once(void) {
   CHECK(strcmp(one.self.node, two.self.node) != 0);
   check_talks(&two);
   check_talks(&one);
-  close(one.fd);
-  close(two.fd);
+  close(one.transport.fd);
+  close(two.transport.fd);
   /* CHECK counts in this thread and that one; it is joined before anybody looks */
   CHECK(pthread_create(&thread, NULL, dial_in_thread, &second) == 0);
   CHECK(edr_dial(&first, &one, NULL) == EDR_OK);
   pthread_join(thread, NULL);
   check_talks(&one);
-  close(one.fd);
+  close(one.transport.fd);
 }
 
 static bool have_ipv6(void) {

@@ -20,6 +20,7 @@
 
 enum {
   LENGTH_SIZE = 2, /* the length before each packet of the handshake */
+  TLS_LENGTH_SIZE = 4, /* the same under TLS */
   COOKIE_MAX = EI_MAX_COOKIE_SIZE,
   HOST_MAX = 253,
   /* A name that the node gives us ends in the host name that we send; see GIVEN_NAME_PACKET_MAX in handshake.c. */
@@ -28,13 +29,14 @@ enum {
 
 /* What ei's callbacks work on: one dial, on the stack of edr_dial. */
 typedef struct wire {
-  int fd;
-  bool given_away; /* the descriptor is the caller's now: ei's close leaves it open */
+  edr_transport transport;
+  size_t length_size; /* LENGTH_SIZE, or TLS_LENGTH_SIZE */
+  bool given_away; /* the transport is the caller's now: ei's close leaves it open */
   int64_t deadline_ms;
   edr_handshake handshake;
   edr_status status; /* the first failure, EDR_OK while there is none */
   edr_error cause;   /* its text, where the handshake gave one */
-  uint8_t packet[LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
+  uint8_t packet[TLS_LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
   size_t packet_size, packet_read; /* the peer's packet that ei is reading, and how much of it ei has */
 } wire;
 
@@ -56,6 +58,14 @@ static int wire_fail(wire *to, edr_status status) {
   return EIO;
 }
 
+/* What a node thinks of our certificate may come after TLS has begun for us: so whoever can't be written to is listened to. */
+static edr_status last_words(wire *of, edr_status status) {
+  uint8_t byte;
+  size_t got;
+  if (status != EDR_ENODEDOWN || of->transport.tls == NULL) return status;
+  return edr_transport_read(&of->transport, &byte, 1, &got) == EDR_ETLS ? EDR_ETLS : status;
+}
+
 static int on_socket(void **out_context, void *setup) {
   *out_context = setup;
   return 0;
@@ -63,8 +73,8 @@ static int on_socket(void **out_context, void *setup) {
 
 static int on_close(void *context) {
   wire *from = context;
-  if (from->fd >= 0 && !from->given_away) close(from->fd);
-  from->fd = -1;
+  if (!from->given_away) edr_transport_close(&from->transport);
+  from->transport = edr_transport_tcp(-1);
   return 0;
 }
 
@@ -76,30 +86,31 @@ static int on_connect(void *context, void *address, int size, unsigned timeout_m
 
 static int on_write(void *context, const char *data, ssize_t *size, unsigned timeout_ms) {
   wire *to = context;
-  uint8_t packet[LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
+  uint8_t packet[TLS_LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
   edr_status status;
   (void)timeout_ms; /* one deadline rules the whole dial */
   /* ei writes each packet with one call. */
-  if (*size <= LENGTH_SIZE || (size_t)*size > sizeof packet) return wire_fail(to, EDR_EPROTOCOL);
+  if (*size <= (ssize_t)to->length_size || (size_t)*size > sizeof packet) return wire_fail(to, EDR_EPROTOCOL);
   memcpy(packet, data, (size_t)*size);
-  edr_handshake_send(&to->handshake, packet + LENGTH_SIZE, (size_t)*size - LENGTH_SIZE);
-  status = edr_socket_write(to->fd, packet, (size_t)*size, to->deadline_ms);
+  edr_handshake_send(&to->handshake, packet + to->length_size, (size_t)*size - to->length_size);
+  status = last_words(to, edr_transport_write_all(&to->transport, packet, (size_t)*size, to->deadline_ms));
   return status == EDR_OK ? 0 : wire_fail(to, status);
 }
 
 /* Reads one whole packet, not a byte more: what follows the handshake is the caller's. */
 static int next_packet(wire *from) {
-  size_t size;
-  edr_status status = edr_socket_read(from->fd, from->packet, LENGTH_SIZE, from->deadline_ms);
+  uint8_t *const packet = from->packet + from->length_size;
+  size_t size = 0;
+  edr_status status = edr_transport_read_all(&from->transport, from->packet, from->length_size, from->deadline_ms);
   if (status != EDR_OK) return wire_fail(from, status);
-  size = (size_t)from->packet[0] << 8 | from->packet[1];
+  for (size_t i = 0; i < from->length_size; i++) size = size << 8 | from->packet[i];
   if (size > 0 && size <= EDR_HANDSHAKE_PACKET_MAX) {
-    status = edr_socket_read(from->fd, from->packet + LENGTH_SIZE, size, from->deadline_ms);
+    status = edr_transport_read_all(&from->transport, packet, size, from->deadline_ms);
     if (status != EDR_OK) return wire_fail(from, status);
   }
-  status = edr_handshake_receive(&from->handshake, from->packet + LENGTH_SIZE, size, &from->cause);
+  status = edr_handshake_receive(&from->handshake, packet, size, &from->cause);
   if (status != EDR_OK) return wire_fail(from, status);
-  from->packet_size = LENGTH_SIZE + size;
+  from->packet_size = from->length_size + size;
   from->packet_read = 0;
   return 0;
 }
@@ -118,8 +129,7 @@ static int on_read(void *context, char *data, ssize_t *size, unsigned timeout_ms
 }
 
 static int on_header_size(void *context, int *out_size) {
-  (void)context;
-  *out_size = LENGTH_SIZE;
+  *out_size = (int)((const wire *)context)->length_size;
   return 0;
 }
 
@@ -129,7 +139,7 @@ static int on_complete(void *context) {
 }
 
 static int on_get_fd(void *context, int *out_fd) {
-  *out_fd = ((const wire *)context)->fd;
+  *out_fd = ((const wire *)context)->transport.fd;
   return 0;
 }
 
@@ -294,6 +304,10 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
     return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s at %s port %u cannot do what a node of OTP 23 or later can, "
                          "or does not speak the distribution protocol", node, address, port);
   }
+  if (failed->status == EDR_ETLS) {
+    return edr_error_set(error, EDR_ETLS, 0, "TLS with node %s at %s port %u: %s", node, address, port,
+                         edr_transport_reason(&failed->transport));
+  }
   if (failed->status == EDR_ETIMEOUT) {
     return edr_error_set(error, EDR_ETIMEOUT, 0, "node %s at %s port %u took the connection but did not finish the "
                          "handshake in time: it may be overloaded or stopped, or something else listens there", node,
@@ -312,13 +326,13 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
                        "%s", node, address, port, edr_status_text(failed->status));
 }
 
-/* Runs ei's handshake over `through->fd`. On failure the descriptor is closed.
+/* Runs ei's handshake over `through->transport`. On failure it is closed.
  * Its one wait that we cannot bound: ei mixes gethostid() into its challenge, which may look up this host's own name. */
 static edr_status shake_hands(const target *to, const char *name, const char *cookie, wire *through,
                               edr_dialed *out_dialed, edr_error *error) {
   ei_cnode ec;
   struct in_addr unused = {0};
-  int fd = through->fd;
+  const edr_transport transport = through->transport;
   edr_status status = prepare_ei(&ec, name, cookie, through);
   if (status != EDR_OK) {
     on_close(through);
@@ -331,9 +345,9 @@ static edr_status shake_hands(const target *to, const char *name, const char *co
   } else {
     /* ei's table forgets the descriptor, which is the caller's from now on. */
     through->given_away = true;
-    ei_close_connection(fd);
+    ei_close_connection(transport.fd);
     memset(out_dialed, 0, sizeof *out_dialed);
-    out_dialed->fd = fd;
+    out_dialed->transport = transport;
     out_dialed->peer_flags = through->handshake.peer_flags;
     out_dialed->our_flags = through->handshake.our_flags;
     out_dialed->self.id = 1;
@@ -377,6 +391,16 @@ static edr_status reach(const edr_dial_options *options, target *to, int *out_fd
   }
 }
 
+/* Begins TLS on the open connection. On failure it stays open for the caller to close. */
+static edr_status begin_tls(const edr_dial_options *options, const target *to, wire *through, edr_error *error) {
+  edr_error cause = {EDR_OK, 0, ""};
+  const edr_status status = edr_tls_open(through->transport.fd, options->tls, to->host, options->deadline_ms,
+                                         &through->transport.tls, &cause);
+  if (status == EDR_OK) return EDR_OK;
+  return edr_error_set(error, status == EDR_ENODEDOWN ? EDR_ETLS : status, cause.sys_errno,
+                       "TLS with node %s at %s port %u: %s", to->node, to->address, (unsigned)to->port, cause.text);
+}
+
 edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error) {
   target to;
   wire through;
@@ -393,13 +417,18 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   memset(&through, 0, sizeof through);
   through.deadline_ms = options->deadline_ms;
   edr_handshake_init(&through.handshake, to.node, options->name);
-  status = reach(options, &to, &through.fd, error);
-  if (status == EDR_OK && through.fd >= ei_descriptors) {
-    close(through.fd);
+  through.transport = edr_transport_tcp(-1);
+  through.length_size = options->tls != NULL ? TLS_LENGTH_SIZE : LENGTH_SIZE;
+  status = reach(options, &to, &through.transport.fd, error);
+  if (status == EDR_OK && through.transport.fd >= ei_descriptors) {
     status = edr_error_set(error, EDR_ESYSTEM, EMFILE, "descriptor %d: the limit on open files was raised after the "
-                           "first connection, when it was %ld; raise it before", through.fd, ei_descriptors);
-  } else if (status == EDR_OK) {
+                           "first connection, when it was %ld; raise it before", through.transport.fd, ei_descriptors);
+  }
+  if (status == EDR_OK && options->tls != NULL) status = begin_tls(options, &to, &through, error);
+  if (status == EDR_OK) {
     status = shake_hands(&to, options->name, cookie, &through, out_dialed, error);
+  } else {
+    edr_transport_close(&through.transport);
   }
   wipe(cookie, sizeof cookie);
   return status;

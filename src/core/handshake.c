@@ -132,8 +132,8 @@ static edr_status receive_challenge(edr_handshake *handshake, const uint8_t *pac
 edr_status edr_handshake_receive(edr_handshake *handshake, const uint8_t *packet, size_t size, edr_error *error) {
   edr_status status = EDR_EPROTOCOL;
   if (size == TLS_ALERT) {
-    return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s wants TLS (it was started with -proto_dist inet_tls), which "
-                         "cannot be spoken here", handshake->node);
+    return edr_error_set(error, EDR_ETLS, 0, "node %s wants TLS (it was started with -proto_dist inet_tls): give the option "
+                         "tls, with at least a cacertfile", handshake->node);
   }
   if (size == 0 || size > EDR_HANDSHAKE_PACKET_MAX) {
     return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s sent a handshake packet of %zu bytes", handshake->node, size);

@@ -38,7 +38,8 @@ void edr_handshake_send(edr_handshake *handshake, uint8_t *packet, size_t size);
 
 /* A whole packet of the peer, without its length. Only after EDR_OK may ei see it. Of a packet over
  * EDR_HANDSHAKE_PACKET_MAX only the size is looked at, and refused.
- * EDR_ENOTALLOWED, EDR_EALIVE, EDR_ENODEDOWN (another node answers there), EDR_EPROTOCOL, each said in `error`. */
+ * EDR_ENOTALLOWED, EDR_EALIVE, EDR_ENODEDOWN (another node answers there), EDR_EPROTOCOL, EDR_ETLS (it wants
+ * TLS and we spoke plainly), each said in `error`. */
 edr_status edr_handshake_receive(edr_handshake *handshake, const uint8_t *packet, size_t size, edr_error *error);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,9 +18,10 @@ enum { DEFAULT_TICK_MS = 5000, SILENT_PEER_MS = 60000, REPLY_BACKLOG = 16 * 1024
 edr_status edr_node_fail(edr_node *node, edr_status status, const char *doing) {
   if (status == EDR_OK) return status;
   if (status == EDR_ENODEDOWN && node->stream.broken == status) {
+    const char *why = edr_stream_reason(&node->stream);
+    if (why[0] == '\0' && node->stream.broken_errno != 0) why = strerror(node->stream.broken_errno);
     return edr_error_set(&node->error, status, node->stream.broken_errno, "the connection to %s was lost while %s%s%s",
-                         node->name, doing, node->stream.broken_errno != 0 ? ": " : "",
-                         node->stream.broken_errno != 0 ? strerror(node->stream.broken_errno) : "");
+                         node->name, doing, why[0] != '\0' ? ": " : "", why);
   }
   if (node->error.code == status && (status == EDR_EPROTOCOL || status == EDR_ELIMIT)) return status;
   return edr_error_set(&node->error, status, 0, "%s, while %s on %s", edr_status_text(status), doing, node->name);
@@ -58,7 +60,6 @@ void edr_node_put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, n
 edr_status edr_node_open(const edr_node_options *options, edr_node **out_node, edr_error *error) {
   edr_node *node = calloc(1, sizeof *node);
   const unsigned int silence = SILENT_PEER_MS;
-  int fd;
   edr_status status;
 
   if (node == NULL) return edr_error_set(error, EDR_ENOMEM, 0, "%s", edr_status_text(EDR_ENOMEM));
@@ -73,15 +74,14 @@ edr_status edr_node_open(const edr_node_options *options, edr_node **out_node, e
     free(node);
     return status;
   }
-  fd = node->dialed.fd;
   /* Our ticks go unacknowledged when the peer vanishes without a word: that, too, is noticed. Best effort. */
-  (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof silence);
+  (void)setsockopt(node->dialed.transport.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof silence);
   node->rex = options->rex || (node->dialed.peer_flags & EDR_DFLAG_SPAWN) == 0 ||
               (node->dialed.our_flags & EDR_DFLAG_DIST_MONITOR_NAME) == 0;
   node->ref_words[0] = (uint32_t)edr_clock_now_us() & 0x3ffff;
   node->ref_words[1] = (uint32_t)(edr_clock_now_us() >> 18);
   edr_inbox_init(&node->inbox, options->max_mailbox);
-  status = edr_stream_open(&node->stream, fd, options->max_frame,
+  status = edr_stream_open(&node->stream, node->dialed.transport, options->max_frame,
                            options->tick_ms > 0 ? options->tick_ms : DEFAULT_TICK_MS, edr_node_on_frame, node);
   node->open = status == EDR_OK;
   if (status != EDR_OK) {
@@ -123,9 +123,10 @@ const edr_error *edr_node_error(const edr_node *node) { return &node->error; }
 bool edr_node_is_open(const edr_node *node) { return node->open && node->stream.broken == EDR_OK; }
 const char *edr_node_name(const edr_node *node) { return node->name; }
 const edr_pid *edr_node_self(const edr_node *node) { return &node->dialed.self; }
-int edr_node_fd(const edr_node *node) { return node->stream.fd; }
+int edr_node_fd(const edr_node *node) { return node->stream.transport.fd; }
 size_t edr_node_dropped(const edr_node *node) { return node->inbox.dropped; }
-bool edr_node_wants_write(edr_node *node) { return node->open && edr_stream_queued(&node->stream) > 0; }
+bool edr_node_wants_write(edr_node *node) { return (edr_stream_events(&node->stream) & POLLOUT) != 0; }
+bool edr_node_has_input(edr_node *node) { return node->open && edr_stream_events(&node->stream) == 0; }
 
 /* ---- messages ---- */
 

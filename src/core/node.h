@@ -115,4 +115,7 @@ edr_status edr_node_sleep(edr_node *node, int64_t deadline_ms);
 /* Whether anything still waits to be written (an event loop then wants to know about writability, too). */
 bool edr_node_wants_write(edr_node *node);
 
+/* Whether something is here already of which polling would say nothing (TLS keeps bytes inside): pump without waiting. */
+bool edr_node_has_input(edr_node *node);
+
 #endif

@@ -50,23 +50,35 @@ static edr_status status_of_errno(int number) {
   }
 }
 
-edr_status edr_socket_read_some(int fd, uint8_t *data, size_t size, int64_t deadline_ms, size_t *out_size) {
-  for (;;) {
-    ssize_t got;
-    edr_status status = edr_socket_wait(fd, POLLIN, deadline_ms);
-    if (status != EDR_OK) return status;
-    got = recv(fd, data, size, 0);
-    if (got > 0) {
-      *out_size = (size_t)got;
-      return EDR_OK;
-    }
-    if (got == 0) {
-      errno = 0;
-      return EDR_ENODEDOWN;
-    }
-    status = status_of_errno(errno);
-    if (status != EDR_EAGAIN) return status;
+edr_status edr_socket_receive(int fd, uint8_t *data, size_t size, size_t *out_size) {
+  ssize_t got;
+  do got = recv(fd, data, size, MSG_DONTWAIT);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) return status_of_errno(errno);
+  if (got == 0) {
+    errno = 0;
+    return EDR_ENODEDOWN;
   }
+  *out_size = (size_t)got;
+  return EDR_OK;
+}
+
+edr_status edr_socket_send(int fd, const uint8_t *data, size_t size, size_t *out_size) {
+  ssize_t sent;
+  do sent = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0) return status_of_errno(errno);
+  *out_size = (size_t)sent;
+  return EDR_OK;
+}
+
+edr_status edr_socket_read_some(int fd, uint8_t *data, size_t size, int64_t deadline_ms, size_t *out_size) {
+  edr_status status;
+  do {
+    status = edr_socket_wait(fd, POLLIN, deadline_ms);
+    if (status == EDR_OK) status = edr_socket_receive(fd, data, size, out_size);
+  } while (status == EDR_EAGAIN);
+  return status;
 }
 
 edr_status edr_socket_read(int fd, uint8_t *data, size_t size, int64_t deadline_ms) {
@@ -80,18 +92,12 @@ edr_status edr_socket_read(int fd, uint8_t *data, size_t size, int64_t deadline_
 }
 
 edr_status edr_socket_write(int fd, const uint8_t *data, size_t size, int64_t deadline_ms) {
-  size_t done = 0;
+  size_t done = 0, sent = 0;
   while (done < size) {
-    ssize_t sent;
     edr_status status = edr_socket_wait(fd, POLLOUT, deadline_ms);
-    if (status != EDR_OK) return status;
-    sent = send(fd, data + done, size - done, MSG_NOSIGNAL);
-    if (sent >= 0) {
-      done += (size_t)sent;
-      continue;
-    }
-    status = status_of_errno(errno);
-    if (status != EDR_EAGAIN) return status;
+    if (status == EDR_OK) status = edr_socket_send(fd, data + done, size - done, &sent);
+    if (status == EDR_OK) done += sent;
+    if (status != EDR_OK && status != EDR_EAGAIN) return status;
   }
   return EDR_OK;
 }

@@ -1,4 +1,4 @@
-/* Frames over a socket; the contract is in stream.h. What is queued is sent by whoever holds the lock; reading is the
+/* Frames over a transport; the contract is in stream.h. What is queued is sent by whoever holds the lock; reading is the
  * owner's alone. */
 #include "stream.h"
 
@@ -6,9 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "clock.h"
 
@@ -22,18 +20,16 @@ static edr_status break_stream(edr_stream *stream, edr_status status, int sys_er
   return stream->broken;
 }
 
-/* Sends what it can of `data` without waiting; how much is said in `out_sent`. 0, or the errno of a broken socket. */
-static int send_some(int fd, const uint8_t *data, size_t size, size_t *out_sent) {
+/* Sends what it can of `data` without waiting; how much is said in `out_sent`. The lock is held. 0, or the errno of a broken
+ * connection. */
+static int send_some(edr_stream *stream, const uint8_t *data, size_t size, size_t *out_sent) {
   *out_sent = 0;
   while (*out_sent < size) {
-    const ssize_t sent = send(fd, data + *out_sent, size - *out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) {
-      *out_sent += (size_t)sent;
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return 0;
-    } else if (errno != EINTR) {
-      return errno;
-    }
+    size_t sent = 0;
+    const edr_status status = edr_transport_write(&stream->transport, data + *out_sent, size - *out_sent, &sent);
+    if (status == EDR_EAGAIN) return 0;
+    if (status != EDR_OK) return errno != 0 ? errno : EPIPE;
+    *out_sent += sent;
   }
   return 0;
 }
@@ -45,7 +41,7 @@ static size_t waiting(const edr_stream *stream) { return stream->out.size - stre
 static void flush_locked(edr_stream *stream) {
   size_t sent;
   if (stream->write_errno != 0 || waiting(stream) == 0) return;
-  stream->write_errno = send_some(stream->fd, stream->out.data + stream->out_start, waiting(stream), &sent);
+  stream->write_errno = send_some(stream, stream->out.data + stream->out_start, waiting(stream), &sent);
   if (sent > 0) stream->last_write_ms = edr_clock_now_ms();
   stream->out_start += sent;
   if (waiting(stream) == 0 && stream->out.capacity > KEPT_CAPACITY) {
@@ -93,12 +89,12 @@ static int start_ticker(edr_stream *stream) {
   return failure;
 }
 
-edr_status edr_stream_open(edr_stream *stream, int fd, size_t max_frame, int64_t tick_ms, edr_stream_on_frame on_frame,
-                           void *context) {
+edr_status edr_stream_open(edr_stream *stream, edr_transport transport, size_t max_frame, int64_t tick_ms,
+                           edr_stream_on_frame on_frame, void *context) {
   pthread_condattr_t attributes;
 
   memset(stream, 0, sizeof *stream);
-  stream->fd = fd;
+  stream->transport = transport;
   stream->on_frame = on_frame;
   stream->context = context;
   stream->tick_ms = tick_ms;
@@ -118,7 +114,7 @@ edr_status edr_stream_open(edr_stream *stream, int fd, size_t max_frame, int64_t
 }
 
 void edr_stream_close(edr_stream *stream) {
-  if (stream->fd < 0) return;
+  if (stream->transport.fd < 0) return;
   if (stream->ticking) {
     pthread_mutex_lock(&stream->lock);
     stream->stopping = true;
@@ -127,8 +123,7 @@ void edr_stream_close(edr_stream *stream) {
     pthread_join(stream->ticker, NULL);
     stream->ticking = false;
   }
-  close(stream->fd);
-  stream->fd = -1;
+  edr_transport_close(&stream->transport);
   pthread_cond_destroy(&stream->wake);
   pthread_mutex_destroy(&stream->lock);
   edr_frame_reader_deinit(&stream->reader);
@@ -144,7 +139,7 @@ edr_status edr_stream_queue(edr_stream *stream, const uint8_t *data, size_t size
   if (stream->broken != EDR_OK) return stream->broken;
   pthread_mutex_lock(&stream->lock);
   if (stream->write_errno == 0 && waiting(stream) == 0) {
-    stream->write_errno = send_some(stream->fd, data, size, &sent);
+    stream->write_errno = send_some(stream, data, size, &sent);
     if (sent > 0) stream->last_write_ms = edr_clock_now_ms();
   }
   gone = stream->write_errno != 0;
@@ -166,19 +161,17 @@ static edr_status take_in(edr_stream *stream, bool *out_any) {
     uint8_t *room = edr_frame_reader_room(&stream->reader, READ_CHUNK);
     const uint8_t *frame;
     size_t size;
-    ssize_t got;
+    size_t got = 0;
     edr_status status;
 
     if (room == NULL) return break_stream(stream, EDR_ENOMEM, 0);
-    got = recv(stream->fd, room, READ_CHUNK, MSG_DONTWAIT);
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return EDR_OK;
-      return break_stream(stream, EDR_ENODEDOWN, errno);
-    }
-    if (got == 0) return break_stream(stream, EDR_ENODEDOWN, 0);
+    pthread_mutex_lock(&stream->lock);
+    status = edr_transport_read(&stream->transport, room, READ_CHUNK, &got);
+    pthread_mutex_unlock(&stream->lock);
+    if (status == EDR_EAGAIN) return EDR_OK;
+    if (status != EDR_OK) return break_stream(stream, EDR_ENODEDOWN, errno);
     *out_any = true;
-    edr_frame_reader_fed(&stream->reader, (size_t)got);
+    edr_frame_reader_fed(&stream->reader, got);
     while ((status = edr_frame_next(&stream->reader, &frame, &size)) == EDR_OK) {
       if (size == 0) continue; /* a tick: the ticker answers in its own time */
       if ((status = stream->on_frame(stream->context, frame, size)) != EDR_OK) return break_stream(stream, status, 0);
@@ -198,23 +191,28 @@ static edr_status take_last_words(edr_stream *stream, int failure, bool *out_any
   return break_stream(stream, EDR_ENODEDOWN, failure);
 }
 
+/* 0: don't wait. The lock is held. */
+static short events_locked(const edr_stream *stream) {
+  if (edr_transport_pending(&stream->transport)) return 0;
+  return edr_transport_events(&stream->transport, waiting(stream) > 0);
+}
+
 /* Sends what is queued, waits once for the socket and takes in what came. `out_any`: whether anything did. */
 static edr_status step(edr_stream *stream, int64_t deadline_ms, bool *out_any) {
-  struct pollfd poller = {.fd = stream->fd, .events = POLLIN};
+  struct pollfd poller;
   int ready, failure;
 
   *out_any = false;
   pthread_mutex_lock(&stream->lock);
   flush_locked(stream);
   failure = stream->write_errno;
-  if (waiting(stream) > 0) poller.events |= POLLOUT;
+  poller = (struct pollfd){.fd = stream->transport.fd, .events = events_locked(stream)};
   pthread_mutex_unlock(&stream->lock);
   if (failure != 0) return take_last_words(stream, failure, out_any);
+  if (poller.events == 0) return take_in(stream, out_any);
   ready = poll(&poller, 1, edr_deadline_poll_ms(deadline_ms));
   if (ready < 0) return errno == EINTR ? EDR_EINTERRUPTED : break_stream(stream, EDR_ESYSTEM, errno);
-  if (ready == 0) return EDR_ETIMEOUT;
-  if ((poller.revents & (POLLIN | POLLHUP | POLLERR)) == 0) return EDR_OK;
-  return take_in(stream, out_any);
+  return ready == 0 ? EDR_ETIMEOUT : take_in(stream, out_any);
 }
 
 edr_status edr_stream_drain(edr_stream *stream, size_t rest, int64_t deadline_ms) {
@@ -244,9 +242,20 @@ edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms) {
 
 size_t edr_stream_queued(edr_stream *stream) {
   size_t queued;
-  if (stream->fd < 0) return 0;
+  if (stream->transport.fd < 0) return 0;
   pthread_mutex_lock(&stream->lock);
   queued = waiting(stream);
   pthread_mutex_unlock(&stream->lock);
   return queued;
 }
+
+short edr_stream_events(edr_stream *stream) {
+  short events;
+  if (stream->transport.fd < 0) return 0;
+  pthread_mutex_lock(&stream->lock);
+  events = events_locked(stream);
+  pthread_mutex_unlock(&stream->lock);
+  return events;
+}
+
+const char *edr_stream_reason(const edr_stream *stream) { return edr_transport_reason(&stream->transport); }

@@ -1,4 +1,4 @@
-/* Frames over a connected, non-blocking socket: a buffered writer, a reader that hands whole frames to a callback, and a
+/* Frames over a connected transport (TCP or TLS): a buffered writer, a reader that hands whole frames to a callback, and a
  * thread that writes ticks, so that an idle REPL or a long computation of the caller stays connected.
  * One thread (the owner's) reads and writes; only ticks come from the ticker, under the write lock and never inside a
  * frame. Knows nothing of what frames mean. No signal is ever raised by a write. */
@@ -13,19 +13,20 @@
 #include "buf.h"
 #include "frame.h"
 #include "status.h"
+#include "transport.h"
 
 /* Called for each frame that arrives, ticks left out. Anything but EDR_OK breaks the stream with that status. It may
  * write to the stream by edr_stream_queue alone. */
 typedef edr_status (*edr_stream_on_frame)(void *context, const uint8_t *frame, size_t size);
 
 typedef struct edr_stream {
-  int fd; /* -1 once closed */
+  edr_transport transport; /* its fd is -1 once closed */
   edr_frame_reader reader;
   edr_stream_on_frame on_frame;
   void *context;
   edr_status broken; /* EDR_OK, or why the stream can't be used any more: it stays so */
   int broken_errno;
-  pthread_mutex_t lock; /* guards all below */
+  pthread_mutex_t lock; /* guards all below, and each read and write of the transport */
   pthread_cond_t wake;
   pthread_t ticker;
   bool ticking, stopping;
@@ -35,9 +36,9 @@ typedef struct edr_stream {
   int64_t tick_ms, last_write_ms;
 } edr_stream;
 
-/* Takes over `fd`, also when it fails. `max_frame` of 0 is the default; `tick_ms` is how long nothing may be written
+/* Takes over `transport`, also when it fails. `max_frame` of 0 is the default; `tick_ms` is how long nothing may be written
  * before a tick is. EDR_ENOMEM, EDR_ESYSTEM. */
-edr_status edr_stream_open(edr_stream *stream, int fd, size_t max_frame, int64_t tick_ms,
+edr_status edr_stream_open(edr_stream *stream, edr_transport transport, size_t max_frame, int64_t tick_ms,
                            edr_stream_on_frame on_frame, void *context);
 
 /* Stops the ticker, closes the descriptor, frees everything. Idempotent. */
@@ -62,5 +63,11 @@ edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms);
 
 /* How many bytes are queued that the socket has not taken yet. */
 size_t edr_stream_queued(edr_stream *stream);
+
+/* What an event loop polls for; 0 where it should read without waiting, since bytes are here of which poll says nothing. */
+short edr_stream_events(edr_stream *stream);
+
+/* In words, what errno does not say of why the stream broke: OpenSSL's reason, or "". */
+const char *edr_stream_reason(const edr_stream *stream);
 
 #endif

@@ -1,0 +1,316 @@
+/* TLS by OpenSSL; contracts in tls.h. OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE: ours does not. */
+#include "tls.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "socket.h"
+
+enum { READ_AHEAD = 64 * 1024 };
+
+struct edr_tls {
+  SSL *ssl;
+  int fd;                       /* the caller's */
+  bool heard;                   /* the peer has sent something */
+  bool more;                    /* the last read gave bytes: there may be others inside */
+  short read_wants, write_wants; /* what a read, a write that did not get through waits for */
+  bool failed;                  /* with EDR_ETLS: that stays */
+  bool lost;                    /* the connection ended or broke */
+  int sys_errno;                /* of the last step */
+  char reason[192];
+};
+
+/* ---- a BIO over the socket, without SIGPIPE ---- */
+
+static int bio_read(BIO *bio, char *data, int size) {
+  edr_tls *tls = BIO_get_data(bio);
+  const ssize_t got = recv(tls->fd, data, (size_t)size, MSG_DONTWAIT);
+  BIO_clear_retry_flags(bio);
+  if (got > 0) tls->heard = true;
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) BIO_set_retry_read(bio);
+  else if (got < 0) tls->sys_errno = errno;
+  return (int)got;
+}
+
+static int bio_write(BIO *bio, const char *data, int size) {
+  edr_tls *tls = BIO_get_data(bio);
+  const ssize_t sent = send(tls->fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  BIO_clear_retry_flags(bio);
+  if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) BIO_set_retry_write(bio);
+  else if (sent < 0) tls->sys_errno = errno;
+  return (int)sent;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer) {
+  (void)bio, (void)number, (void)pointer;
+  return command == BIO_CTRL_FLUSH;
+}
+
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+static BIO_METHOD *method; /* for as long as the program runs; NULL: no memory */
+
+static void make_method(void) {
+  method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "edr socket");
+  if (method == NULL) return;
+  BIO_meth_set_read(method, bio_read);
+  BIO_meth_set_write(method, bio_write);
+  BIO_meth_set_ctrl(method, bio_control);
+}
+
+/* ---- what went wrong, in words ---- */
+
+/* OpenSSL's own words for the oldest error of this thread, and the queue emptied. */
+static const char *openssl_says(void) {
+  const unsigned long number = ERR_peek_error();
+  const char *text = ERR_SYSTEM_ERROR(number) ? strerror(ERR_GET_REASON(number)) : ERR_reason_error_string(number);
+  ERR_clear_error();
+  return text != NULL ? text : "no reason given";
+}
+
+/* A hint for what the peer's certificate was refused for; NULL: OpenSSL's words do. */
+static const char *hint_of_verify(long result) {
+  switch (result) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return "it is made out to another host; give as server_name the name that is in it";
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+      return "no CA in cacertfile has signed it";
+    default:
+      return NULL;
+  }
+}
+
+/* Keeps OpenSSL's reason for a failed step: our refusal of its certificate, its alert, or bytes that are no TLS. */
+static void keep_reason(edr_tls *tls) {
+  const unsigned long number = ERR_peek_error();
+  const int reason = ERR_GET_REASON(number);
+  const long verified = SSL_get_verify_result(tls->ssl);
+  if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
+    const char *hint = hint_of_verify(verified);
+    snprintf(tls->reason, sizeof tls->reason, "its certificate was refused: %s%s%s", X509_verify_cert_error_string(verified),
+             hint != NULL ? ": " : "", hint != NULL ? hint : "");
+  } else if (reason > SSL_AD_REASON_OFFSET && ERR_GET_LIB(number) == ERR_LIB_SSL) {
+    const bool have = SSL_get_certificate(tls->ssl) != NULL;
+    snprintf(tls->reason, sizeof tls->reason, "the node refused: %s%s", ERR_reason_error_string(number),
+             have ? "" : ": no certificate was shown; give certfile and keyfile");
+  } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_PACKET_LENGTH_TOO_LONG ||
+             reason == SSL_R_HTTP_REQUEST || reason == SSL_R_BAD_RECORD_TYPE) {
+    snprintf(tls->reason, sizeof tls->reason, "what answers there does not speak TLS (%s)", ERR_reason_error_string(number));
+  } else {
+    snprintf(tls->reason, sizeof tls->reason, "%s", openssl_says());
+  }
+  ERR_clear_error();
+}
+
+/* What came of a step of OpenSSL that did not go through. `wants` is what it waits for. A write that finds nobody does not
+ * keep us from reading what they said before. */
+static edr_status step_status(edr_tls *tls, int result, short *wants) {
+  switch (SSL_get_error(tls->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+      *wants = POLLIN;
+      return EDR_EAGAIN;
+    case SSL_ERROR_WANT_WRITE:
+      *wants = POLLOUT;
+      return EDR_EAGAIN;
+    case SSL_ERROR_SSL:
+      if (ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        keep_reason(tls);
+        tls->failed = true;
+        errno = EPROTO;
+        return EDR_ETLS;
+      }
+      /* fall through */
+    default: /* the end, polite or not, or an error of the socket */
+      ERR_clear_error();
+      tls->lost = true;
+      errno = tls->sys_errno;
+      return EDR_ENODEDOWN;
+  }
+}
+
+/* Before each step. EDR_ETLS where there is none to come. */
+static edr_status begin(edr_tls *tls) {
+  if (tls->failed) {
+    errno = EPROTO;
+    return EDR_ETLS;
+  }
+  tls->sys_errno = 0;
+  ERR_clear_error();
+  return EDR_OK;
+}
+
+/* ---- opening ---- */
+
+static int on_password(char *data, int size, int for_writing, void *context) {
+  const char *password = context;
+  const size_t length = password != NULL ? strlen(password) : 0;
+  (void)for_writing;
+  if (length == 0 || length > (size_t)size) return -1; /* nobody is asked at the terminal */
+  memcpy(data, password, length);
+  return (int)length;
+}
+
+static edr_status refuse_file(edr_error *error, const char *option, const char *path) {
+  return edr_error_set(error, EDR_ETLS, 0, "the %s %.200s cannot be used: %s", option, path, openssl_says());
+}
+
+/* Whom we trust and who we are. */
+static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
+  const char *key = options->keyfile != NULL ? options->keyfile : options->certfile;
+  if (options->cacertfile == NULL && !options->verify_none) {
+    return edr_error_set(error, EDR_ETLS, 0, "there is no cacertfile to check its certificate with; give the CA that has signed it");
+  }
+  if (options->cacertfile != NULL && SSL_CTX_load_verify_file(context, options->cacertfile) != 1) {
+    return refuse_file(error, "cacertfile", options->cacertfile);
+  }
+  if (options->certfile != NULL && SSL_CTX_use_certificate_chain_file(context, options->certfile) != 1) {
+    return refuse_file(error, "certfile", options->certfile);
+  }
+  if (key != NULL && SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
+    return refuse_file(error, "keyfile", key);
+  }
+  return EDR_OK;
+}
+
+static edr_status set_up_context(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); /* frames have lengths: an end inside one is noticed there */
+  SSL_CTX_set_verify(context, options->verify_none ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+  SSL_CTX_set_read_ahead(context, 1);
+  SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD);
+  SSL_CTX_set_default_passwd_cb(context, on_password);
+  SSL_CTX_set_default_passwd_cb_userdata(context, (void *)(uintptr_t)options->password);
+  return load_files(context, options, error);
+}
+
+/* The name that the certificate must have, and that the peer is told where it has several. False: no memory. */
+static bool expect_host(SSL *ssl, const char *host) {
+  if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1) return true;
+  ERR_clear_error();
+  SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+/* The object, not yet connected; NULL: no memory. `context` is taken along. */
+static edr_tls *make(int fd, SSL_CTX *context, const char *host) {
+  edr_tls *tls = calloc(1, sizeof *tls);
+  BIO *bio;
+  if (tls == NULL) return NULL;
+  tls->fd = fd;
+  tls->ssl = SSL_new(context);
+  pthread_once(&method_once, make_method);
+  bio = method != NULL ? BIO_new(method) : NULL;
+  if (tls->ssl == NULL || bio == NULL || !expect_host(tls->ssl, host)) {
+    BIO_free(bio);
+    SSL_free(tls->ssl);
+    free(tls);
+    return NULL;
+  }
+  BIO_set_data(bio, tls);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(tls->ssl, bio, bio);
+  SSL_set_connect_state(tls->ssl);
+  return tls;
+}
+
+static edr_status shake_hands(edr_tls *tls, int64_t deadline_ms, edr_error *error) {
+  for (;;) {
+    short wants = 0;
+    edr_status status;
+    int result;
+    (void)begin(tls);
+    result = SSL_do_handshake(tls->ssl);
+    if (result == 1) return EDR_OK;
+    status = step_status(tls, result, &wants);
+    if (status == EDR_EAGAIN) status = edr_socket_wait(tls->fd, wants, deadline_ms);
+    if (status == EDR_OK) continue;
+    if (status == EDR_ETLS) return edr_error_set(error, status, 0, "%s", tls->reason);
+    if (status == EDR_ETIMEOUT) {
+      return edr_error_set(error, status, 0, "%s", tls->heard ? "the peer did not finish the handshake in time" :
+                           "the peer did not answer in time; a node that does not speak TLS keeps silent like this");
+    }
+    if (status == EDR_ENODEDOWN) {
+      return edr_error_set(error, tls->heard ? EDR_ETLS : status, tls->sys_errno, "%s", tls->heard ?
+                           "the peer closed the connection during the handshake" :
+                           "the peer closed the connection without a word; does it speak TLS?");
+    }
+    return edr_error_set(error, status, errno, "%s", edr_status_text(status));
+  }
+}
+
+edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host, int64_t deadline_ms, edr_tls **out_tls,
+                        edr_error *error) {
+  SSL_CTX *context;
+  edr_tls *tls;
+  edr_status status;
+  ERR_clear_error();
+  context = SSL_CTX_new(TLS_client_method());
+  if (context == NULL) return edr_error_set(error, EDR_ENOMEM, 0, "%s", openssl_says());
+  status = set_up_context(context, options, error);
+  if (status != EDR_OK) {
+    SSL_CTX_free(context);
+    return status;
+  }
+  tls = make(fd, context, options->server_name != NULL ? options->server_name : host);
+  SSL_CTX_free(context);
+  if (tls == NULL) return edr_error_set(error, EDR_ENOMEM, 0, "%s", edr_status_text(EDR_ENOMEM));
+  status = shake_hands(tls, deadline_ms, error);
+  if (status != EDR_OK) {
+    edr_tls_free(tls);
+    return status;
+  }
+  tls->more = true; /* the handshake may have read beyond itself */
+  *out_tls = tls;
+  return EDR_OK;
+}
+
+void edr_tls_free(edr_tls *tls) {
+  if (tls == NULL) return;
+  if (!tls->failed && !tls->lost && SSL_is_init_finished(tls->ssl)) (void)SSL_shutdown(tls->ssl);
+  ERR_clear_error();
+  SSL_free(tls->ssl);
+  free(tls);
+}
+
+/* ---- bytes ---- */
+
+edr_status edr_tls_read(edr_tls *tls, uint8_t *data, size_t size, size_t *out_size) {
+  int result;
+  if (begin(tls) != EDR_OK) return EDR_ETLS;
+  tls->read_wants = 0;
+  result = SSL_read_ex(tls->ssl, data, size, out_size);
+  tls->more = result == 1;
+  return result == 1 ? EDR_OK : step_status(tls, result, &tls->read_wants);
+}
+
+edr_status edr_tls_write(edr_tls *tls, const uint8_t *data, size_t size, size_t *out_size) {
+  int result;
+  if (begin(tls) != EDR_OK) return EDR_ETLS;
+  tls->write_wants = 0;
+  result = SSL_write_ex(tls->ssl, data, size, out_size);
+  return result == 1 ? EDR_OK : step_status(tls, result, &tls->write_wants);
+}
+
+short edr_tls_events(const edr_tls *tls, bool writing) {
+  short events = POLLIN;
+  if (tls->read_wants == POLLOUT || (writing && tls->write_wants != POLLIN)) events |= POLLOUT;
+  return events;
+}
+
+bool edr_tls_pending(const edr_tls *tls) { return tls->more; }
+const char *edr_tls_reason(const edr_tls *tls) { return tls->reason; }

@@ -1,0 +1,43 @@
+/* A connection's bytes, over TCP or over TLS: who reads and writes need not know which. Nothing here waits except the two
+ * functions with a deadline. One thread at a time: where two share it, one lock is for reading and writing both. */
+#ifndef EDR_TRANSPORT_H
+#define EDR_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+#include "tls.h"
+
+typedef struct edr_transport {
+  int fd;       /* non-blocking; -1: none */
+  edr_tls *tls; /* NULL: plain TCP */
+} edr_transport;
+
+static inline edr_transport edr_transport_tcp(int fd) { return (edr_transport){fd, NULL}; }
+
+/* At least one byte, or EDR_EAGAIN. EDR_ENODEDOWN at the end and where the connection broke (errno; 0 for the end),
+ * EDR_ETLS, EDR_ENOMEM, EDR_ESYSTEM. */
+edr_status edr_transport_read(edr_transport *transport, uint8_t *data, size_t size, size_t *out_size);
+
+/* The same for writing. After EDR_EAGAIN the next write must begin with the same bytes, and have at least as many. */
+edr_status edr_transport_write(edr_transport *transport, const uint8_t *data, size_t size, size_t *out_size);
+
+/* What to poll for, given that there is something to write or not. */
+short edr_transport_events(const edr_transport *transport, bool writing);
+
+/* Whether there may be bytes to read of which poll says nothing: don't wait, read. */
+bool edr_transport_pending(const edr_transport *transport);
+
+/* In words, what errno does not say of a failure: OpenSSL's reason, or "". */
+const char *edr_transport_reason(const edr_transport *transport);
+
+/* All of it, under a deadline: for handshakes. As the above, and EDR_ETIMEOUT (also where the peer drips), EDR_EINTERRUPTED. */
+edr_status edr_transport_read_all(edr_transport *transport, uint8_t *data, size_t size, int64_t deadline_ms);
+edr_status edr_transport_write_all(edr_transport *transport, const uint8_t *data, size_t size, int64_t deadline_ms);
+
+/* Ends TLS, closes the descriptor. Idempotent. */
+void edr_transport_close(edr_transport *transport);
+
+#endif
