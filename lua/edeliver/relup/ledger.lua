@@ -16,7 +16,9 @@ local FIRST_RESUME, LAST_RESUME = 2000, 10000 -- ms: most answer at once; then t
 --- An empty ledger.
 -- @param node
 function ledger.new(node)
-  return setmetatable({ node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0 }, ledger)
+  return setmetatable({
+    node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0, batches = {}, stood = {}, lost = {},
+  }, ledger)
 end
 
 --- Adds an observer: `observer(event, data)`, with the events "suspend" (pids), "resumed" (pids), "apply" (the entry),
@@ -43,19 +45,49 @@ function ledger:suspend(pids, timeout)
   local asked = core.pids(pids)
   local told, message, code = self:tell("suspend", asked)
   if not told then return nil, message, code end
+  table.insert(self.batches, { pids = asked:minus(self.pids), at = core.now() })
   self.pids = self.pids:plus(asked)
   self.most = math.max(self.most, #self.pids)
   self.since = self.since or core.now()
   return self.node:bulk_suspend(asked, timeout)
 end
 
+-- How long those stood still that go on now, at most: from when they were asked to suspend until all answers were there.
+local function measure(self, gone_on)
+  local now = core.now()
+  for _, batch in ipairs(self.batches) do
+    local count = #batch.pids:both(gone_on)
+    if count > 0 then
+      table.insert(self.stood, { count = count, ms = now - batch.at })
+      batch.pids = batch.pids:minus(gone_on)
+    end
+  end
+end
+
+--- How long the suspended stood still, in ms: `{ p50 =, p99 =, max = }`; nil where nobody has gone on.
+function ledger:stood_still_by_pid()
+  local total, seen, answer = 0, 0, {}
+  table.sort(self.stood, function(a, b) return a.ms < b.ms end)
+  for _, part in ipairs(self.stood) do total = total + part.count end
+  for _, part in ipairs(self.stood) do
+    seen = seen + part.count
+    if not answer.p50 and seen * 2 >= total then answer.p50 = part.ms end
+    if not answer.p99 and seen * 100 >= total * 99 then answer.p99 = part.ms end
+    answer.max = part.ms
+  end
+  return total > 0 and answer or nil
+end
+
 -- Who has confirmed, or is dead, is owed nothing any more.
 local function confirm(self, asked, errors)
-  local open = {}
+  local open, dead = {}, {}
   for _, entry in ipairs(errors or {}) do
-    if entry.reason ~= "noproc" then open[#open + 1] = entry.pid end
+    local of = entry.reason == "noproc" and dead or open
+    of[#of + 1] = entry.pid
   end
+  table.move(dead, 1, #dead, #self.lost + 1, self.lost)
   local settled = asked:minus(open)
+  measure(self, settled:minus(dead))
   self.pids = self.pids:minus(settled)
   if #self.pids == 0 and self.since then
     self.stood_still = (self.stood_still or 0) + core.now() - self.since

@@ -11,17 +11,21 @@ report.__index = report
 -- @field node name of the node
 -- @field name of the application
 -- @field version that was to be installed, if one was
--- @field steps list of `{ name, status = "done" | "failed" | "not run", ms, result, message, code }`
+-- @field at when the run began, as `os.time` says
+-- @field steps list of `{ name, status = "done" | "failed" | "not run", at, ms, result, message, code }`; `at` is when it began,
+-- in ms since the run did
 -- @field undone list of what was undone, in words
 -- @field suspended how many processes were suspended at most
 -- @field stood_still_ms how long they were, from the first suspend to the last resume
+-- @field stood_still how long each process was, at most: `{ p50 =, p99 =, max = }` in ms
+-- @field lost list of pids that ended while they were suspended
 -- @field still_suspended list of pids that sit suspended, or may
 -- @field still_undone list of `{ key, undo }` that could not be undone
 -- @field ok whether every step was done and nothing is left
 -- @field code why not
 function report.new(fields)
   local self = setmetatable(fields, report)
-  self.steps, self.undone, self.still_suspended, self.still_undone = {}, {}, {}, {}
+  self.steps, self.undone, self.still_suspended, self.still_undone, self.lost = {}, {}, {}, {}, {}
   self.suspended, self.ok = 0, false
   return self
 end
@@ -53,18 +57,34 @@ function report:left_behind()
   return lines[1] and table.concat(lines, "\n")
 end
 
-function report:__tostring()
-  local width = 0
-  for _, step in ipairs(self.steps) do width = math.max(width, #step.name) end
+--- The report without its steps: how it ended, what was undone, how long processes stood still, who was lost, what is left.
+-- @treturn string
+function report:summary()
   local lines = { ("%s on %s%s: %s"):format(self.name or "a sequence", self.node,
     self.version and (" to " .. self.version) or "", self.ok and "done" or "failed") }
-  for _, step in ipairs(self.steps) do lines[#lines + 1] = step_line(step, width) end
   for _, undone in ipairs(self.undone) do lines[#lines + 1] = "  undone: " .. undone end
   if self.suspended > 0 then
     lines[#lines + 1] = ("  %d processes suspended, for %.1f ms"):format(self.suspended, self.stood_still_ms or 0)
   end
+  if self.stood_still then
+    lines[#lines + 1] = ("  each stood still for at most %.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
+      self.stood_still.p50, self.stood_still.p99, self.stood_still.max)
+  end
+  if #self.lost > 0 then
+    lines[#lines + 1] = ("  %d ended while they were suspended, as by a client that hung up: %s%s"):format(
+      #self.lost, tostring(self.lost[1]), #self.lost > 1 and ", ..." or "")
+  end
   lines[#lines + 1] = self:left_behind()
   return table.concat(lines, "\n")
+end
+
+function report:__tostring()
+  local width = 0
+  for _, step in ipairs(self.steps) do width = math.max(width, #step.name) end
+  local lines = {}
+  for i, step in ipairs(self.steps) do lines[i] = "\n" .. step_line(step, width) end
+  local head, rest = self:summary():match "^([^\n]*)(.*)$"
+  return head .. table.concat(lines) .. rest
 end
 
 return report

@@ -80,6 +80,14 @@ local function run_step(step, node, ctx)
   return step.run(node, argument_of(step, ctx), ctx)
 end
 
+-- Adds a step to the report before it runs; whoever wants to watch is told.
+local function begin(run, name, position)
+  local entry = { name = name, status = "not run", at = core.now() - run.started }
+  table.insert(run.report.steps, entry)
+  if run.ctx.config.on_step then run.ctx.config.on_step(entry, position, #run.steps) end
+  return entry
+end
+
 local function record(run, entry, started, result, message, code)
   entry.ms = core.now() - started
   if result == nil or result == false then
@@ -98,9 +106,7 @@ end
 local function prepare(run)
   for _, step in ipairs(run.steps) do
     if step.prepare then
-      local started = core.now()
-      local entry = { name = step.name .. " (prepare)", status = "not run" }
-      table.insert(run.report.steps, entry)
+      local entry, started = begin(run, step.name .. " (prepare)", 0), core.now()
       if not record(run, entry, started, protected(step.prepare, run.node, run.ctx)) then return false end
     end
   end
@@ -109,8 +115,7 @@ end
 
 local function run_steps(run)
   for i, step in ipairs(run.steps) do
-    local entry = { name = step.name, status = "not run" }
-    table.insert(run.report.steps, entry)
+    local entry = begin(run, step.name, i)
     run.reached = i
     if not record(run, entry, core.now(), protected(run_step, step, run.node, run.ctx)) then return false end
   end
@@ -155,6 +160,7 @@ local function settle(run)
     end
   end
   result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
+  result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost
 end
 
 -- The one way out of a run, whatever ended it. Signals wait until it is done.
@@ -187,15 +193,16 @@ end
 --- Runs the steps, in order, on a node. A failing step ends the run: what was done is undone, the last first.
 -- @param node
 -- @tparam table config `name` (of the application), `version` (where there is an install), `port`, `listener`, `target`, …
--- as the steps want it; `log` (a function of level and text; default: prints)
+-- as the steps want it; `log` (a function of level and text; default: prints), `on_step` (a function of the step's entry in
+-- the report, its position and the number of steps, called before it runs)
 -- @treturn[1] report what was done
 -- @treturn[2] nil
 -- @treturn[2] string which step failed, why, and what is still suspended
 -- @treturn[2] report
 function sequence:run(node, config)
   check_config(self, config)
-  local run = { steps = self.steps, node = node, reached = 0, succeeded = false }
-  run.report = report.new { node = node.name, name = config.name, version = config.version }
+  local run = { steps = self.steps, node = node, reached = 0, succeeded = false, started = core.now() }
+  run.report = report.new { node = node.name, name = config.name, version = config.version, at = os.time() }
   run.ctx = context.new {
     node = node, name = config.name, config = config, logger = config.log, installs = self:has "install",
   }
