@@ -116,11 +116,12 @@ local function put_tail(page, node, start, column, closing, used)
   add(page, "|")
   local tail = node.tail
   local length = length_of(tail)
+  page.has_quirk = true
   if is_atomic(tail) and length + 1 < WIDTH - column - (closing + 1) and length + 1 + used + closing + 1 <= page.limit then
     page.n = put(tail, page.out, page.n)
   else
     add(page, indents[start])
-    break_node(page, tail, node.tail_source, start, closing + 1, 0)
+    break_node(page, tail, node.tail_source, page.is_trial and column or start, closing + 1, 0)
   end
 end
 
@@ -193,8 +194,10 @@ function break_node(page, node, value, column, closing, used)
     if node.kind == "tagged" then
       put_tagged(page, node, column, closing, used + 1)
     elseif node.kind == "map" then
-      local width = put_pair(page, node[1], nil, column + 2, #node == 1 and closing + 1 or 0, used + 1)
-      put_rest(page, node, 2, column + 2, column + 2 + width, closing, width, put_pair)
+      page.has_quirk = true
+      used = page.is_trial and used + 2 or used + 1
+      local width = put_pair(page, node[1], nil, column + 2, #node == 1 and closing + 1 or 0, used)
+      put_rest(page, node, 2, column + 2, column + 2 + width, closing, page.is_trial and used + width or width, put_pair)
     else
       put_items(page, node, 1, column + 1, closing, used + 1)
     end
@@ -202,17 +205,31 @@ function break_node(page, node, value, column, closing, used)
   end
 end
 
--- Tries indentations from the most generous to the tightest, as OTP does.
+-- Lays a term out with one indentation; false where that leaves too little room. `page` is as put_term makes it.
+local function try(page, node, value)
+  local done, problem = pcall(break_node, page, node, value, 1, 0, 0)
+  if not done and problem ~= NO_ROOM then error(problem, 0) end
+  return done
+end
+
+-- Tries indentations from the most generous to the tightest. OTP counts a little differently while it tries than while it
+-- prints, where there are maps or improper lists; so for those the trial is a run of its own.
 local function put_term(out, n, value)
   local node = measure.node(value)
+  local limit = length_of(node)
   for _, tag_indent in ipairs { -1, 4, 1 } do
-    local page = {
-      out = out, n = n, limit = length_of(node), tag_indent = tag_indent, is_strict = tag_indent ~= 1,
-    }
-    local done, problem = pcall(break_node, page, node, value, 1, 0, 0)
+    local function page_with(fields)
+      fields.n, fields.limit, fields.tag_indent = n, limit, tag_indent
+      return fields
+    end
+    local page = page_with { out = out, is_strict = tag_indent ~= 1 }
+    local done = try(page, node, value)
+    if page.has_quirk and page.is_strict then
+      done = try(page_with { out = {}, is_strict = true, is_trial = true }, node, value)
+      page = page_with { out = out }
+      if done then try(page, node, value) end
+    end
     if done then return page.n end
-    for i = #out, n + 1, -1 do out[i] = nil end
-    if problem ~= NO_ROOM then error(problem, 0) end
   end
 end
 
