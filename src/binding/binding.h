@@ -29,8 +29,8 @@ int edr_lua_set_types(lua_State *L);
 /* Appends the value at `index` as one term. Raises where it is no term. `buf` must be boxed. */
 void edr_lua_encode(lua_State *L, int index, edr_buf *buf);
 
-/* Pushes the one term that these bytes hold, or, where they are not one, nothing: then `*out_problem` says why. The
- * bytes must stay where they are while Lua may raise. */
+/* Pushes the one term that these bytes hold or, where they are not one, the words that say why: `*out_problem` points to
+ * them. The bytes must stay where they are while Lua may raise. */
 edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const char **out_problem);
 
 /* core.encode(term) -> bytes with the version byte; core.decode(bytes) -> term | nil, message, code. */
@@ -51,6 +51,9 @@ void edr_lua_pids_setup(lua_State *L);
 
 /* Pushes an empty pid set. */
 edr_pids *edr_lua_new_pids(lua_State *L);
+
+/* Tells the collector what a set that was just filled takes up outside of Lua, so that dropped sets do not pile up. */
+void edr_lua_pids_filled(lua_State *L, const edr_pids *pids);
 
 /* The pid set at `index`, or NULL. */
 edr_pids *edr_lua_test_pids(lua_State *L, int index);

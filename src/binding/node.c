@@ -1,9 +1,11 @@
 /* A connection to a node, in Lua. Each function checks its arguments, calls the core, and pushes what came of it:
  * `nil, message, code` for what the world refused. lua/edeliver/relup/node.lua is its only user. */
+#include <limits.h>
 #include <string.h>
 
 #include "binding.h"
 #include "clock.h"
+#include "connect_options.h"
 #include "node.h"
 #include "relay.h"
 
@@ -13,8 +15,7 @@
 enum { DEFAULT_TIMEOUT_MS = 5000 };
 
 typedef struct node_box {
-  edr_node *node; /* NULL before connect has succeeded, and after a close */
-  edr_error closed;
+  edr_node *node; /* NULL before connect has succeeded, and once collected */
 } node_box;
 
 typedef struct call_box {
@@ -44,56 +45,22 @@ static const char *check_atom(lua_State *L, int index) {
 
 /* ---- connecting and closing ---- */
 
-static const char *optional_string(lua_State *L, const char *name) {
-  /* The string stays on the stack for as long as the options are used. */
-  lua_getfield(L, 1, name);
-  if (lua_isnil(L, -1)) return NULL;
-  if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "the option %s is a string, not a %s", name, luaL_typename(L, -1));
-  return lua_tostring(L, -1);
-}
-
-static lua_Integer optional_integer(lua_State *L, const char *name, lua_Integer least, lua_Integer most) {
-  lua_Integer value;
-  int is = 1;
-  lua_getfield(L, 1, name);
-  if (lua_isnil(L, -1)) return 0;
-  value = lua_tointegerx(L, -1, &is);
-  if (!is || value < least || value > most)
-    luaL_error(L, "the option %s is an integer from %I to %I", name, (LUAI_UACINT)least, (LUAI_UACINT)most);
-  return value;
-}
-
 /*** Connects to a node.
 @function connect
 @tparam table options `node`, and optionally `cookie`, `address`, `port`, `epmd_port`, `name`, `timeout` (ms), `tick` (ms),
-`max_frame` (bytes), `rex` (boolean)
+`max_frame` (bytes), `rex` (boolean), `tls` (a table)
 @return a connection, or nil, message, code
 */
 int edr_lua_core_connect(lua_State *L) {
   edr_node_options options;
+  edr_tls_options tls;
   edr_error error;
   node_box *box;
   edr_status status;
 
-  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  luaL_checkstack(L, 24, NULL);
-  memset(&options, 0, sizeof options);
   memset(&error, 0, sizeof error);
-  options.dial.node = optional_string(L, "node");
-  if (options.dial.node == NULL) luaL_error(L, "the option node is missing");
-  options.dial.cookie = optional_string(L, "cookie");
-  options.dial.address = optional_string(L, "address");
-  options.dial.name = optional_string(L, "name");
-  options.dial.port = (uint16_t)optional_integer(L, "port", 1, 65535);
-  options.dial.epmd_port = (uint16_t)optional_integer(L, "epmd_port", 1, 65535);
-  options.tick_ms = optional_integer(L, "tick", 1, 3600000);
-  options.max_frame = (size_t)optional_integer(L, "max_frame", 1024, 0xffffffff);
-  lua_getfield(L, 1, "rex");
-  options.rex = lua_toboolean(L, -1);
-  lua_getfield(L, 1, "timeout");
-  options.dial.deadline_ms = edr_lua_check_deadline(L, lua_gettop(L), DEFAULT_TIMEOUT_MS);
-
+  edr_lua_connect_options(L, DEFAULT_TIMEOUT_MS, &options, &tls);
   box = lua_newuserdatauv(L, sizeof *box, 0);
   memset(box, 0, sizeof *box);
   luaL_setmetatable(L, NODE);
@@ -165,6 +132,9 @@ static int finish_call(lua_State *L, edr_node *node, int index, int64_t deadline
   edr_outcome outcome;
 
   if (box->call == NULL) return luaL_error(L, "this call's answer was taken already");
+  lua_getiuservalue(L, index, 1);
+  if (!lua_rawequal(L, 1, -1)) return luaL_argerror(L, index, "a call of another connection");
+  lua_pop(L, 1);
   status = edr_node_await(node, box->call, deadline_ms);
   if (status != EDR_OK) return refused(L, node, status);
   outcome = edr_call_outcome(box->call);
@@ -334,10 +304,12 @@ static int node_processes(lua_State *L) {
   const int64_t deadline_ms = edr_lua_check_deadline(L, 2, DEFAULT_TIMEOUT_MS);
   edr_pids *pids = edr_lua_new_pids(L);
   const edr_status status = edr_relay_processes(node, deadline_ms, pids);
-  return status == EDR_OK ? 1 : refused(L, node, status);
+  if (status != EDR_OK) return refused(L, node, status);
+  edr_lua_pids_filled(L, pids);
+  return 1;
 }
 
-/* Pids of another node, or of an earlier life of this one, are the caller's mistake. */
+/* Pids of another node are the caller's mistake. Those of an earlier life of this one are dead. */
 static edr_pids *check_local_pids(lua_State *L, int index, edr_node *node) {
   edr_pids *pids = edr_lua_check_pids(L, index);
   size_t i;
@@ -408,38 +380,59 @@ static int node_sys(lua_State *L) {
 typedef struct info_target {
   lua_State *L;
   int list;
+  size_t index;
+  edr_slice info;
+  bool raised; /* Lua raised, and its error is on top of the stack */
 } info_target;
 
-/* `[{Item, Value}, ...]` becomes `{ item = value }`; `undefined`, a dead process, becomes false. */
-static edr_status add_info(void *context, size_t index, edr_slice info) {
-  const info_target *target = context;
-  lua_State *L = target->L;
+/* `[{Item, Value}, ...]` becomes `{ item = value }`; `undefined`, a dead process, becomes false. Arguments: the list to put
+ * it into, and the target. Returns nothing, or why the term can't be read. */
+static int add_info(lua_State *L) {
+  const info_target *target = lua_touserdata(L, 2);
   const char *problem;
-  const edr_status status = edr_lua_decode(L, info.data, info.size, &problem);
+  const edr_status status = edr_lua_decode(L, target->info.data, target->info.size, &problem);
   lua_Integer i, count;
 
   if (status != EDR_OK) {
-    lua_pop(L, 1);
-    return status;
+    lua_pushinteger(L, status);
+    return 1;
   }
-  count = luaL_len(L, -1);
+  count = lua_rawlen(L, -1) > INT_MAX ? 0 : (lua_Integer)lua_rawlen(L, -1);
   if (count == 0) {
-    lua_pop(L, 1);
     lua_pushboolean(L, 0);
   } else {
     lua_createtable(L, 0, (int)count);
     for (i = 1; i <= count; i++) {
-      lua_geti(L, -2, i);
-      lua_geti(L, -1, 1);
+      lua_rawgeti(L, 3, i);
+      lua_rawgeti(L, -1, 1);
       lua_getfield(L, -1, "name");
-      lua_geti(L, -3, 2);
-      lua_rawset(L, -5);
-      lua_pop(L, 2);
+      lua_rawgeti(L, -3, 2);
+      lua_rawset(L, 4);
+      lua_settop(L, 4);
     }
-    lua_remove(L, -2);
   }
-  lua_rawseti(L, target->list, (lua_Integer)index + 1);
-  return EDR_OK;
+  lua_rawseti(L, 1, (lua_Integer)target->index + 1);
+  return 0;
+}
+
+/* Whatever Lua raises in between (no memory, an interrupt) must not pass through the core, which owns calls by then. */
+static edr_status on_info(void *context, size_t index, edr_slice info) {
+  info_target *target = context;
+  lua_State *L = target->L;
+  edr_status status = EDR_OK;
+
+  target->index = index;
+  target->info = info;
+  lua_pushcfunction(L, add_info);
+  lua_pushvalue(L, target->list);
+  lua_pushlightuserdata(L, target);
+  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+    target->raised = true;
+    return EDR_EBADARG;
+  }
+  if (!lua_isnil(L, -1)) status = (edr_status)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return status;
 }
 
 /*** `erlang:process_info/2` of many processes.
@@ -475,8 +468,9 @@ static int node_process_info(lua_State *L) {
   edr_etf_put_nil(items);
   lua_createtable(L, pids->count < 65536 ? (int)pids->count : 65536, 0);
   target.list = lua_gettop(L);
-  status = edr_relay_process_info(node, pids, items, deadline_ms, add_info, &target);
+  status = edr_relay_process_info(node, pids, items, deadline_ms, on_info, &target);
   edr_buf_deinit(items);
+  if (target.raised) return lua_error(L);
   if (status == EDR_EBADARG) return edr_lua_refused(L, status, "the node refused these process_info items");
   if (status != EDR_OK) return refused(L, node, status);
   lua_settop(L, target.list);
@@ -499,7 +493,9 @@ static int node_suspended(lua_State *L) {
   suspended = edr_lua_new_pids(L);
   hibernating = edr_lua_new_pids(L);
   status = edr_relay_suspended(node, pids, deadline_ms, suspended, hibernating);
-  return status == EDR_OK ? 2 : refused(L, node, status);
+  if (status != EDR_OK) return refused(L, node, status);
+  edr_lua_pids_filled(L, suspended);
+  return 2;
 }
 
 /* ---- waiting ---- */

@@ -16,6 +16,11 @@ edr_pids *edr_lua_new_pids(lua_State *L) {
   return pids;
 }
 
+void edr_lua_pids_filled(lua_State *L, const edr_pids *pids) {
+  const size_t kilobytes = pids->capacity * sizeof *pids->entries / 1024;
+  if (kilobytes >= 16) lua_gc(L, LUA_GCSTEP, kilobytes > 1 << 20 ? 1 << 20 : (int)kilobytes);
+}
+
 edr_pids *edr_lua_test_pids(lua_State *L, int index) { return luaL_testudata(L, index, EDR_LUA_PIDS); }
 
 static void must(lua_State *L, edr_status status) {
@@ -71,6 +76,7 @@ int edr_lua_core_pids(lua_State *L) {
   made = edr_lua_new_pids(L);
   must(L, edr_pids_reserve(made, from->count));
   for (i = 0; i < from->count; i++) must(L, edr_pids_add_from(made, from, i));
+  edr_lua_pids_filled(L, made);
   return 1;
 }
 
@@ -139,14 +145,18 @@ static int pids_filter(lua_State *L) {
     if (lua_toboolean(L, -1)) must(L, edr_pids_add_from(made, pids, i));
     lua_pop(L, 1);
   }
+  edr_lua_pids_filled(L, made);
   return 1;
 }
 
 static int select_pids(lua_State *L, bool wanted) {
   const edr_pids *a = luaL_checkudata(L, 1, EDR_LUA_PIDS), *b;
+  edr_pids *made;
   lua_settop(L, 2);
   b = edr_lua_check_pids(L, 2);
-  must(L, edr_pids_select(a, b, wanted, edr_lua_new_pids(L)));
+  made = edr_lua_new_pids(L);
+  must(L, edr_pids_select(a, b, wanted, made));
+  edr_lua_pids_filled(L, made);
   return 1;
 }
 
@@ -177,6 +187,7 @@ static int pids_plus(lua_State *L) {
   made = edr_lua_new_pids(L);
   for (i = 0; i < a->count; i++) must(L, edr_pids_add_from(made, a, i));
   must(L, edr_pids_select(b, a, false, made));
+  edr_lua_pids_filled(L, made);
   return 1;
 }
 

@@ -1,7 +1,9 @@
 /* Signals while something is suspended: SIGINT, SIGTERM and SIGHUP become a Lua error at the next instruction, so that
  * everything can be undone on the way out; while that goes on they are held back, and come through afterwards.
- * The waits of the core end with EDR_EINTERRUPTED when a signal arrives. */
+ * The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some other coroutine that computes on and on is not
+ * interrupted before it yields. One Lua state of the program at a time can catch signals. */
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "binding.h"
@@ -9,24 +11,53 @@
 static const int caught_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { CAUGHT_COUNT = sizeof caught_signals / sizeof caught_signals[0] };
 
+/* A hook belongs to one coroutine. The main one and the one that asked for signals get it: whichever runs first, raises. */
+typedef struct hooked {
+  lua_State *thread;
+  lua_Hook hook; /* what was there before: a debugger's, a coverage tool's */
+  int mask, count;
+} hooked;
+
+static const char running_key; /* its address is where the registry keeps the coroutine that asked alive */
 static struct sigaction before[CAUGHT_COUNT];
+static sigset_t mask_before;
+static bool blocked;
 static volatile sig_atomic_t arrived;
-static lua_State *running; /* NULL while no signals are caught */
+static hooked hooks[2];
+static volatile sig_atomic_t hook_count; /* 0 while no signals are caught */
 
 static const char *signal_name(int number) {
   return number == SIGINT ? "SIGINT" : number == SIGTERM ? "SIGTERM" : "SIGHUP";
 }
 
+static void raise_interrupted(lua_State *L, lua_Debug *unused);
+
+/* Puts back the hooks that were there before ours, where ours are set. */
+static void take_hooks_back(void) {
+  int i;
+  for (i = 0; i < hook_count; i++) {
+    if (lua_gethook(hooks[i].thread) == raise_interrupted)
+      lua_sethook(hooks[i].thread, hooks[i].hook, hooks[i].mask, hooks[i].count);
+  }
+}
+
 static void raise_interrupted(lua_State *L, lua_Debug *unused) {
   (void)unused;
-  lua_sethook(L, NULL, 0, 0);
+  take_hooks_back();
   luaL_error(L, "interrupted by %s", signal_name(arrived));
 }
 
 /* lua_sethook is what Lua's own interpreter calls here, too: it is made to be called by a signal handler. */
 static void on_signal(int number) {
+  int i;
   arrived = number;
-  if (running != NULL) lua_sethook(running, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  for (i = 0; i < hook_count; i++)
+    lua_sethook(hooks[i].thread, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+static void add_hook(lua_State *thread) {
+  hooks[hook_count] = (hooked){thread, lua_gethook(thread), lua_gethookmask(thread), lua_gethookcount(thread)};
+  hook_count++;
 }
 
 static void caught_set(sigset_t *set) {
@@ -42,12 +73,18 @@ static void caught_set(sigset_t *set) {
 int edr_lua_catch_signals(lua_State *L) {
   struct sigaction action;
   int i;
-  if (running != NULL) {
+  lua_State *first;
+  if (hook_count > 0) {
     lua_pushboolean(L, 0);
     return 1;
   }
+  lua_pushthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &running_key);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  first = lua_tothread(L, -1);
   arrived = 0;
-  running = L;
+  add_hook(first);
+  if (first != L) add_hook(L);
   memset(&action, 0, sizeof action);
   action.sa_handler = on_signal;
   caught_set(&action.sa_mask);
@@ -62,31 +99,33 @@ int edr_lua_catch_signals(lua_State *L) {
 
 /*** Holds the caught signals back until they are released: nothing interrupts what undoes.
 @function block_signals
-@return the name of the signal that has arrived, if one has
+@return the name of the signal that has arrived since they were caught, if one has
 */
 int edr_lua_block_signals(lua_State *L) {
   sigset_t set;
   caught_set(&set);
-  pthread_sigmask(SIG_BLOCK, &set, NULL);
-  if (running != NULL) lua_sethook(running, NULL, 0, 0);
+  if (!blocked) pthread_sigmask(SIG_BLOCK, &set, &mask_before);
+  blocked = true;
+  take_hooks_back();
   if (arrived == 0) return 0;
   lua_pushstring(L, signal_name(arrived));
   return 1;
 }
 
-/*** Puts back what was there before; signals that were held back come through.
+/*** Puts back what was there before; signals that were held back come through. For whoever got true from `catch_signals`.
 @function release_signals
 */
 int edr_lua_release_signals(lua_State *L) {
-  sigset_t set;
   int i;
-  (void)L;
-  if (running != NULL) {
-    lua_sethook(running, NULL, 0, 0);
-    running = NULL;
+  if (hook_count > 0) {
     for (i = 0; i < CAUGHT_COUNT; i++) sigaction(caught_signals[i], &before[i], NULL);
+    take_hooks_back();
+    hook_count = 0;
+    arrived = 0;
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &running_key);
   }
-  caught_set(&set);
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  if (blocked) pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
+  blocked = false;
   return 0;
 }

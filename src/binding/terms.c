@@ -248,10 +248,8 @@ edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const 
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);
   } else {
-    /* The words live in the reader, which stays on the stack below for as long as the caller may look at them. */
-    *out_problem = edr_etf_reader_problem(reader);
-    if ((*out_problem)[0] == '\0') *out_problem = edr_status_text(status);
-    *out_problem = lua_pushstring(L, *out_problem);
+    const char *problem = edr_etf_reader_problem(reader);
+    *out_problem = lua_pushstring(L, problem[0] != '\0' ? problem : edr_status_text(status));
     edr_etf_reader_deinit(reader);
     lua_replace(L, top + 1);
     lua_settop(L, top + 1);
@@ -276,47 +274,45 @@ static void encode_atom(lua_State *L, int index, edr_buf *buf) {
   size_t size;
   const char *name;
   lua_getfield(L, index, "name");
-  name = lua_tolstring(L, -1, &size);
+  name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
   if (name == NULL || !edr_etf_atom_valid(name, size)) luaL_error(L, "an atom's name is not valid");
   edr_etf_put_atom(buf, name, size);
   lua_pop(L, 1);
+}
+
+/* The code point at `*at`, which moves past it; a byte that begins none stands for itself. */
+static uint32_t next_code(const uint8_t *text, size_t size, size_t *at) {
+  const uint8_t first = text[(*at)++];
+  int more = first < 0xc0 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+  uint32_t code = more == 0 ? first : (uint32_t)(first & (0x3f >> more));
+  for (; more > 0 && *at < size && (text[*at] & 0xc0) == 0x80; more--) code = code << 6 | (text[(*at)++] & 0x3f);
+  return code;
 }
 
 /* A charlist is a list of code points: of bytes, where they are all below 256. */
 static void encode_charlist(lua_State *L, int index, edr_buf *buf) {
   edr_buf *bytes = edr_lua_new_buf(L);
   const uint8_t *text;
-  size_t size, i, count = 0;
-  bool all_bytes = true;
+  size_t size, at = 0, count = 0;
+  uint32_t code, largest = 0;
 
   lua_pushliteral(L, "text");
   lua_rawget(L, index);
-  text = (const uint8_t *)luaL_checklstring(L, -1, &size);
-  for (i = 0; i < size; i++) {
-    if ((text[i] & 0xc0) != 0x80) count++;
-    if (text[i] > 0xc3) all_bytes = false;
+  if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "a charlist without text");
+  text = (const uint8_t *)lua_tolstring(L, -1, &size);
+  while (at < size) {
+    code = next_code(text, size, &at);
+    edr_buf_put_u8(bytes, (uint8_t)code);
+    if (code > largest) largest = code;
+    count++;
   }
-  if (!all_bytes) {
-    lua_Integer code;
-    edr_etf_put_list(buf, count);
-    for (i = 0; i < size;) { /* the text was checked when the charlist was made */
-      const uint8_t first = text[i];
-      int more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-      code = more == 0 ? first : first & (0x3f >> more);
-      for (i++; more > 0 && i < size; more--, i++) code = code << 6 | (text[i] & 0x3f);
-      edr_etf_put_int(buf, code);
-    }
-    edr_etf_put_nil(buf);
-  } else {
-    for (i = 0; i < size; i++) {
-      if (text[i] >= 0xc0 && i + 1 < size) {
-        edr_buf_put_u8(bytes, (uint8_t)((text[i] & 0x03) << 6 | (text[i + 1] & 0x3f)));
-        i++;
-      } else {
-        edr_buf_put_u8(bytes, text[i]);
-      }
-    }
+  if (bytes->failed) luaL_error(L, "not enough memory to encode a term");
+  if (largest < 256) {
     edr_etf_put_string(buf, bytes->data, bytes->size);
+  } else {
+    edr_etf_put_list(buf, count);
+    for (at = 0; at < size;) edr_etf_put_int(buf, next_code(text, size, &at));
+    edr_etf_put_nil(buf);
   }
   edr_buf_deinit(bytes);
   lua_pop(L, 2);
@@ -327,7 +323,7 @@ static void encode_list(lua_State *L, const types *t, int index, edr_buf *buf, i
   edr_etf_put_list(buf, count);
   encode_elements(L, t, index, count, buf, depth);
   lua_pushliteral(L, "tail");
-  if (count > 0 && lua_rawget(L, index) != LUA_TNIL) {
+  if (lua_rawget(L, index) != LUA_TNIL) {
     encode(L, t, lua_gettop(L), buf, depth + 1);
   } else {
     edr_etf_put_nil(buf);
@@ -357,6 +353,7 @@ static void encode_map(lua_State *L, const types *t, int index, edr_buf *buf, in
   lua_pushvalue(L, t->entries);
   if (lua_rawget(L, index) != LUA_TTABLE) luaL_error(L, "a map without entries");
   count = lua_rawlen(L, -1);
+  if (count % 2 != 0) luaL_error(L, "a map with a key and no value");
   edr_etf_put_map(buf, count / 2);
   encode_elements(L, t, lua_gettop(L), count, buf, depth);
   lua_pop(L, 1);
@@ -366,7 +363,8 @@ static void encode_opaque(lua_State *L, int index, edr_buf *buf) {
   size_t size;
   const char *etf;
   lua_getfield(L, index, "etf");
-  etf = luaL_checklstring(L, -1, &size);
+  if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "an opaque term without its bytes");
+  etf = lua_tolstring(L, -1, &size);
   edr_buf_append(buf, etf, size);
   lua_pop(L, 1);
 }
