@@ -18,6 +18,7 @@ function context.new(fields)
   local self = setmetatable(fields, context)
   self.config = self.config or {}
   self.logger = self.logger or print_line
+  self.by_hand = rawget(fields, "by_hand") == true -- the class has a function of that name
   self.memory = {}
   self.ledger = self.ledger or ledger.new(self.node)
   return self

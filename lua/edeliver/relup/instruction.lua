@@ -98,6 +98,17 @@ function instruction.shift_modules(self, instructions, config, call)
   return shifted
 end
 
+-- `run` without a context is by hand in a REPL: it gets one of its own, and says what it did.
+local function runnable_by_hand(run)
+  return function(node, argument, ctx)
+    if ctx then return run(node, argument, ctx) end
+    ctx = require("edeliver.relup.context").by_hand(node, argument)
+    local result, message, code = run(node, argument, ctx)
+    if type(result) == "string" then ctx:log("info", result) end
+    return result, message, code
+  end
+end
+
 --- Makes an instruction of a definition, which needs a `name`; what it leaves out gets a default.
 -- @param definition `name`, `run`, and whatever of `arguments`, `call_this`, `dependencies`, `insert_where`,
 -- `modify_relup`, `section`, `order`, `undoes`, `module` differs from the defaults
@@ -106,6 +117,7 @@ function instruction.define(definition)
   local self = definition
   if type(self.name) ~= "string" then error("an instruction needs a name", 2) end
   self.order = self.order or {}
+  self.run = self.run and runnable_by_hand(self.run)
   if not self.module and built_in[self.name] then self.module = elixir_module(self.name) end
 
   --- What `run` will be given.
