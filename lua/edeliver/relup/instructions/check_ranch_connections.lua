@@ -4,6 +4,7 @@
 
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local web = require "edeliver.relup.web"
 
 return instruction.define {
   name = "check_ranch_connections",
@@ -17,4 +18,25 @@ return instruction.define {
   arguments = instruction.application_name,
   dependencies = function() return { "check_ranch_acceptors" } end,
   insert_where = function() return insert_instruction.insert_before_point_of_no_return end,
+
+  --- Finds the connections, and whom `config.target` will have suspended.
+  -- @return[1] in words, what was found
+  -- @return[2] nil, which piece is missing, "not_detected"
+  run = function(node, _, ctx)
+    local site, message, code = web.known(node, ctx)
+    if not site then return nil, message, code end
+    local missing = site:missing_connections()
+    if missing then return nil, missing, "not_detected" end
+    local found
+    found, message, code = site:connections()
+    if not found then return nil, message, code end
+    local targets
+    targets, message, code = site:targets(ctx.config.target, found)
+    if not targets then return nil, message, code end
+    if #targets == 0 then ctx:log("warning", "nobody is to be suspended: there are no such websockets now") end
+    if #found.idle > 0 then
+      ctx:log("info", ("%d websockets without a channel are left alone"):format(#found.idle))
+    end
+    return ("%d websockets, %d channels, %d http connections"):format(#found.websockets, #found.channels, #found.http)
+  end,
 }

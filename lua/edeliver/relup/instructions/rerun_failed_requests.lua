@@ -1,6 +1,23 @@
 --- Tells the http request processes that the upgrade is over, so that those that failed meanwhile may run again.
 
 local instruction = require "edeliver.relup.instruction"
+local term = require "edeliver.relup.term"
+local web = require "edeliver.relup.web"
+
+-- Nothing is remembered: all requests that run now.
+local function tell_found(node, ctx)
+  local site, message, code = web.known(node, ctx)
+  if not site then return nil, message, code end
+  local requests
+  requests, message, code = site:requests()
+  if not requests then return nil, message, code end
+  for _, pid in requests:iter() do
+    local sent
+    sent, message, code = node:send(pid, term.atom "upgrade_finished")
+    if not sent then return nil, message, code end
+  end
+  return #requests
+end
 
 return instruction.define {
   name = "rerun_failed_requests",
@@ -12,5 +29,19 @@ return instruction.define {
   arguments = instruction.application_name,
   dependencies = function()
     return { "check_ranch_acceptors", "check_ranch_connections", "finish_running_requests" }
+  end,
+
+  --- Sends `upgrade_finished` to those that were sent `upgrade_started`; where no step of this run has, to all that run.
+  run = function(node, _, ctx)
+    local told = ctx.memory.told
+    if told then
+      local done, message, code = ctx:undo "requests"
+      if not done then return nil, message, code end
+    else
+      local message, code
+      told, message, code = tell_found(node, ctx)
+      if not told then return nil, message, code end
+    end
+    return ("%d requests told"):format(told)
   end,
 }

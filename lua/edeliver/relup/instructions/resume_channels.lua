@@ -1,8 +1,78 @@
 --- Resumes the websockets of channels: exactly those that were asked to suspend.
 
 local instruction = require "edeliver.relup.instruction"
+local web = require "edeliver.relup.web"
 
-return instruction.define {
+local TIMEOUT, PATIENCE = 1000, 5000 -- ms: for all, and then for those that are slow
+
+local function silent_of(errors)
+  local silent = {}
+  for _, entry in ipairs(errors or {}) do
+    if entry.reason ~= "noproc" then silent[#silent + 1] = entry.pid end
+  end
+  return silent
+end
+
+-- Those who have not confirmed, and really sit suspended. A busy one goes on by itself: its resume waits behind its suspend.
+local function sitting_among(node, silent, ctx)
+  if #silent == 0 then return 0 end
+  local sitting, sleeping, code = node:suspended(silent)
+  if not sitting then return nil, sleeping, code end
+  local left = #sitting + #sleeping
+  if left < #silent then
+    ctx:log("warning", ("%d processes are busy; their resume waits in their mailboxes"):format(#silent - left))
+  end
+  return left
+end
+
+-- Asks them, and those that are slow once more with more patience.
+local function resume_patiently(resume, ctx)
+  local silent
+  for _, timeout in ipairs { ctx.config.resume_timeout or TIMEOUT, PATIENCE } do
+    local answer, count, errors = resume(timeout, silent)
+    if not answer then return nil, count, errors end
+    silent = silent_of(errors)
+    if #silent == 0 then break end
+  end
+  return silent
+end
+
+-- By hand nothing is remembered: whoever of the websockets and channels is found suspended, and whoever hibernates, of whom
+-- one can't tell without asking; a resume does them no harm.
+local function find_suspended(node, site)
+  local found, message, code = site:connections()
+  if not found then return nil, message, code end
+  local sitting, sleeping, why = node:suspended(found.websockets:plus(found.idle):plus(found.channels))
+  if not sitting then return nil, sleeping, why end
+  return sitting:plus(sleeping)
+end
+
+local function resume_found(node, ctx)
+  local site, message, code = web.known(node, ctx)
+  if not site then return nil, message, code end
+  local found
+  found, message, code = find_suspended(node, site)
+  if not found then return nil, message, code end
+  local silent
+  silent, message, code = resume_patiently(function(timeout, again) return node:bulk_resume(again or found, timeout) end, ctx)
+  if not silent then return nil, message, code end
+  local shown
+  shown, message, code = site:show()
+  if not shown then return nil, message, code end
+  return silent, #found
+end
+
+local function resume_remembered(_, ctx)
+  local count = #ctx:suspended()
+  local silent, message, code = resume_patiently(function(timeout) return ctx:resume(timeout) end, ctx)
+  if not silent then return nil, message, code end
+  local shown
+  shown, message, code = ctx:undo "connection types"
+  if not shown then return nil, message, code end
+  return silent, count
+end
+
+local resume_channels = instruction.define {
   name = "resume_channels",
   section = "resume",
   undoes = "suspend_channels",
@@ -16,4 +86,26 @@ return instruction.define {
   },
   arguments = instruction.application_name,
   dependencies = function() return { "check_ranch_acceptors", "check_ranch_connections" } end,
+
+  --- Resumes whoever this run has asked to suspend; by hand, whoever is found suspended.
+  run = function(node, _, ctx)
+    local silent, count, code = (ctx.by_hand and resume_found or resume_remembered)(node, ctx)
+    if not silent then return nil, count, code end
+    local left, message
+    left, message, code = sitting_among(node, silent, ctx)
+    if not left then return nil, message, code end
+    if left > 0 then
+      return nil, ("%d of %d processes have not confirmed that they go on"):format(left, count), "timeout"
+    end
+    return ("%d processes resumed"):format(count - #silent)
+  end,
 }
+
+--- Resumes any processes, all at once.
+-- @param node
+-- @param pids
+-- @tparam[opt=1000] number timeout ms
+-- @return as `node:bulk_resume`
+function resume_channels.bulk_resume(node, pids, timeout) return node:bulk_resume(pids, timeout or TIMEOUT) end
+
+return resume_channels

@@ -1,6 +1,28 @@
 --- Accepts connections again: restarts the acceptors that were terminated.
 
 local instruction = require "edeliver.relup.instruction"
+local supervisor = require "edeliver.relup.otp.supervisor"
+local web = require "edeliver.relup.web"
+
+-- By hand nothing is remembered: whatever is found stopped is started.
+local function restart_found(node, site)
+  for _, listener in ipairs(site.listeners) do
+    if not listener.acceptors_sup then
+      local answer, message, code = node:call("ranch", "resume_listener", { listener.ref })
+      if answer == nil then return nil, message, code end
+    end
+  end
+  local pools, message, code = site:acceptors_again()
+  if not pools then return nil, message, code end
+  for _, pool in ipairs(pools) do
+    if #pool.stopped > 0 then
+      local answer
+      answer, message, code = node:call(table.unpack(supervisor.restart_children(pool.supervisor, pool.stopped)))
+      if answer == nil then return nil, message, code end
+    end
+  end
+  return true
+end
 
 return instruction.define {
   name = "resume_ranch_acceptors",
@@ -16,4 +38,22 @@ return instruction.define {
   },
   arguments = instruction.application_name,
   dependencies = function() return { "check_ranch_acceptors" } end,
+
+  --- Restarts the acceptors that this run stopped (by hand: those that are found stopped), and sees that they run.
+  run = function(node, _, ctx)
+    local site, message, code = web.known(node, ctx)
+    if not site then return nil, message, code end
+    local done
+    if ctx.by_hand then done, message, code = restart_found(node, site) else done, message, code = ctx:undo "acceptors" end
+    if not done then return nil, message, code end
+    local pools
+    pools, message, code = site:acceptors_again()
+    if not pools then return nil, message, code end
+    local running, stopped = 0, 0
+    for _, pool in ipairs(pools) do running, stopped = running + #pool.running, stopped + #pool.stopped end
+    if stopped > 0 or #pools < #site.listeners then
+      return nil, ("%s: %d acceptors have not started again"):format(site:describe(), stopped), "refused"
+    end
+    return ("%d acceptors run"):format(running)
+  end,
 }

@@ -1,9 +1,49 @@
---- Suspends the websockets of channels, so that no event is handled while code is exchanged.
+--- Suspends the websockets of channels, so that no event is handled while code is exchanged; with `config.target = "channels"`
+-- the channels behind them.
 
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local web = require "edeliver.relup.web"
 
-return instruction.define {
+local TIMEOUT, ROUNDS = 1000, 20 -- ms; how often to look again before saying that there is no end to new ones
+
+local function count_silent(errors)
+  local silent = 0
+  for _, entry in ipairs(errors or {}) do
+    if entry.reason ~= "noproc" then silent = silent + 1 end
+  end
+  return silent
+end
+
+-- What the answers to one round of suspends mean: how many are silent, or a failure.
+local function judge(asked, answer, count, errors)
+  if not answer then return nil, count, errors end
+  local silent = count_silent(errors)
+  if answer == "not_supported" and silent > 0 and silent == asked then
+    return nil, ("none of the %d websockets answers sys messages, as those of Phoenix up to 1.3 don't: "
+      .. 'config.target = "channels" suspends the channels behind them'):format(asked), "not_supported"
+  end
+  return silent
+end
+
+-- Suspends whoever turns up until nobody new does.
+local function suspend_all(site, ctx)
+  local asked, silent = 0, 0
+  for _ = 1, ROUNDS do
+    local targets, message, code = site:targets(ctx.config.target)
+    if not targets then return nil, message, code end
+    local new = targets:minus(ctx:suspended())
+    if #new == 0 then return asked, silent end
+    asked = asked + #new
+    local round
+    round, message, code = judge(#new, ctx:suspend(new, ctx.config.suspend_timeout or TIMEOUT))
+    if not round then return nil, message, code end
+    silent = silent + round
+  end
+  return nil, ("websockets keep arriving: %d were suspended, and there are new ones"):format(asked), "timeout"
+end
+
+local suspend_channels = instruction.define {
   name = "suspend_channels",
   section = "suspend",
   order = {
@@ -16,4 +56,36 @@ return instruction.define {
   arguments = instruction.application_name,
   dependencies = function() return { "check_ranch_acceptors", "check_ranch_connections" } end,
   insert_where = function() return insert_instruction.append_after_point_of_no_return end,
+
+  --- Suspends, and looks again until nobody new turns up. Who has died meanwhile is no failure; who doesn't answer within
+  -- `config.suspend_timeout` (1000 ms) is one, but for as many as `config.tolerate` says (0).
+  run = function(node, _, ctx)
+    local site, message, code = web.look(node, ctx)
+    if not site then return nil, message, code end
+    local missing = site:missing_connections()
+    if missing then return nil, missing, "not_detected" end
+    local channels = ctx.config.target == "channels"
+    if not channels then
+      local hidden
+      hidden, message, code = site:hide(ctx)
+      if not hidden then return nil, message, code end
+    end
+    local asked, silent, why = suspend_all(site, ctx)
+    if not asked then return nil, silent, why end
+    if silent > (ctx.config.tolerate or 0) then
+      return nil, ("%d of %d processes did not answer within %s ms; config.tolerate says how many may"):format(
+        silent, asked, tostring(ctx.config.suspend_timeout or TIMEOUT)), "timeout"
+    end
+    return ("%d %s suspended%s"):format(asked - silent, channels and "channels" or "websockets",
+      silent > 0 and (", %d silent"):format(silent) or "")
+  end,
 }
+
+--- Suspends any processes, all at once, without remembering them.
+-- @param node
+-- @param pids
+-- @tparam[opt=1000] number timeout ms
+-- @return as `node:bulk_suspend`
+function suspend_channels.bulk_suspend(node, pids, timeout) return node:bulk_suspend(pids, timeout or TIMEOUT) end
+
+return suspend_channels

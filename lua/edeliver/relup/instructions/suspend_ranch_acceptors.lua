@@ -1,7 +1,28 @@
---- Stops accepting connections. Acceptors answer no sys messages, so they are terminated, to be restarted later.
+--- Stops accepting connections. Acceptors answer no sys messages, so they are terminated, to be restarted later: whoever
+-- connects meanwhile queues in the listener's backlog. With `config.refuse` the listener itself is suspended: they are refused.
 
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local supervisor = require "edeliver.relup.otp.supervisor"
+local web = require "edeliver.relup.web"
+
+-- One act for each listener, and how many acceptors they stop.
+local function stopping(pools, refuse)
+  local acts, count = {}, 0
+  for _, pool in ipairs(pools) do
+    local ref = pool.listener.ref
+    count = count + #pool.running
+    if refuse then
+      acts[#acts + 1] = { call = { "ranch", "suspend_listener", { ref } }, undo = { "ranch", "resume_listener", { ref } } }
+    elseif #pool.running > 0 then
+      acts[#acts + 1] = {
+        call = supervisor.terminate_children(pool.supervisor, pool.running),
+        undo = supervisor.restart_children(pool.supervisor, pool.running),
+      }
+    end
+  end
+  return acts, count
+end
 
 return instruction.define {
   name = "suspend_ranch_acceptors",
@@ -12,4 +33,27 @@ return instruction.define {
   arguments = instruction.application_name,
   dependencies = function() return { "check_ranch_acceptors" } end,
   insert_where = function() return insert_instruction.append_after_point_of_no_return end,
+
+  --- Looks for the acceptors again, stops them, and sees that they have stopped.
+  run = function(node, _, ctx)
+    local site, message, code = web.look(node, ctx)
+    if not site then return nil, message, code end
+    local missing = site:missing_acceptors()
+    if missing then return nil, missing, "not_detected" end
+    local pools
+    pools, message, code = site:acceptors()
+    if not pools then return nil, message, code end
+    local acts, count = stopping(pools, ctx.config.refuse)
+    local done
+    done, message, code = ctx:apply("acceptors", acts)
+    if not done then return nil, message, code end
+    pools, message, code = site:acceptors_again()
+    if not pools then return nil, message, code end
+    for _, pool in ipairs(pools) do
+      if #pool.running > 0 then
+        return nil, ("%d acceptors of %s still run"):format(#pool.running, site:describe()), "refused"
+      end
+    end
+    return ("%d acceptors stopped"):format(count)
+  end,
 }

@@ -31,4 +31,21 @@ function web.find(node, name, config)
   return nil, table.concat(missing, "; "), "not_detected"
 end
 
+--- Finds the web server of a run anew, and remembers it for the steps that follow.
+-- @param node
+-- @param ctx
+-- @return as `find`
+function web.look(node, ctx)
+  local site, message, code = web.find(node, ctx.name, ctx.config)
+  ctx.memory.site = site
+  return site, message, code
+end
+
+--- What this run has found already; looks for it where nothing has.
+-- @return as `find`
+function web.known(node, ctx)
+  if ctx.memory.site then return ctx.memory.site end
+  return web.look(node, ctx)
+end
+
 return web

@@ -62,6 +62,13 @@ end
 --- The acceptors as they are now; see `web.ranch.acceptors`.
 function site:acceptors() return ranch.acceptors(self.node, self.listeners) end
 
+--- The same, after something has been done to them: the acceptors' supervisors themselves may have changed.
+function site:acceptors_again()
+  local looked, message, code = ranch.look_below(self.node, self.listeners)
+  if not looked then return nil, message, code end
+  return self:acceptors()
+end
+
 --- Who supervises the connections; of all listeners, or only of those whose connections are typed `supervisor`.
 function site:connection_supervisors(typed_supervisor)
   local sups = {}
@@ -78,8 +85,8 @@ end
 -- the websockets without any channel, which at an endpoint are left alone, and of the channels
 -- @return[2] nil, message, code
 function site:connections()
-  local http, websockets = ranch.connections(self.node, self.listeners)
-  if not http then return nil, websockets, "not_detected" end
+  local http, websockets, why = ranch.connections(self.node, self.listeners)
+  if not http then return nil, websockets, why end
   local none = self.node:pids {}
   if not self.endpoints then return { http = http, websockets = websockets, idle = none, channels = none } end
   local found, message, code = channels.find(self.node, self.endpoints)
@@ -90,12 +97,26 @@ function site:connections()
   return { http = http, websockets = with, idle = websockets:minus(with), channels = self.node:pids(found) }
 end
 
---- Whom to suspend: the websockets ("transports"), or the channels behind them ("channels").
+--- Whom to suspend.
+-- @string[opt="transports"] target "transports", the websockets; "channels", the channels behind them; or "auto": here
+-- transports, since they answer sys messages
+-- @param[opt] found what `connections` gave, where that is fresh
 -- @return[1] a pid set
 -- @return[2] nil, message, code
-function site:targets(target)
-  local found, message, code = self:connections()
-  if not found then return nil, message, code end
+function site:targets(target, found)
+  target = target or "transports"
+  if target ~= "transports" and target ~= "channels" and target ~= "auto" then
+    return nil, ('config.target is "transports", "channels" or "auto", not %q'):format(tostring(target)), "badarg"
+  end
+  if target == "channels" and not self.endpoints then
+    return nil, ("%s: there are no channels below a listener without a Phoenix endpoint; config.target is for "
+      .. '"transports" there'):format(self:describe()), "not_detected"
+  end
+  if not found then
+    local message, code
+    found, message, code = self:connections()
+    if not found then return nil, message, code end
+  end
   return target == "channels" and found.channels or found.websockets
 end
 
@@ -106,18 +127,47 @@ function site:requests()
   return cowboy.requests(self.node, http, self:connection_supervisors())
 end
 
---- What lets a release be installed while websockets sit suspended; see `web.cowboy`. Nil, and no message, where nothing stands
--- in the way.
--- @return[1] an act for `ctx:apply`
--- @return[2] nil, message, code
-function site:hiding()
+-- What hides connections that are typed `supervisor`; nil, and no message, where there are none.
+local function hiding(self)
   local sups = self:connection_supervisors(true)
   if #sups == 0 then return nil end
   return cowboy.hiding(self.node, sups)
 end
 
---- Whether the release handler would stumble over suspended websockets of this site: how many connections it would see.
-function site:visible() return cowboy.count_visible(self.node, self:connection_supervisors()) end
+--- Makes it safe to install a release while websockets sit suspended: they must not be where the release handler looks for
+-- supervisors. See `web.cowboy`.
+-- @param ctx remembers how to take it back, under the key "connection types"
+-- @return[1] true
+-- @return[2] nil, message, code
+function site:hide(ctx)
+  local act, message, code = hiding(self)
+  if message then return nil, message, code end
+  if act then
+    local done
+    done, message, code = ctx:apply("connection types", { act })
+    if not done then return nil, message, code end
+  end
+  local visible
+  visible, message, code = cowboy.count_visible(self.node, self:connection_supervisors())
+  if not visible then return nil, message, code end
+  if visible == 0 then return true end
+  return nil, ("%s: %d connections are typed supervisor, and stay so; suspended ones would make install_release fail past the "
+    .. "point of no return, and the node restart. connection_type => worker in the listener's transport options helps, or "
+    .. 'config.target = "channels"'):format(self:describe(), visible), "refused"
+end
+
+--- Takes that back, where nothing is remembered.
+-- @return[1] true
+-- @return[2] nil, message, code
+function site:show()
+  local act, message, code = hiding(self)
+  if message then return nil, message, code end
+  if not act then return true end
+  local done
+  done, message, code = self.node:call(table.unpack(act.undo))
+  if done == nil then return nil, message, code end
+  return true
+end
 
 site.__tostring = site.describe
 
