@@ -1,0 +1,256 @@
+%% The guard: a process inside the node that undoes what an operator left behind. guard.lua starts it and speaks to it.
+%%
+%% No module: a sequence of expressions, parsed on the node and run by erl_eval, so that no code is loaded there. Bound from
+%% outside: Token (a binary that only the operator's program knows), Operator (its pid), Who (a binary that names it to others),
+%% Grace and Lease (ms). What is done for every process is left to compiled functions: 100,000 of them are no trouble.
+%%
+%% It answers gen_server calls:
+%%   {Token, hello}                 {ok, self()} | {busy, who's answer}
+%%   {Token, {suspend, Pids}}       ok: these are about to be sent a suspend
+%%   {Token, {owed, Pids}}          ok: these, and no others, are still to be resumed
+%%   {Token, {apply, [{Id, {M, F, A}}]}}   ok: calls that undo what is about to be done
+%%   {Token, {undone, Id}}          ok
+%%   {Token, {perform, {M, F, A}, Before}} ok: makes the call, as next tells; of the relup's calls, the first Before stand
+%%                                  before the point of no return
+%%   {Token, {next, Id}}            waits for what comes after event Id: {Id + 1, {run, N, Name, Arguments}} | {_, {performed, Result}}
+%%   {Token, {answer, N, Outcome}}  ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text}
+%%   {Token, {back, Pid}}           ok | {lost, Text}: the operator has come back, under another pid
+%%   {Token, leave}                 ok: nothing is to be undone any more
+%%   who                            {guard, Who, here | gone | lost, milliseconds until it undoes | undefined, pids, undos}
+%%   undo                           ok | {busy, who's answer}: for recovery: does not wait for an operator who is gone
+%%   {run, Name, Arguments}         from the relup: what the operator's program made of it
+process_flag(trap_exit, true),
+process_flag(priority, high),
+group_leader(whereis(init), self()),
+Now = fun() -> erlang:monotonic_time(millisecond) end,
+
+%% By a process of its own: a log that is stuck must not keep us from undoing.
+Log = fun(Level, Format, Arguments) ->
+    spawn(logger, log, [Level, "edeliver_relup: " ++ Format, Arguments])
+end,
+
+Owed = fun(#{pids := Lists}) -> lists:usort(lists:append(Lists)) end,
+
+Describe = fun(#{status := Status, deadline := Deadline, undos := Undos} = S) ->
+    Left = case Status of gone -> max(0, Deadline - Now()); _ -> undefined end,
+    {guard, Who, Status, Left, length(Owed(S)), length(Undos)}
+end,
+
+%% Waits until so many messages lie in a mailbox.
+Await = fun Await(Box, Count, Until) ->
+    {message_queue_len, Length} = process_info(Box, message_queue_len),
+    case Length >= Count orelse Now() > Until of
+        true -> Length;
+        false -> timer:sleep(5), Await(Box, Count, Until)
+    end
+end,
+
+Suspended = fun(Pids) ->
+    Infos = lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), current_function)),
+    Sits = fun({current_function, {sys, suspend_loop, _}}) -> true;
+              ({current_function, {sys, suspend_loop_hib, _}}) -> true;
+              (_) -> false
+           end,
+    case lists:any(Sits, lists:usort(Infos)) of
+        false -> [];
+        true -> [Pid || {Pid, Info} <- lists:zip(Pids, Infos), Sits(Info)]
+    end
+end,
+
+%% Asks all at once, as the relay does from outside; gives how many have answered. A suspend that was under way when the
+%% connection broke may come after our resume: whoever still sits there is asked again.
+Resume = fun Resume([], _) -> 0;
+             Resume(Pids, Rounds) ->
+    Box = spawn(timer, sleep, [infinity]),
+    _ = lists:zipwith(fun erlang:send/2, Pids, lists:duplicate(length(Pids), {system, {Box, resumed}, resume})),
+    Alive = length(lists:filter(fun erlang:is_process_alive/1, Pids)),
+    Answered = Await(Box, Alive, Now() + 1000),
+    exit(Box, kill),
+    case Rounds > 0 andalso Suspended(Pids) of
+        Left when Left =:= false; Left =:= [] -> Answered;
+        Left -> timer:sleep(100), Resume(Left, Rounds - 1), Answered
+    end
+end,
+
+%% Makes a call that undoes something. It may never return: it gets five seconds.
+Call = fun({M, F, A}) ->
+    {Pid, Ref} = spawn_monitor(fun() -> exit({made, catch apply(M, F, A)}) end),
+    receive {'DOWN', Ref, process, Pid, {made, Result}} -> Result; {'DOWN', Ref, process, Pid, Reason} -> {'EXIT', Reason}
+    after 5000 -> demonitor(Ref, [flush]), exit(Pid, kill), timeout
+    end
+end,
+
+%% Channels first, then whatever else was done, the last first.
+Undo = fun(#{undos := Undos} = S, Why) ->
+    Started = Now(),
+    Pids = Owed(S),
+    Answered = Resume(Pids, 3),
+    Results = [{Undone, Call(Undone)} || {_, Undone} <- Undos],
+    Failed = [Each || {_, Result} = Each <- Results, Result =:= timeout orelse is_tuple(Result) andalso
+                      element(1, Result) =:= 'EXIT' orelse is_tuple(Result) andalso element(1, Result) =:= error
+                      andalso element(2, Result) =/= running],
+    case {Pids, Undos} of
+        {[], []} -> Log(notice, "~ts ~ts; nothing was left to undo", [Who, Why]);
+        _ -> Log(warning, "~ts ~ts: resumed ~b processes (~b of them confirmed it), made ~b calls that undo things, in ~b ms~ts",
+                 [Who, Why, length(Pids), Answered, length(Undos), Now() - Started,
+                  case Failed of [] -> ""; _ -> io_lib:format("; these failed: ~0tp", [Failed]) end])
+    end,
+    S#{pids := [], undos := []}
+end,
+
+%% The relup's call fails: its gen_server:call learns that we are gone, though we are not.
+Fail = fun({Pid, Tag}, Reason) ->
+    Ref = case Tag of [alias | Alias] -> Alias; _ -> Tag end,
+    Pid ! {'DOWN', Ref, process, self(), {edeliver_relup, Reason}}
+end,
+
+%% Ends a call of the relup. Past the point of no return nothing may fail: the node would restart.
+Answer = fun(From, _, ok) -> gen_server:reply(From, ok), ok;
+            (From, true, {failed, Text}) -> Fail(From, Text), cancelled;
+            (From, false, {failed, Text}) -> gen_server:reply(From, {error, Text}), too_late
+         end,
+
+%% Answers every call of the relup that waits, for want of an operator.
+Abandon = fun(#{calls := Calls} = S) ->
+    [Answer(From, Before, case Before of true -> {failed, <<"the operator is gone">>}; false -> ok end)
+     || {From, Before} <- maps:values(Calls)],
+    S#{calls := #{}, events := []}
+end,
+
+%% Gives the oldest event that was not seen yet to whoever waits for it.
+Feed = fun(#{waiting := From, events := [Event | _]} = S) when From =/= none ->
+               gen_server:reply(From, Event), S#{waiting := none};
+          (S) -> S
+       end,
+Emit = fun(#{events := Events, last := Last} = S, Event) ->
+    Feed(S#{events := Events ++ [{Last + 1, Event}], last := Last + 1})
+end,
+
+Perform = fun({M, F, A}) ->
+    Guard = self(),
+    spawn_monitor(fun() -> Guard ! {performed, self(), catch {value, apply(M, F, A)}} end)
+end,
+
+Here = fun(#{status := gone} = S) -> S#{status := here, heard := Now()};
+          (S) -> S#{heard := Now()}
+       end,
+
+Gone = fun(S, Why) ->
+    Log(warning, "~ts ~ts; without a sign of it, all will be undone in ~b ms", [Who, Why, Grace]),
+    S#{status := gone, deadline := Now() + Grace}
+end,
+
+%% What the operator's program asks for: {its answer or noreply, what we know then}.
+Serve = fun(hello, _, S) -> {{ok, self()}, S};
+           ({suspend, Pids}, _, #{pids := Lists} = S) -> {ok, S#{pids := [Pids | Lists]}};
+           ({owed, Pids}, _, S) -> {ok, S#{pids := [Pids]}};
+           ({apply, New}, _, #{undos := Undos} = S) -> {ok, S#{undos := lists:reverse(New, Undos)}};
+           ({undone, Id}, _, #{undos := Undos} = S) -> {ok, S#{undos := lists:keydelete(Id, 1, Undos)}};
+           ({perform, What, Before}, _, #{performing := none} = S) ->
+               {Pid, _} = Perform(What),
+               {ok, S#{performing := Pid, before := Before}};
+           ({perform, _, _}, _, S) -> {{error, performing}, S};
+           ({next, Seen}, From, #{events := Events} = S) ->
+               {noreply, Feed(S#{waiting := From, events := lists:dropwhile(fun({Id, _}) -> Id =< Seen end, Events)})};
+           ({answer, Id, Outcome}, _, #{calls := Calls} = S) ->
+               case Calls of
+                   #{Id := {From, Before}} -> {Answer(From, Before, Outcome), S#{calls := maps:remove(Id, Calls)}};
+                   _ -> {ok, S}
+               end;
+           ({back, Pid}, _, #{monitor := Ref} = S) ->
+               demonitor(Ref, [flush]),
+               {ok, S#{operator := Pid, monitor := monitor(process, Pid)}};
+           (_, _, S) -> {{error, unknown}, S}
+        end,
+
+%% How long until something is due.
+Due = fun(#{status := gone, deadline := Deadline}) -> max(0, Deadline - Now());
+         (#{status := here, pids := Lists, undos := Undos, performing := Performing}) ->
+             case Performing =:= none andalso Undos =:= [] andalso lists:all(fun(List) -> List =:= [] end, Lists) of
+                 true -> infinity;
+                 false -> max(1, Lease div 3)
+             end;
+         (_) -> infinity
+      end,
+
+Leave = fun(S) -> unregister(edeliver_relup), S end,
+
+%% An install that still runs keeps us: its relup may call.
+Lost = fun(S, Why) ->
+    case Abandon((Undo(S, Why))#{status := lost}) of
+        #{performing := none} = Undone -> {leave, Undone};
+        Undone -> {stay, Undone}
+    end
+end,
+
+Loop = fun Loop(S) ->
+    receive
+        {'$gen_call', From, {Token, leave}} ->
+            case S of
+                #{performing := none} -> Leave(S), gen_server:reply(From, ok);
+                _ -> gen_server:reply(From, ok), Loop(Abandon(S#{status := lost, pids := [], undos := []}))
+            end;
+        {'$gen_call', From, {Token, Request}} ->
+            case S of
+                #{status := lost} ->
+                    gen_server:reply(From, {lost, <<"the guard has undone everything by itself">>}), Loop(S);
+                _ ->
+                    {Reply, Next} = Serve(Request, From, Here(S)),
+                    _ = [gen_server:reply(From, Reply) || Reply =/= noreply],
+                    Loop(Next)
+            end;
+        {'$gen_call', From, {run, _, _}} when map_get(status, S) =:= lost ->
+            #{seen := Seen, before := Before} = S,
+            Answer(From, Seen < Before, case Seen < Before of true -> {failed, <<"the operator is gone">>}; false -> ok end),
+            Loop(S#{seen := Seen + 1});
+        {'$gen_call', From, {run, Name, Arguments}} ->
+            #{seen := Seen, before := Before, calls := Calls, last := Last} = S,
+            Loop(Emit(S#{seen := Seen + 1, calls := Calls#{Last + 1 => {From, Seen < Before}}},
+                      {run, Last + 1, Name, Arguments}));
+        {'$gen_call', From, who} -> gen_server:reply(From, Describe(S)), Loop(S);
+        {'$gen_call', From, undo} when map_get(status, S) =:= gone ->
+            {Next, Undone} = Lost(S, "is gone, and was not waited for"),
+            _ = [Leave(Undone) || Next =:= leave],
+            gen_server:reply(From, ok),
+            case Next of leave -> left; stay -> Loop(Undone) end;
+        {'$gen_call', From, undo} -> gen_server:reply(From, {busy, Describe(S)}), Loop(S);
+        {'$gen_call', From, _} -> gen_server:reply(From, {error, unknown}), Loop(S);
+        {performed, Pid, Result} when map_get(performing, S) =:= Pid ->
+            Done = S#{performing := none, seen := 0, before := infinity},
+            case S of
+                #{status := lost} -> Log(notice, "the call that ~ts had made ended: ~0tp", [Who, Result]), Leave(S);
+                _ -> Loop(Emit(Done, {performed, Result}))
+            end;
+        {'DOWN', _, process, Pid, Reason} when map_get(performing, S) =:= Pid ->
+            self() ! {performed, Pid, {'EXIT', Reason}}, Loop(S);
+        {'DOWN', Ref, process, _, _} when map_get(monitor, S) =:= Ref, map_get(status, S) =:= here ->
+            Loop(Gone(S, "has lost its connection"));
+        {probe, yes} when map_get(status, S) =/= lost -> Loop(Here(S));
+        _ -> Loop(S)
+    after Due(S) ->
+        case S of
+            #{status := gone} ->
+                case Lost(S, "did not come back") of
+                    {leave, Undone} -> Leave(Undone);
+                    {stay, Undone} -> Loop(Undone)
+                end;
+            #{heard := Heard, operator := Pid} ->
+                %% The operator's connection answers this by itself as long as its program looks after it.
+                catch erlang:send({net_kernel, node(Pid)}, {'$gen_call', {self(), probe}, {is_auth, node()}}, [noconnect, nosuspend]),
+                case Now() - Heard > Lease of
+                    true -> Loop(Gone(S, "is connected and gives no sign of life"));
+                    false -> Loop(S)
+                end
+        end
+    end
+end,
+
+case catch register(edeliver_relup, self()) of
+    true ->
+        Loop(#{operator => Operator, monitor => monitor(process, Operator), status => here, deadline => 0, heard => Now(),
+               pids => [], undos => [], events => [], last => 0, waiting => none, calls => #{}, performing => none,
+               before => infinity, seen => 0});
+    _ ->
+        First = catch gen_server:call(edeliver_relup, who, 2000),
+        receive {'$gen_call', From, {Token, hello}} -> gen_server:reply(From, {busy, First}) after 5000 -> ok end
+end.

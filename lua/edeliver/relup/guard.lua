@@ -1,0 +1,262 @@
+--- The guard, seen from outside: starts it on the node, tells it what is owed, and lets it call release_handler.
+--
+-- The guard itself is guard.erl, which says what it answers. It is asked by its pid, never by its name, so that we never
+-- speak to another run's guard. Knows no steps and no ledger; `observer` is what a ledger is given.
+--
+-- @classmod edeliver.relup.guard
+
+local core = require "edeliver.relup.core"
+local term = require "edeliver.relup.term"
+
+local guard = {}
+guard.__index = guard
+
+local atom, tuple, list = term.atom, term.tuple, term.list
+
+guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
+guard.GRACE, guard.LEASE = 5000, 15000 -- ms
+local TIMEOUT, SLICE = 5000, 20000 -- ms; pids in one message
+
+-- Reads what lies beside this file, wherever it was installed.
+local function source()
+  local folder = debug.getinfo(1, "S").source:match "^@(.*)[/\\][^/\\]*$" or "."
+  local file = assert(io.open(folder .. "/guard.erl", "rb"))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- Scans, parses and runs the guard on the node: only this little text makes the way as terms.
+local START = [=[
+  {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Source)),
+  {ok, Forms} = erl_parse:parse_exprs(Tokens),
+  spawn(erl_eval, exprs, [Forms, [{'Token', Token}, {'Operator', Operator}, {'Grace', Grace}, {'Lease', Lease},
+    {'Who', unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)]))}]]).
+]=]
+
+local function token()
+  local file = io.open("/dev/urandom", "rb")
+  local bytes = file and file:read(16) or tostring({}) .. os.time() .. os.clock()
+  if file then file:close() end
+  return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
+
+-- What the guard said of itself, as a table.
+local function read_who(answer)
+  if term.kind(answer) ~= "tuple" or answer[1] ~= atom "guard" then return nil end
+  return {
+    who = answer[2], status = answer[3].name, left = math.type(answer[4]) and answer[4] or nil, pids = answer[5],
+    undos = answer[6],
+  }
+end
+
+-- Why a second run is refused.
+local function busy(node, found)
+  if not found then
+    return nil, ("something else on %s is registered as %s: no guard can be started"):format(node.name, guard.NAME), "busy"
+  end
+  local state = "goes on"
+  if found.status == "gone" then
+    state = ("has lost its operator; in %.1f s all of it will be undone"):format(found.left / 1000)
+  elseif found.status == "lost" then
+    state = "has lost its operator and was undone; its install has not ended yet"
+  end
+  return nil, ("another run on %s %s: of %s. Nothing was done"):format(node.name, state, found.who), "busy"
+end
+
+--- Who has a guard on the node now.
+-- @return[1] `{ who =, status = "here" | "gone" | "lost", left = ms until it undoes, pids =, undos = how many are owed }`, or
+-- false where there is none
+-- @return[2] nil, message, code
+function guard.who(node)
+  local answer, message, code, reason = node:call("gen_server", "call", { atom(guard.NAME), atom "who", 2000 }, TIMEOUT)
+  if answer ~= nil then
+    local found = read_who(answer)
+    if not found then return busy(node) end
+    return found
+  end
+  if code == "exit" and term.format(reason):find("noproc", 1, true) then return false end
+  return nil, message, code
+end
+
+--- Starts a guard on the node.
+-- @param node
+-- @tparam[opt] table options `who` (what others are told of us), `grace` (ms that it waits for a lost operator, 5000), `lease` (ms
+-- without a sign of life after which a connected operator counts as lost, 15000)
+-- @return[1] guard
+-- @return[2] nil, message, code; "busy" where another run goes on
+function guard.start(node, options)
+  options = options or {}
+  local self = setmetatable({ node = node, token = token(), grace = options.grace or guard.GRACE, next_id = 0 }, guard)
+  local started, message, code = node:eval(START, {
+    Source = source(), Token = self.token, Operator = node:self(), Who = options.who or "an operator",
+    Grace = self.grace // 1 | 0, Lease = (options.lease or guard.LEASE) // 1 | 0,
+  })
+  if not started then return nil, message, code end
+  self.pid = started
+  local hello, problem, why = self:ask(atom "hello")
+  if hello == nil then return nil, "the guard could not be started: " .. problem, why end
+  if hello[1] == atom "busy" then return busy(node, read_who(hello[2])) end
+  return self
+end
+
+-- What the guard answers; its own refusals as nil, message, code.
+function guard:ask(request, timeout)
+  local answer, message, code, reason = self.node:call("gen_server", "call",
+    { self.pid, tuple { self.token, request }, atom "infinity" }, timeout or TIMEOUT)
+  return self:understand(answer, message, code, reason)
+end
+
+function guard:understand(answer, message, code, reason)
+  if answer == nil then
+    if reason ~= nil then
+      return nil, ("the guard on %s is gone: %s"):format(self.node.name, term.format(reason)), "guard_gone"
+    end
+    return nil, message, code
+  end
+  if term.kind(answer) == "tuple" then
+    if answer[1] == atom "lost" then return nil, answer[2], "guard_lost" end
+    if answer[1] == atom "error" then return nil, "the guard refused: " .. term.format(answer), "guard_refused" end
+  end
+  return answer
+end
+
+-- What is owed -------------------------------------------------------------------------------------------------------
+
+-- Pids in messages of a bounded size; the first goes under another name.
+function guard:tell_pids(first, rest, pids)
+  local at, name = 1, first
+  repeat
+    local slice = pids
+    if #pids > SLICE then
+      local to = math.min(at + SLICE - 1, #pids)
+      local part = {}
+      for i = at, to do part[#part + 1] = pids[i] end
+      slice = core.pids(part)
+    end
+    local told, message, code = self:ask(tuple { atom(name), slice })
+    if told == nil then return nil, message, code end
+    at, name = at + SLICE, rest
+  until at > #pids
+  return true
+end
+
+--- These are about to be sent a suspend.
+function guard:suspend(pids) return self:tell_pids("suspend", "suspend", pids) end
+
+--- These, and nobody else, are still to be resumed.
+function guard:owe(pids) return self:tell_pids("owed", "suspend", pids) end
+
+-- A call `{ module, fun, arguments }` as the guard makes it.
+local function mfa(call) return tuple { atom(call[1]), atom(call[2]), list(call[3]) } end
+
+--- These entries' `undo` calls undo what is about to be done; the entries are numbered here.
+function guard:apply(entries)
+  local undos = {}
+  for i, entry in ipairs(entries) do
+    self.next_id = self.next_id + 1
+    entry.id = self.next_id
+    undos[i] = tuple { entry.id, mfa(entry.undo) }
+  end
+  return self:ask(tuple { atom "apply", list(undos) })
+end
+
+--- An entry was undone.
+function guard:undone(entry) return self:ask(tuple { atom "undone", entry.id }) end
+
+--- What a ledger tells its events to.
+function guard:observer()
+  return function(event, data)
+    if event == "suspend" then return self:suspend(data) end
+    if event == "owed" then return self:owe(data) end
+    if event == "apply" then return self:apply(data) end
+    if event == "undone" then return self:undone(data) end
+  end
+end
+
+-- The operator comes and goes ----------------------------------------------------------------------------------------
+
+--- After the connection was lost: opens it again and tells the guard that its operator is back.
+-- @return[1] true
+-- @return[2] nil, message, code: "guard_lost" or "guard_gone" where it has undone everything, or is not there any more
+function guard:come_back()
+  if not self.node:is_open() then
+    local open, message, code = self.node:reconnect(self.grace)
+    if not open then return nil, message, code end
+  end
+  local back, message, code = self:ask(tuple { atom "back", self.node:self() })
+  if back == nil then return nil, message, code end
+  return true
+end
+
+--- The run is over.
+function guard:leave() return self:ask(atom "leave") end
+
+-- Calls of release_handler, and the relup's calls of us --------------------------------------------------------------
+
+-- The guard's next event, over a connection that may break and heal meanwhile.
+function guard:next_event(seen, deadline)
+  local request, message, code, reason = self.node:request("gen_server", "call",
+    { self.pid, tuple { self.token, tuple { atom "next", seen } }, atom "infinity" })
+  local event
+  if request then event, message, code, reason = self.node:await(request, math.max(0, deadline - core.now())) end
+  event, message, code = self:understand(event, message, code, reason)
+  if event == nil and code == "nodedown" then
+    local back
+    back, message, code = self:come_back()
+    if back then return self:next_event(seen, deadline) end
+  end
+  return event, message, code
+end
+
+-- Runs what the relup asks for and answers the guard.
+function guard:answer(event, serve)
+  local number, name, arguments = event[2], event[3], event[4]
+  local result, message = serve(name.name, arguments)
+  local outcome = atom "ok"
+  if result == nil or result == false then
+    outcome = tuple { atom "failed", tostring(message or name.name .. " failed") }
+  end
+  local answer = tuple { atom "answer", number, outcome }
+  local told, problem, code = self:ask(answer)
+  if told == nil and code == "nodedown" and self:come_back() then told, problem, code = self:ask(answer) end
+  if told == nil then return nil, problem, code end
+  return true
+end
+
+--- Lets the guard make a call, and serves what the relup asks of us meanwhile.
+-- @tparam table options `before`: how many of the relup's calls stand before the point of no return (default: all, so that a
+-- failure cancels); `serve(name, arguments)`: runs one, gives true or nil, message
+-- @return as `node:call`
+function guard:perform(module, fun, arguments, timeout, options)
+  local call = tuple { atom "perform", mfa { module, fun, arguments }, options.before or atom "infinity" }
+  local deadline = core.now() + (timeout or math.huge)
+  local told, message, code = self:ask(call)
+  if told == nil then return nil, message, code end
+  while true do
+    local event
+    event, message, code = self:next_event(self.seen or 0, deadline)
+    if event == nil then return nil, message, code end
+    self.seen = event[1]
+    local what = event[2]
+    if what[1] == atom "performed" then
+      local result = what[2]
+      if result[1] == atom "value" then return result[2] end
+      return nil, ("%s:%s on %s failed: %s"):format(module, fun, self.node.name, term.format(result)), "exit", result[2]
+    end
+    local answered
+    answered, message, code = self:answer(what, options.serve)
+    if not answered then return nil, message, code end
+  end
+end
+
+--- Something with the `name` and the `call` of a node, whose calls the guard makes: for `otp.release_handler`.
+-- @tparam table options as `perform` takes them
+function guard:performer(options)
+  return {
+    name = self.node.name,
+    call = function(_, module, fun, arguments, timeout) return self:perform(module, fun, arguments, timeout, options) end,
+  }
+end
+
+return guard
