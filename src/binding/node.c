@@ -543,6 +543,15 @@ static int node_events(lua_State *L) {
   return 1;
 }
 
+/*** How long to poll at most, in seconds: nil for no limit, 0 where something is here already, of which polling says nothing.
+@function connection:timeout
+*/
+static int node_timeout(lua_State *L) {
+  if (!edr_node_has_input(check_node(L))) return 0;
+  lua_pushnumber(L, 0);
+  return 1;
+}
+
 /*** Messages that were dropped because the mailbox was full.
 @function connection:dropped
 */
@@ -571,6 +580,7 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"pump", node_pump},
                                      {"pollfd", node_pollfd},
                                      {"events", node_events},
+                                     {"timeout", node_timeout},
                                      {"dropped", node_dropped},
                                      {"__gc", node_gc},
                                      {"__close", node_close},

@@ -11,7 +11,7 @@
 #include "clock.h"
 #include "node_parts.h"
 
-enum { DEFAULT_TICK_MS = 5000, SILENT_PEER_MS = 60000, REPLY_BACKLOG = 16 * 1024 * 1024 };
+enum { DEFAULT_TICK_MS = 1000, SILENT_PEER_MS = 60000, REPLY_BACKLOG = 16 * 1024 * 1024 };
 
 /* ---- what is sent ---- */
 

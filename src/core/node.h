@@ -20,7 +20,7 @@ typedef struct edr_call edr_call;
 typedef struct edr_node_options {
   edr_dial_options dial;
   size_t max_frame;   /* 0: EDR_FRAME_DEFAULT_MAX */
-  int64_t tick_ms;    /* 0: 5,000 */
+  int64_t tick_ms;    /* 0: 1,000, which is often enough for a net_ticktime of 2 s */
   size_t max_mailbox; /* bytes of unread messages that are kept; 0: 64 MiB */
   bool rex;           /* call through `rex` also where the node could do better */
 } edr_node_options;

@@ -10,6 +10,7 @@
 
 local core = require "edeliver.relup.core"
 local term = require "edeliver.relup.term"
+local tls_options = require "edeliver.relup.tls_options"
 
 core.set_types(term.types)
 
@@ -25,7 +26,7 @@ local CALL_TIMEOUT, BULK_TIMEOUT, RECONNECT_EVERY = 5000, 1000, 250 -- ms
 
 local OPTIONS = {
   cookie = true, address = true, port = true, epmd_port = true, name = true, timeout = true, tick = true,
-  max_frame = true, rex = true,
+  max_frame = true, rex = true, tls = true,
 }
 
 local function check_options(name, options)
@@ -39,18 +40,32 @@ end
 -- @string name "name@host", as the node calls itself
 -- @tparam[opt] table options `cookie` (default: ~/.erlang.cookie), `timeout` for the whole connect (5000), `epmd_port`
 -- (ERL_EPMD_PORT or 4369), `port` (then epmd is not asked), `address` (connect there instead of to the host of the name),
--- `name` (a node name of our own), `tick` (ms between signs of life, 5000), `max_frame` (bytes), `rex` (call through the
--- `rex` server even where the node has better)
+-- `name` (a node name of our own), `tick` (ms between signs of life, 1000), `max_frame` (bytes), `rex` (call through the
+-- `rex` server even where the node has better), `tls` (a table, for nodes that were started with `-proto_dist inet_tls`).
+--
+-- `tls` has paths of PEM files: `cacertfile` (the CA that has signed the node's certificate), and `certfile` and `keyfile`
+-- (with `password`, where it has one) for nodes that want to see a certificate of ours. `optfile` names a node's own
+-- `ssl_dist_optfile`, and what is missing is taken from there. The node's certificate must have the host of the node's name,
+-- or `server_name`. Without a `cacertfile` the connection is refused, unless `verify = "none"` says in so many words that
+-- anybody may answer in the node's place; nothing else has that effect, least of all `verify_none` in an `optfile`.
 -- @treturn[1] node a node, to be closed
 -- @treturn[2] nil
 -- @treturn[2] string what was tried, and what to try next
--- @treturn[2] string "auth", "nodedown", "no_epmd", "not_allowed", "refused", "unknown_host", "alive", "timeout", "badarg", …
+-- @treturn[2] string "auth", "nodedown", "no_epmd", "not_allowed", "refused", "unknown_host", "alive", "timeout", "tls",
+-- "badarg", …
+-- @usage relup.connect("myapp@web1", { tls = { cacertfile = "ca.pem", certfile = "ops.pem", keyfile = "ops.key" } })
+-- @usage relup.connect("myapp@web1", { address = "127.0.0.1", port = 9100 }) -- through ssh -L 9100:localhost:9100
 function node.connect(name, options)
   options = options or {}
   check_options(name, options)
   local given = { node = name }
   for option, value in pairs(options) do given[option] = value end
-  local connection, message, code = core.connect(given)
+  local connection, message, code
+  if options.tls then
+    given.tls, message, code = tls_options.resolve(options.tls, 2)
+    if not given.tls then return nil, message, code end
+  end
+  connection, message, code = core.connect(given)
   if not connection then return nil, message, code end
   return setmetatable({ name = name, options = given, connection = connection }, node)
 end
@@ -247,11 +262,11 @@ end
 -- @return[2] nil, message, code
 function node:sleep(ms) return self.connection:sleep(ms) end
 
---- For event loops: the descriptor, what to wait for ("r" or "rw"), and for how long at most (nil: nothing is due; signs of
--- life are sent by themselves). When it is ready, `pump` takes in what came.
+--- For event loops: the descriptor, what to wait for ("r" or "rw"), and for how long at most in seconds (nil: nothing is
+-- due, signs of life are sent by themselves; 0: something is here already). When it is ready, `pump` takes in what came.
 function node:pollfd() return self.connection:pollfd() end
 function node:events() return self.connection:events() end
-function node:timeout() return nil end -- luacheck: ignore self
+function node:timeout() return self.connection:timeout() end
 function node:pump() return self.connection:pump() end
 
 -- Erlang text --------------------------------------------------------------------------------------------------------
