@@ -79,6 +79,11 @@ int edr_lua_catch_signals(lua_State *L);
 int edr_lua_block_signals(lua_State *L);
 int edr_lua_release_signals(lua_State *L);
 
+/* ---- sync.c ---- */
+
+/* core.sync(file) */
+int edr_lua_sync(lua_State *L);
+
 /* ---- file.c ---- */
 
 /* core.replace_file(path, text, backup, expected) */

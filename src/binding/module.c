@@ -64,6 +64,7 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"block_signals", edr_lua_block_signals},
                                      {"release_signals", edr_lua_release_signals},
                                      {"replace_file", edr_lua_replace_file},
+                                     {"sync", edr_lua_sync},
                                      {NULL, NULL}};
 
 /* The one symbol that the module exports. */

@@ -1,4 +1,6 @@
 /* Pid sets in Lua: one userdata over the core's compact array. `#set`, `set[i]`, and the methods below. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "binding.h"
@@ -225,11 +227,29 @@ static int pids_tostring(lua_State *L) {
   return 1;
 }
 
+/*** All of them as text, `"<0.83.0> <0.84.0>"`: as the node itself prints and, by `list_to_pid`, reads its own.
+@function pids:text
+*/
+static int pids_text(lua_State *L) {
+  const edr_pids *pids = luaL_checkudata(L, 1, EDR_LUA_PIDS);
+  luaL_Buffer text;
+  size_t i;
+  luaL_buffinit(L, &text);
+  for (i = 0; i < pids->count; i++) {
+    char one[40];
+    const int size = snprintf(one, sizeof one, "%s<0.%" PRIu32 ".%" PRIu32 ">", i > 0 ? " " : "", pids->entries[i].id,
+                              pids->entries[i].serial);
+    luaL_addlstring(&text, one, (size_t)size);
+  }
+  luaL_pushresult(&text);
+  return 1;
+}
+
 void edr_lua_pids_setup(lua_State *L) {
   static const luaL_Reg metamethods[] = {
       {"__gc", pids_gc}, {"__len", pids_len}, {"__tostring", pids_tostring}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"iter", pids_iter}, {"filter", pids_filter}, {"minus", pids_minus},
-                                     {"both", pids_both}, {"plus", pids_plus},     {"has", pids_has},
+                                     {"both", pids_both}, {"plus", pids_plus},     {"has", pids_has}, {"text", pids_text},
                                      {NULL, NULL}};
   luaL_newmetatable(L, EDR_LUA_PIDS);
   luaL_setfuncs(L, metamethods, 0);

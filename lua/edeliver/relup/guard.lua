@@ -15,7 +15,7 @@ local atom, tuple, list = term.atom, term.tuple, term.list
 
 guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
 guard.GRACE, guard.LEASE = 5000, 15000 -- ms
-local TIMEOUT, SLICE = 5000, 20000 -- ms; pids in one message
+local TIMEOUT = 5000 -- ms
 
 -- Reads what lies beside this file, wherever it was installed.
 local function source()
@@ -123,29 +123,11 @@ end
 
 -- What is owed -------------------------------------------------------------------------------------------------------
 
--- Pids in messages of a bounded size; the first goes under another name.
-function guard:tell_pids(first, rest, pids)
-  local at, name = 1, first
-  repeat
-    local slice = pids
-    if #pids > SLICE then
-      local to = math.min(at + SLICE - 1, #pids)
-      local part = {}
-      for i = at, to do part[#part + 1] = pids[i] end
-      slice = core.pids(part)
-    end
-    local told, message, code = self:ask(tuple { atom(name), slice })
-    if told == nil then return nil, message, code end
-    at, name = at + SLICE, rest
-  until at > #pids
-  return true
-end
-
 --- These are about to be sent a suspend.
-function guard:suspend(pids) return self:tell_pids("suspend", "suspend", pids) end
+function guard:suspend(pids) return self:ask(tuple { atom "suspend", pids }) end
 
 --- These, and nobody else, are still to be resumed.
-function guard:owe(pids) return self:tell_pids("owed", "suspend", pids) end
+function guard:owe(pids) return self:ask(tuple { atom "owed", pids }) end
 
 -- A call `{ module, fun, arguments }` as the guard makes it.
 local function mfa(call) return tuple { atom(call[1]), atom(call[2]), list(call[3]) } end
