@@ -30,10 +30,12 @@ return instruction.define {
     local found
     found, message, code = site:connections()
     if not found then return nil, message, code end
-    local targets
-    targets, message, code = site:targets(ctx.config.target, found)
-    if not targets then return nil, message, code end
-    if #targets == 0 then ctx:log("warning", "nobody is to be suspended: there are no such websockets now") end
+    local target
+    target, message, code = site:target(ctx.config.target)
+    if not target then return nil, message, code end
+    if #(target == "channels" and found.channels or found.websockets) == 0 then
+      ctx:log("warning", ("nobody is to be suspended: %s has no such processes now"):format(site:describe()))
+    end
     if #found.idle > 0 then
       ctx:log("info", ("%d websockets without a channel are left alone"):format(#found.idle))
     end

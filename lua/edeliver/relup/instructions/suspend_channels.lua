@@ -27,12 +27,11 @@ local function judge(asked, answer, count, errors)
 end
 
 -- Suspends whoever turns up until nobody new does.
-local function suspend_all(site, ctx)
+local function suspend_all(site, target, ctx)
   local asked, silent = 0, 0
   for _ = 1, ROUNDS do
-    local targets, message, code = site:targets(ctx.config.target)
-    if not targets then return nil, message, code end
-    local new = targets:minus(ctx:suspended())
+    local new, message, code = site:new_targets(target, ctx:suspended())
+    if not new then return nil, message, code end
     if #new == 0 then return asked, silent end
     asked = asked + #new
     local round
@@ -64,19 +63,21 @@ local suspend_channels = instruction.define {
     if not site then return nil, message, code end
     local missing = site:missing_connections()
     if missing then return nil, missing, "not_detected" end
-    local channels = ctx.config.target == "channels"
-    if not channels then
+    local target
+    target, message, code = site:target(ctx.config.target)
+    if not target then return nil, message, code end
+    if target == "transports" then
       local hidden
       hidden, message, code = site:hide(ctx)
       if not hidden then return nil, message, code end
     end
-    local asked, silent, why = suspend_all(site, ctx)
+    local asked, silent, why = suspend_all(site, target, ctx)
     if not asked then return nil, silent, why end
     if silent > (ctx.config.tolerate or 0) then
       return nil, ("%d of %d processes did not answer within %s ms; config.tolerate says how many may"):format(
         silent, asked, tostring(ctx.config.suspend_timeout or TIMEOUT)), "timeout"
     end
-    return ("%d %s suspended%s"):format(asked - silent, channels and "channels" or "websockets",
+    return ("%d %s suspended%s"):format(asked - silent, target == "channels" and target or "websockets",
       silent > 0 and (", %d silent"):format(silent) or "")
   end,
 }

@@ -80,45 +80,79 @@ function site:connection_supervisors(typed_supervisor)
   return sups
 end
 
+-- The channels of the endpoints; there are none where every websocket counts.
+local function find_channels(self)
+  if not self.endpoints then return {} end
+  return channels.find(self.node, self.endpoints)
+end
+
+-- Splits websockets into those that count and those that don't.
+local function split(self, websockets, found)
+  local none = self.node:pids {}
+  if not self.endpoints then return websockets, none end
+  local with, message, code = channels.of(self.node, websockets, found)
+  if not with then return nil, message, code end
+  return with, websockets:minus(with)
+end
+
 --- The connections as they are now.
 -- @return[1] `{ websockets =, http =, idle =, channels = }`: pid sets of the websockets that count, of the http connections, of
 -- the websockets without any channel, which at an endpoint are left alone, and of the channels
 -- @return[2] nil, message, code
 function site:connections()
-  local http, websockets, why = ranch.connections(self.node, self.listeners)
-  if not http then return nil, websockets, why end
-  local none = self.node:pids {}
-  if not self.endpoints then return { http = http, websockets = websockets, idle = none, channels = none } end
-  local found, message, code = channels.find(self.node, self.endpoints)
+  local http, all, why = ranch.connections(self.node, self.listeners)
+  if not http then return nil, all, why end
+  local found, message, code = find_channels(self)
   if not found then return nil, message, code end
-  local with
-  with, message, code = channels.of(self.node, websockets, found)
-  if not with then return nil, message, code end
-  return { http = http, websockets = with, idle = websockets:minus(with), channels = self.node:pids(found) }
+  local with, without, problem = split(self, all, found)
+  if not with then return nil, without, problem end
+  return { http = http, websockets = with, idle = without, channels = self.node:pids(found) }
 end
 
---- Whom to suspend.
+-- The websockets that count and are not among those known already: nothing is asked about those again.
+local function new_websockets(self, known)
+  local http, all, why = ranch.connections(self.node, self.listeners)
+  if not http then return nil, all, why end
+  local new = all:minus(known)
+  if #new == 0 then return new end
+  local found, message, code = find_channels(self)
+  if not found then return nil, message, code end
+  local with, without, problem = split(self, new, found)
+  if not with then return nil, without, problem end
+  return with
+end
+
+local function new_channels(self, known)
+  local found, message, code = find_channels(self)
+  if not found then return nil, message, code end
+  return self.node:pids(found):minus(known)
+end
+
+local TARGETS = { transports = new_websockets, channels = new_channels, auto = new_websockets }
+
+--- Whether a target can be had here.
 -- @string[opt="transports"] target "transports", the websockets; "channels", the channels behind them; or "auto": here
--- transports, since they answer sys messages
--- @param[opt] found what `connections` gave, where that is fresh
--- @return[1] a pid set
+-- transports, since those of cowboy 2 answer sys messages
+-- @return[1] what it comes to: "transports" or "channels"
 -- @return[2] nil, message, code
-function site:targets(target, found)
+function site:target(target)
   target = target or "transports"
-  if target ~= "transports" and target ~= "channels" and target ~= "auto" then
+  if not TARGETS[target] then
     return nil, ('config.target is "transports", "channels" or "auto", not %q'):format(tostring(target)), "badarg"
   end
   if target == "channels" and not self.endpoints then
-    return nil, ("%s: there are no channels below a listener without a Phoenix endpoint; config.target is for "
-      .. '"transports" there'):format(self:describe()), "not_detected"
+    return nil, ("%s: below a listener without a Phoenix endpoint there are no channels, only transports"):format(
+      self:describe()), "not_detected"
   end
-  if not found then
-    local message, code
-    found, message, code = self:connections()
-    if not found then return nil, message, code end
-  end
-  return target == "channels" and found.channels or found.websockets
+  return target == "channels" and "channels" or "transports"
 end
+
+--- Whom to suspend, besides those who are known already.
+-- @string target what `target` gave
+-- @param known a pid set
+-- @return[1] a pid set
+-- @return[2] nil, message, code
+function site:new_targets(target, known) return TARGETS[target](self, known) end
 
 --- The plain http requests that run now; see `web.cowboy.requests`.
 function site:requests()
