@@ -10,7 +10,9 @@ local cookie = require "edeliver.relup.cli.cookie"
 local parser = {}
 
 --- The commands, in the order of the help. Each is a module of `edeliver.relup.cli.commands`.
-parser.commands = { "status", "stuck", "resume", "upgrade" }
+parser.commands = {
+  "status", "ps", "sockets", "suspend", "resume", "stuck", "releases", "upload", "check", "upgrade", "downgrade", "call",
+}
 
 --- A command's module.
 function parser.command(name) return require("edeliver.relup.cli.commands." .. name) end

@@ -12,7 +12,8 @@ local ITEMS = { "registered_name", "current_function", "message_queue_len", "mem
 --- The columns of `as_rows`.
 processes.HEADER = { "PID", "NAME OR INITIAL CALL", "CURRENT FUNCTION", "MAILBOX", "MEMORY", "REDUCTIONS" }
 
-local function mfa(tuple)
+--- `{M,F,A}` in words, "" for what is none.
+function processes.mfa(tuple)
   if term.kind(tuple) ~= "tuple" then return "" end
   return ("%s:%s/%s"):format(term.format(tuple[1]), term.format(tuple[2]), term.format(tuple[3]))
 end
@@ -32,7 +33,8 @@ function processes.describe(node, pids)
       local name = info.registered_name
       alive[#alive + 1] = pids[i]
       rows[#rows + 1] = {
-        pid = pids[i], name = term.kind(name) == "atom" and name.name or nil, current_function = mfa(info.current_function),
+        pid = pids[i], name = term.kind(name) == "atom" and name.name or nil,
+        current_function = processes.mfa(info.current_function),
         mailbox = info.message_queue_len, memory = info.memory, reductions = info.reductions,
       }
     end
@@ -40,8 +42,33 @@ function processes.describe(node, pids)
   local calls
   calls, message, code = node:map("proc_lib", "translate_initial_call", alive)
   if not calls then return nil, message, code end
-  for i, call in ipairs(calls) do rows[i].initial_call = mfa(call) end
+  for i, call in ipairs(calls) do rows[i].initial_call = processes.mfa(call) end
   return rows
+end
+
+--- Those rows of a list that are wanted.
+function processes.filter(rows, wanted)
+  local found = {}
+  for _, row in ipairs(rows) do
+    if wanted(row) then found[#found + 1] = row end
+  end
+  return found
+end
+
+--- Those whose initial call, as proc_lib knows it, contains a text.
+-- @tparam table rows with `pid`
+-- @return[1] a list of rows
+-- @return[2] nil, message, code
+function processes.by_initial_call(node, rows, text)
+  local pids = {}
+  for i, row in ipairs(rows) do pids[i] = row.pid end
+  local calls, message, code = node:map("proc_lib", "translate_initial_call", pids, 30000)
+  if not calls then return nil, message, code end
+  local found = {}
+  for i, row in ipairs(rows) do
+    if processes.mfa(calls[i]):find(text, 1, true) then found[#found + 1] = row end
+  end
+  return found
 end
 
 --- For people.

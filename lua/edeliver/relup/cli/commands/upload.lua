@@ -1,0 +1,152 @@
+--- `upload`: sends a release's tarball to where the node's release handler looks for it.
+--
+-- It is written under another name, in slices; only when its checksum is right does it get its own.
+--
+-- @module edeliver.relup.cli.commands.upload
+
+local core = require "edeliver.relup.core"
+local exit = require "edeliver.relup.cli.exit"
+local progress = require "edeliver.relup.cli.progress"
+local release_folder = require "edeliver.relup.cli.release_folder"
+local session = require "edeliver.relup.cli.session"
+
+local charlist = require("edeliver.relup.term").charlist
+
+local upload = {
+  on_node = true,
+  summary = "Send a release's tarball to the node.",
+  description = "It goes to the node's releases folder. A half-written file never has the final name.",
+  examples = {
+    "edeliver-relup myapp@web1 upload _build/myapp-1.4.6.tar.gz",
+    "edeliver-relup myapp@web1 upload rel.tar.gz --as 1.4.6/myapp.tar.gz",
+  },
+}
+
+local SLICE = 512 * 1024 -- bytes
+
+function upload.add_to_parser(parser)
+  parser:argument("file", "The tarball."):argname "<file>"
+  parser:option("--as", "Its name below the releases folder (default: its own)."):argname "NAME"
+  parser:flag("--replace", "Replace a file of that name which differs.")
+end
+
+local function md5_of(path)
+  local pipe = io.popen("md5sum < '" .. path:gsub("'", "'\\''") .. "'", "r")
+  local sum = pipe and pipe:read "a":match "^(%x+)"
+  if not pipe or not pipe:close() or not sum or #sum ~= 32 then
+    return nil, "md5sum could not read " .. path, "system"
+  end
+  return sum
+end
+
+-- Looks at the local file: its size, or nil, message, code.
+local function inspect(file, path)
+  local magic = file:read(2)
+  if magic ~= "\x1f\x8b" then return nil, path .. " is no gzipped tarball", "badarg" end
+  local size = file:seek "end"
+  file:seek "set"
+  return size
+end
+
+local function final_name(args)
+  local name = args.as or args.file:match "[^/]*$"
+  if not name:find "^[%w_][%w_.+/-]*%.tar%.gz$" or name:find("..", 1, true) or name:find "/.*/" then
+    return nil, ("%q is no name for a tarball: NAME-VERSION.tar.gz or VERSION/NAME.tar.gz"):format(name), "badarg"
+  end
+  return name
+end
+
+local function send(node, file, size, path, shown)
+  local sent = 0
+  while true do
+    local slice = file:read(SLICE)
+    if not slice then break end
+    local written, message, code = release_folder.append(node, path, slice)
+    if not written then return nil, message, code end
+    sent = sent + #slice
+    shown:update(sent)
+  end
+  if sent ~= size then return nil, ("the file changed while it was sent: %d bytes of %d"):format(sent, size), "changed" end
+  return true
+end
+
+-- What is there already under the final name: "same", "none", or nil, message, code.
+local function compare(node, path, sum, replace)
+  local there, message, code = release_folder.exists(node, path)
+  if there == nil then return nil, message, code end
+  if not there then return "none" end
+  local other
+  other, message, code = release_folder.md5(node, path)
+  if not other then return nil, message, code end
+  if other == sum then return "same" end
+  if replace then return "none" end
+  return nil, ("%s has another %s already; --replace replaces it"):format(node.name, path), "exists"
+end
+
+-- Writes under a passing name, which goes away whatever happens, and renames.
+local function transfer(node, file, size, path, sum, out)
+  local passing = ("%s.upload-%s"):format(path, tostring(node:self()):gsub("[<>]", ""))
+  local function forget() node:call("file", "delete", { charlist(passing) }) end
+  local _ <close> = setmetatable({}, { __close = forget })
+  local shown = progress.new(out, "upload", size)
+  local sent, message, code = send(node, file, size, passing, shown)
+  shown:finish()
+  if not sent then return nil, message, code end
+  local arrived
+  arrived, message, code = release_folder.md5(node, passing)
+  if not arrived then return nil, message, code end
+  if arrived ~= sum then
+    return nil, ("what arrived on %s has the checksum %s, not %s: nothing was kept"):format(node.name, arrived, sum), "checksum"
+  end
+  return release_folder.file(node, "rename", passing, charlist(path))
+end
+
+local function run(args, node, file, size)
+  local out = args.output
+  local name, message, code = final_name(args)
+  local folder, path, sum, there
+  if name then folder, message, code = release_folder.path(node) end
+  if folder then
+    path = folder .. "/" .. name
+    sum, message, code = md5_of(args.file)
+  end
+  if sum then there, message, code = compare(node, path, sum, args.replace) end
+  if not there then return nil, message, code end
+  local started = core.now()
+  if there ~= "same" then
+    if not session.confirm(args, ("Writes %s (%d bytes) on %s."):format(path, size, node.name)) then return false end
+    local made
+    made, message, code = node:call("filelib", "ensure_dir", { charlist(path) })
+    if not made then return nil, message, code end
+    made, message, code = transfer(node, file, size, path, sum, out)
+    if not made then return nil, message, code end
+  end
+  local ms = core.now() - started
+  out:give { path = path, bytes = size, md5 = sum, already_there = there == "same", ms = ms }
+  out:line(there == "same" and ("%s is there already, the same."):format(path)
+    or ("%s: %s in %.1f s, checksum %s."):format(path, progress.bytes(size), ms / 1000, sum))
+  return true
+end
+
+--- Runs the command.
+-- @return exit code
+function upload.command(args)
+  local out = args.output
+  local file <close>, problem = io.open(args.file, "rb")
+  local size, message, code
+  if file then size, message, code = inspect(file, args.file) else message, code = problem, "system" end
+  if not size then
+    out:fail(message, code)
+    return exit.USAGE
+  end
+  local node <close>, failed = session.connect(args)
+  if not node then return failed end
+  local done
+  done, message, code = run(args, node, file, size)
+  if done then return exit.OK end
+  if done == false then return exit.REFUSED end
+  out:fail(message, code)
+  return code == "exists" and exit.REFUSED or code == "badarg" and exit.USAGE or exit.FAILED
+end
+
+return upload

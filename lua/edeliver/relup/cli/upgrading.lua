@@ -1,0 +1,166 @@
+--- What `upgrade`, `downgrade` and `check` share: options, the question, the run shown live, the report, the exit code.
+--
+-- @module edeliver.relup.cli.upgrading
+
+local core = require "edeliver.relup.core"
+local exit = require "edeliver.relup.cli.exit"
+local html = require "edeliver.relup.cli.html"
+local output = require "edeliver.relup.cli.output"
+local parser = require "edeliver.relup.cli.parser"
+local relup = require "edeliver.relup"
+local session = require "edeliver.relup.cli.session"
+local web = require "edeliver.relup.web"
+
+local upgrading = {}
+
+--- The options that say which application and which listener is meant.
+function upgrading.add_site_options(to)
+  to:option("--app", "The application (default: the release's name)."):argname "NAME"
+  to:option("--listener", "The listener (a ranch ref), where there is no endpoint."):argname "REF"
+  to:option("--port", "The port of the listener, where there is no endpoint."):argname "PORT":convert(parser.port)
+end
+
+--- The options of a command that installs a release, or would.
+function upgrading.add_options(to)
+  to:argument("version", "The version.")
+  upgrading.add_site_options(to)
+  to:option("--target", "Whom to suspend: the websocket processes, or the channels behind them.")
+    :choices { "transports", "channels" }
+  to:option("--report", "Write the report to a file: one HTML page with a timeline."):argname "FILE.html"
+end
+
+--- The steps around an install, in the order that is safe.
+function upgrading.steps(install)
+  return {
+    "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
+    "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
+    install,
+    "rerun_failed_requests", "resume_channels", "resume_ranch_acceptors",
+  }
+end
+
+--- What the command line says about the site, as instructions take it.
+function upgrading.config(args, name)
+  return { name = name, version = args.version, target = args.target, listener = args.listener, port = args.port }
+end
+
+--- How many websockets an application has now, in words; nothing found is no failure here.
+function upgrading.count_sockets(node, config)
+  local site = web.find(node, config.name, config)
+  local found = site and site:connections()
+  return found and ("%d websockets"):format(#found.websockets) or "an unknown number of websockets"
+end
+
+-- A step that failed before anything was suspended refused the upgrade; one that failed later failed it.
+local function exit_code(report)
+  if report.ok then return exit.OK end
+  if #report.still_suspended > 0 or #report.still_undone > 0 then return exit.SUSPENDED end
+  for _, step in ipairs(report.steps) do
+    if step.status == "failed" and step.code ~= "interrupted" and step.code ~= "lua" then
+      return (step.name:find "%(prepare%)$" or step.name:find "^check_") and exit.REFUSED or exit.FAILED
+    end
+  end
+  return exit.FAILED
+end
+
+local function texts(items)
+  local given = output.array {}
+  for i, item in ipairs(items) do given[i] = tostring(item) end
+  return given
+end
+
+--- A report as data for JSON.
+function upgrading.as_json(report)
+  local given = {
+    name = report.name, version = report.version, ok = report.ok, code = report.code, suspended = report.suspended,
+    stood_still_ms = report.stood_still_ms, stood_still = report.stood_still, lost = texts(report.lost),
+    undone = output.array(report.undone), still_suspended = texts(report.still_suspended),
+    still_undone = #report.still_undone, steps = output.array {},
+  }
+  for i, step in ipairs(report.steps) do
+    local result = step.result
+    given.steps[i] = {
+      name = step.name, status = step.status, at = step.at, ms = step.ms, message = step.message, code = step.code,
+      result = (type(result) == "string" or type(result) == "number") and result or nil,
+    }
+  end
+  return given
+end
+
+local LEVELS = { error = "red", warning = "yellow" }
+
+-- The run's configuration with what shows it live.
+local function watched(config, out)
+  config.log = function(level, text)
+    out:clear_progress()
+    out:line(text, LEVELS[level])
+  end
+  config.on_step = function(entry, position, count)
+    local place = position > 0 and ("[%d/%d] "):format(position, count) or ""
+    out:progress(place .. entry.name .. " ...")
+  end
+  return config
+end
+
+local function write_page(args, report)
+  if not args.report then return true end
+  local file, message = io.open(args.report, "w")
+  if not file then return nil, message end
+  local written, problem = file:write(html.page(report))
+  local closed, why = file:close()
+  if not written or not closed then return nil, problem or why end
+  return true
+end
+
+--- Says a report, to people and programs.
+-- @return exit code
+local function tell(args, report, message)
+  local out = args.output
+  out:clear_progress()
+  out:give(upgrading.as_json(report))
+  out:line ""
+  out:line(report:summary(), report.ok and "green" or nil)
+  if not report.ok then out:fail(message, report.code) end
+  local written, problem = write_page(args, report)
+  if not written then out:fail("the report could not be written: " .. problem, "system") end
+  return exit_code(report)
+end
+
+--- Runs a sequence on a node and shows it.
+-- @return exit code
+function upgrading.run(args, node, steps, config)
+  -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first.
+  core.catch_signals()
+  local ran, report, message, unfinished = pcall(function()
+    return relup.sequence(steps):run(node, watched(config, args.output))
+  end)
+  core.release_signals()
+  if not ran then error(report, 0) end
+  return tell(args, report or unfinished, message)
+end
+
+--- The whole of a command: connects, asks, runs.
+-- @param args
+-- @string verb of the question: "Upgrades"
+-- @param make_steps a function of node and name that gives the steps, or nil, message, code
+-- @return exit code
+function upgrading.command(args, verb, make_steps)
+  local node <close>, failed = session.connect(args)
+  if not node then return failed end
+  local name, message, code = session.application(node, args)
+  local steps
+  if name then steps, message, code = make_steps(node, name) end
+  if not steps then
+    args.output:fail(message, code)
+    return exit.REFUSED
+  end
+  local config = upgrading.config(args, name)
+  if verb and not (args.yes or session.is_local(args.node)) then
+    local question = ("%s %s on %s to %s, with %s."):format(
+      verb, name, node.name, args.version, upgrading.count_sockets(node, config))
+    if not session.confirm(args, question) then return exit.REFUSED end
+  end
+  return upgrading.run(args, node, steps, config)
+end
+
+return upgrading
