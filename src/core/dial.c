@@ -36,6 +36,7 @@ typedef struct wire {
   edr_handshake handshake;
   edr_status status; /* the first failure, EDR_OK while there is none */
   edr_error cause;   /* its text, where the handshake gave one */
+  char reason[192];  /* OpenSSL's, since ei closes before we can ask */
   uint8_t packet[TLS_LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
   size_t packet_size, packet_read; /* the peer's packet that ei is reading, and how much of it ei has */
 } wire;
@@ -54,6 +55,7 @@ static int wire_fail(wire *to, edr_status status) {
   if (to->status == EDR_OK) {
     to->status = status;
     if (to->cause.code == EDR_OK) to->cause.sys_errno = errno;
+    snprintf(to->reason, sizeof to->reason, "%s", edr_transport_reason(&to->transport));
   }
   return EIO;
 }
@@ -306,7 +308,7 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
   }
   if (failed->status == EDR_ETLS) {
     return edr_error_set(error, EDR_ETLS, 0, "TLS with node %s at %s port %u: %s", node, address, port,
-                         edr_transport_reason(&failed->transport));
+                         failed->reason);
   }
   if (failed->status == EDR_ETIMEOUT) {
     return edr_error_set(error, EDR_ETIMEOUT, 0, "node %s at %s port %u took the connection but did not finish the "
