@@ -203,6 +203,7 @@ static edr_status on_monitor(edr_node *node, const edr_control *control) {
   size_t begin;
   edr_pid to;
   if (edr_slice_pid(control->elements[1], &to) == EDR_OK && edr_pid_equal(&to, &node->dialed.self)) return EDR_OK;
+  if (is_atom(control->elements[1], "net_kernel")) return EDR_OK; /* answers pings: see on_reg_send */
   edr_buf_clear(&node->reply);
   begin = edr_control_begin(&node->reply, EDR_CONTROL_MONITOR_P_EXIT, 4);
   edr_buf_append(&node->reply, control->elements[1].data, control->elements[1].size);
