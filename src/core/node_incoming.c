@@ -1,6 +1,7 @@
 /* What arrives from a node: answers to calls, ends of monitored processes, mail, and what the distribution wants answered.
  * Runs while frames are read: it queues, and never waits. Slices point into the frame: what is kept is copied. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "node_parts.h"
 
@@ -176,6 +177,10 @@ static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
   return status;
 }
 
+static bool is_ours(const edr_node *node, const edr_ref *ref) {
+  return ref->creation == node->dialed.self.creation && strcmp(ref->node, node->dialed.self.node) == 0;
+}
+
 /* A message to us: an answer of `rex` to a call, something printed, or mail. */
 static edr_status on_message(edr_node *node, const edr_control *control) {
   edr_slice parts[4], badrpc[2], exit_reason[2];
@@ -186,7 +191,8 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   if (control->payload.data == NULL) return EDR_EPROTOCOL;
   count = tuple_elements(control->payload, parts, 4);
   if (count == 4 && is_atom(parts[0], "io_request")) return on_io_request(node, parts);
-  if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK && (call = find_call(node, &ref)) != NULL) {
+  if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK && is_ours(node, &ref)) {
+    if ((call = find_call(node, &ref)) == NULL) return EDR_OK; /* the late answer to a call that was given up */
     if (tuple_elements(parts[1], badrpc, 2) == 2 && is_atom(badrpc[0], "badrpc")) {
       if (tuple_elements(badrpc[1], exit_reason, 2) == 2 && is_atom(exit_reason[0], "EXIT"))
         return end_call(call, EDR_OUTCOME_EXIT, exit_reason[1]);
