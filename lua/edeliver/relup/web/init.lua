@@ -5,6 +5,8 @@
 --
 -- @module edeliver.relup.web
 
+local application = require "edeliver.relup.otp.application"
+
 local web = {}
 
 --- The kinds, in the order in which they are tried. Each is a module with `find(node, name, config)`, which gives a site (see
@@ -19,8 +21,11 @@ web.kinds = { "cowboy_on_ranch" }
 -- @return[1] a site
 -- @treturn[2] nil
 -- @treturn[2] string what each kind looked at, and what was missing
--- @treturn[2] string "not_detected", or what the node refused
+-- @treturn[2] string "not_detected", "not_running", or what the node refused
 function web.find(node, name, config)
+  local runs, problem, why = application.is_running(node, name)
+  if runs == nil then return nil, problem, why end
+  if not runs then return nil, ("the application %s does not run on %s"):format(name, node.name), "not_running" end
   local missing = {}
   for _, kind in ipairs(web.kinds) do
     local site, message, code = require("edeliver.relup.web." .. kind).find(node, name, config or {})

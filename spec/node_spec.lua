@@ -1,0 +1,177 @@
+-- What may be asked of a node, on a real one; what only the C core does is in core_spec.lua.
+
+local relup = require "edeliver.relup"
+local term = require "edeliver.relup.term"
+local erlang_node = require "support.node"
+
+local atom, tuple, charlist = term.atom, term.tuple, term.charlist
+
+describe("node", function()
+  local erlang, node
+
+  setup(function()
+    erlang = erlang_node.start {}
+    node = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+  end)
+
+  teardown(function()
+    node:close()
+    erlang:stop()
+  end)
+
+  -- Processes that answer sys messages, as a pid set.
+  local function servers(count)
+    return node:pids(assert(node:eval(([[
+      lists:map(fun(_) -> {ok, P} = gen_event:start(), P end, lists:seq(1, %d)).]]):format(count))))
+  end
+
+  it("says what it is, and whether it is connected", function()
+    assert.equal(("node %s (connected)"):format(erlang.name), tostring(node))
+    assert.is_true(node:is_open())
+    assert.equal("pid", term.kind(node:self()))
+  end)
+
+  it("calls functions", function()
+    assert.equal(charlist "25", node:call("erlang", "integer_to_list", { 25 }))
+    assert.equal(erlang.name, node:call("erlang", "node").name)
+    assert.is_false(node:call("erlang", "is_atom", { 1 }))
+  end)
+
+  it("tells errors, exits and throws apart, with the reason as a term", function()
+    local value, message, code, reason = node:call("erlang", "list_to_atom", { "binary" })
+    assert.is_nil(value)
+    assert.equal("error", code)
+    assert.equal(atom "badarg", reason)
+    assert.equal(("erlang:list_to_atom/1 failed on %s: error:badarg"):format(erlang.name), message)
+    assert.same({ "throw", 42 }, { select(3, node:call("erlang", "throw", { 42 })) })
+    assert.same({ "exit", atom "why" }, { select(3, node:call("erlang", "exit", { atom "why" })) })
+    assert.equal(atom "undef", select(4, node:call("no_module", "none")))
+  end)
+
+  it("gives a call up at its deadline, and never takes its answer for another's", function()
+    assert.same({ "timeout" }, { select(3, node:call("timer", "sleep", { 300 }, 20)) })
+    for i = 1, 5 do assert.equal(i, node:call("erlang", "abs", { -i })) end
+    node:sleep(400)
+    assert.equal(7, node:call("erlang", "abs", { -7 }))
+  end)
+
+  it("has several calls in flight, answered in any order", function()
+    local slow = node:request("timer", "sleep", { 200 })
+    local quick = node:request("erlang", "abs", { -1 })
+    assert.equal(1, node:await(quick))
+    assert.equal("timeout", select(3, node:await(slow, 10)))
+    assert.equal(atom "ok", node:await(slow))
+    assert.has_error(function() node:await(slow) end)
+  end)
+
+  it("maps a function over a list in one call", function()
+    assert.equal(term.list { 1, 2, 3 }, node:map("erlang", "abs", { -1, 2, -3 }))
+  end)
+
+  it("casts, and sends to pids and names", function()
+    assert.is_true(node:cast("erlang", "register", { atom "cast_was_here", node:call("erlang", "whereis", { atom "init" }) }))
+    local self = node:self()
+    assert.is_true(node:cast("erlang", "send", { self, tuple { atom "hello", 1 } }))
+    assert.equal(tuple { atom "hello", 1 }, node:receive(2000))
+    local echo = assert(node:eval("spawn(fun() -> register(echo, self()), receive {From, M} -> From ! {got, M} end end)."))
+    assert.is_true(node:send(echo, tuple { self, "by pid" }))
+    assert.equal(tuple { atom "got", "by pid" }, node:receive(2000))
+    assert(node:eval("register(echo2, spawn(fun() -> receive {From, M} -> From ! {got, M} end end))."))
+    assert.is_true(node:send("echo2", tuple { self, "by name" }))
+    assert.equal(tuple { atom "got", "by name" }, node:receive(2000))
+  end)
+
+  it("receives nothing in time", function()
+    local value, message, code = node:receive(10)
+    assert.is_nil(value)
+    assert.matches(erlang.name, message, 1, true)
+    assert.equal("timeout", code)
+  end)
+
+  it("monitors", function()
+    local pid = assert(node:eval("spawn(fun() -> receive stop -> exit(stopped) end end)."))
+    local reference = assert(node:monitor(pid))
+    node:send(pid, atom "stop")
+    assert.equal(tuple { atom "DOWN", reference, atom "process", pid, atom "stopped" }, node:receive(2000))
+    reference = assert(node:monitor(pid))
+    assert.equal(tuple { atom "DOWN", reference, atom "process", pid, atom "noproc" }, node:receive(2000))
+    local living = servers(1)[1]
+    reference = assert(node:monitor(living))
+    node:demonitor(reference)
+    node:call("erlang", "exit", { living, atom "kill" })
+    assert.equal("timeout", select(3, node:receive(50)))
+  end)
+
+  it("lists processes in a pid set", function()
+    local pids = assert(node:processes())
+    assert.equal(node:call("erlang", "system_info", { atom "process_count" }), #pids)
+    local init = node:call("erlang", "whereis", { atom "init" })
+    assert.is_true(pids:has(init))
+    assert.equal(init, pids:filter(function(pid) return pid == init end)[1])
+  end)
+
+  it("reads many processes, and one", function()
+    local pids = servers(3)
+    node:call("erlang", "exit", { pids[2], atom "kill" })
+    local infos = assert(node:process_info(pids, { "message_queue_len", "current_function" }))
+    assert.equal(0, infos[1].message_queue_len)
+    assert.is_false(infos[2])
+    assert.equal("gen_event", infos[3].current_function[1].name)
+    assert.equal(0, node:process_info(pids[1], { "message_queue_len" }).message_queue_len)
+    assert.is_false(node:process_info(pids[2], { "message_queue_len" }))
+    assert.has_error(function() node:process_info(pids, { "messages" }) end)
+  end)
+
+  it("suspends and resumes many, and finds who is suspended", function()
+    local pids = servers(50)
+    assert.equal("ok", node:bulk_suspend(pids))
+    assert.equal(50, #node:suspended():both(pids))
+    assert.equal(50, erlang:suspended())
+    assert.equal("ok", node:bulk_resume(pids))
+    assert.equal(0, #node:suspended())
+    assert.equal("ok", node:bulk_resume {})
+  end)
+
+  it("evaluates Erlang", function()
+    assert.equal(42, node:eval("X + 1.", { X = 41 }))
+    local value, message, code = node:eval "1 +."
+    assert.is_nil(value)
+    assert.matches("not Erlang", message, 1, true)
+    assert.equal("syntax", code)
+  end)
+
+  it("can be polled by an event loop", function()
+    assert.equal("integer", math.type(node:pollfd()))
+    assert.equal("r", node:events())
+    assert.is_nil(node:timeout())
+    node:cast("erlang", "send", { node:self(), atom "ping" })
+    local deadline = os.time() + 5
+    repeat
+      assert.is_true(node:pump())
+      local message = node:receive(0)
+    until message == atom "ping" or assert(os.time() < deadline)
+  end)
+
+  it("closes with its scope, and opens again", function()
+    local kept
+    do
+      local own <close> = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+      kept = own
+      assert.equal("integer", math.type(own:pollfd()))
+    end
+    assert.is_false(kept:is_open())
+    assert.is_nil(kept:pollfd())
+    assert.equal("closed", select(3, kept:call("erlang", "node")))
+    kept:close()
+    assert.is_true(kept:reconnect())
+    assert.equal(erlang.name, kept:call("erlang", "node").name)
+    kept:close()
+  end)
+
+  it("raises for what is no option and no argument", function()
+    assert.has_error(function() relup.connect(erlang.name, { coookie = "x" }) end, 'connect has no option "coookie"')
+    assert.has_error(function() relup.connect(42) end)
+    assert.has_error(function() node:call("erlang", "abs", { print }) end)
+    assert.has_error(function() node:bulk_suspend { 1, 2 } end)
+  end)
+end)
