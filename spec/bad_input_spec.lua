@@ -8,7 +8,8 @@ local process = require "support.process"
 
 local function descriptors()
   collectgarbage() -- files that others have dropped are not ours to count
-  return tonumber((process.output "ls /proc/$PPID/fd | wc -l"))
+  -- The pipe that this answer comes through may be there with one end or two.
+  return tonumber((process.output "ls -l /proc/$PPID/fd | grep -vc pipe:"))
 end
 
 describe("bad input", function()
