@@ -238,8 +238,55 @@ static void write_cookie(const char *path, const char *text, size_t size) {
   close(fd);
 }
 
+static void check_cookie_refused(const edr_dial_options *options, const char *path) {
+  char big[600];
+  check_refused(options, EDR_EAUTH, path);
+  write_cookie(path, ERLANG_TEST_COOKIE "\n", strlen(ERLANG_TEST_COOKIE) + 1);
+  check_dials(options);
+  CHECK(chmod(path, 0640) == 0); /* as Erlang: "must be accessible by owner only" */
+  check_refused(options, EDR_EAUTH, "can be read by others");
+  CHECK(chmod(path, 0600) == 0);
+  write_cookie(path, "\n", 1);
+  check_refused(options, EDR_EAUTH, "empty");
+  memset(big, 'c', sizeof big);
+  write_cookie(path, big, sizeof big);
+  check_refused(options, EDR_EAUTH, "over 512 bytes");
+  unlink(path);
+  mkdir(path, 0700);
+  check_refused(options, EDR_EAUTH, "not a plain file");
+  rmdir(path);
+  mkfifo(path, 0600);
+  check_refused(options, EDR_EAUTH, "not a plain file");
+  unlink(path);
+}
+
+/* The second place, without a word of which the first one is complained about. */
+static void check_configured_cookie(const edr_dial_options *options, const char *home) {
+  char folder[64], path[96];
+  snprintf(folder, sizeof folder, "%s/.config", home);
+  mkdir(folder, 0700);
+  snprintf(folder, sizeof folder, "%s/.config/erlang", home);
+  mkdir(folder, 0700);
+  snprintf(path, sizeof path, "%s/.erlang.cookie", folder);
+  write_cookie(path, ERLANG_TEST_COOKIE, strlen(ERLANG_TEST_COOKIE));
+  check_dials(options);
+  chmod(path, 0604);
+  check_refused(options, EDR_EAUTH, path);
+  chmod(path, 0400);
+  setenv("XDG_CONFIG_HOME", "/nowhere", 1);
+  check_refused(options, EDR_EAUTH, "/.erlang.cookie cannot be read");
+  snprintf(folder, sizeof folder, "%s/.config", home);
+  setenv("XDG_CONFIG_HOME", folder, 1);
+  check_dials(options);
+  unsetenv("XDG_CONFIG_HOME");
+  unlink(path);
+  snprintf(path, sizeof path, "%s/erlang", folder);
+  rmdir(path);
+  rmdir(folder);
+}
+
 static void test_cookie_file(void) {
-  char home[] = "/tmp/edr_dial_test_XXXXXX", path[64], big[600];
+  char home[] = "/tmp/edr_dial_test_XXXXXX", path[64];
   const char *old_home = getenv("HOME");
   char *kept = old_home != NULL ? strdup(old_home) : NULL;
   edr_dial_options options = options_for(long_node.name);
@@ -247,18 +294,9 @@ static void test_cookie_file(void) {
   CHECK(mkdtemp(home) != NULL);
   snprintf(path, sizeof path, "%s/.erlang.cookie", home);
   setenv("HOME", home, 1);
-  check_refused(&options, EDR_EAUTH, path);
-  write_cookie(path, ERLANG_TEST_COOKIE "\n", strlen(ERLANG_TEST_COOKIE) + 1);
-  check_dials(&options);
-  write_cookie(path, "\n", 1);
-  check_refused(&options, EDR_EAUTH, "empty");
-  memset(big, 'c', sizeof big);
-  write_cookie(path, big, sizeof big);
-  check_refused(&options, EDR_EAUTH, "over 512 bytes");
-  unlink(path);
-  mkdir(path, 0700);
-  check_refused(&options, EDR_EAUTH, "directory");
-  rmdir(path);
+  unsetenv("XDG_CONFIG_HOME");
+  check_cookie_refused(&options, path);
+  check_configured_cookie(&options, home);
   rmdir(home);
   unsetenv("HOME");
   check_refused(&options, EDR_EAUTH, "HOME is not set");
@@ -392,6 +430,37 @@ static void test_false_nodes(void) {
   CHECK(test_open_descriptors() == before);
 }
 
+/* Nothing comes back to our connect at all: the queue of who listens there is full, so the kernel drops our SYN. */
+static void test_blackhole(void) {
+  edr_dial_options options = options_for("false@127.0.0.1");
+  int listener = test_listen(&options.port), queued[8];
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  CHECK(listen(listener, 0) == 0);
+  address.sin_port = htons(options.port);
+  for (int i = 0; i < 8; i++) {
+    queued[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void)connect(queued[i], (struct sockaddr *)&address, sizeof address);
+  }
+  test_sleep_ms(20);
+  options.deadline_ms = edr_deadline_after(200);
+  check_refused(&options, EDR_ETIMEOUT, "could not be reached in time");
+  options.epmd_port = options.port; /* an epmd that is like this */
+  options.port = 0;
+  options.deadline_ms = edr_deadline_after(200);
+  check_refused(&options, EDR_ETIMEOUT, "could not be reached in time");
+  for (int i = 0; i < 8; i++) close(queued[i]);
+  close(listener);
+}
+
+/* An epmd that takes the connection and keeps silent. */
+static void test_silent_epmd(void) {
+  edr_dial_options options = options_for("false@127.0.0.1");
+  int listener = test_listen(&options.epmd_port);
+  options.deadline_ms = edr_deadline_after(200);
+  check_refused(&options, EDR_ETIMEOUT, "did not answer in time");
+  close(listener);
+}
+
 /* Every byte of a good handshake turned into another one: an error or, where the byte does not matter, a refusal of the
  * impostor, and never more than that. */
 static void test_damaged_handshakes(void) {
@@ -514,6 +583,8 @@ int main(void) {
   test_bad_arguments();
   test_cookie_file();
   test_false_nodes();
+  test_blackhole();
+  test_silent_epmd();
   test_damaged_handshakes();
   test_interrupted();
   test_many_descriptors();

@@ -4,16 +4,16 @@
 
 #include <ei.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "cookie.h"
 #include "epmd.h"
 #include "handshake.h"
 #include "socket.h"
@@ -21,7 +21,6 @@
 enum {
   LENGTH_SIZE = 2, /* the length before each packet of the handshake */
   TLS_LENGTH_SIZE = 4, /* the same under TLS */
-  COOKIE_MAX = EI_MAX_COOKIE_SIZE,
   HOST_MAX = 253,
   /* A name that the node gives us ends in the host name that we send; see GIVEN_NAME_PACKET_MAX in handshake.c. */
   OWN_HOST_MAX = 64
@@ -169,13 +168,7 @@ static void init_ei(void) {
   ei_problem = ei_init();
 }
 
-/* Overwrites what held a cookie, in a way that the compiler cannot leave out. */
-static void wipe(void *data, size_t size) {
-  volatile uint8_t *byte = data;
-  while (size-- > 0) *byte++ = 0;
-}
-
-/* ---- names and cookies: checked before ei copies them into its fixed buffers ---- */
+/* ---- names: checked before ei copies them into its fixed buffers ---- */
 
 /* "alive@host", both there, nothing but printable characters, short enough for an atom. */
 static bool node_name_valid(const char *name) {
@@ -208,57 +201,6 @@ static edr_status check_names(const edr_dial_options *options, target *to, edr_e
   to->address = options->address != NULL && options->address[0] != '\0' ? options->address : to->host;
   to->port = options->port;
   return EDR_OK;
-}
-
-/* Reads the first line of `path` as a cookie. EDR_EAUTH: there is none, or not a usable one. */
-static edr_status read_cookie_file(const char *path, char cookie[COOKIE_MAX + 1], edr_error *error) {
-  char text[COOKIE_MAX + 3];
-  size_t length;
-  ssize_t size;
-  int number, fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    number = errno;
-    return edr_error_set(error, EDR_EAUTH, number,
-                         "no cookie: %.200s cannot be read (%s). Give the node's cookie (erlang:get_cookie() on the node "
-                         "shows it), or put it into that file", path, strerror(number));
-  }
-  size = read(fd, text, sizeof text - 1);
-  number = errno;
-  close(fd);
-  if (size < 0) return edr_error_set(error, EDR_EAUTH, number, "no cookie: reading %.200s: %s", path, strerror(number));
-  text[size] = '\0';
-  length = strcspn(text, "\r\n");
-  if (length == 0 || length > COOKIE_MAX) {
-    wipe(text, sizeof text);
-    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s is empty, or its first line is over %d bytes", path,
-                         (int)COOKIE_MAX);
-  }
-  memcpy(cookie, text, length);
-  cookie[length] = '\0';
-  wipe(text, sizeof text);
-  return EDR_OK;
-}
-
-static edr_status find_cookie(const char *given, char cookie[COOKIE_MAX + 1], edr_error *error) {
-  const char *home = getenv("HOME");
-  char path[4096];
-  int size;
-  if (given != NULL) {
-    if (given[0] == '\0' || strlen(given) > COOKIE_MAX) {
-      return edr_error_set(error, EDR_EBADARG, 0, "a cookie has 1 to %d bytes", (int)COOKIE_MAX);
-    }
-    strcpy(cookie, given);
-    return EDR_OK;
-  }
-  if (home == NULL || home[0] == '\0') {
-    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: none was given, and HOME is not set, so that there is no "
-                         "~/.erlang.cookie to look into");
-  }
-  size = snprintf(path, sizeof path, "%s/.erlang.cookie", home);
-  if (size < 0 || (size_t)size >= sizeof path) {
-    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: none was given, and HOME is too long a path");
-  }
-  return read_cookie_file(path, cookie, error);
 }
 
 /* ---- the handshake ---- */
@@ -338,7 +280,7 @@ static edr_status shake_hands(const target *to, const char *name, const char *co
   edr_status status = prepare_ei(&ec, name, cookie, through);
   if (status != EDR_OK) {
     on_close(through);
-    wipe(&ec, sizeof ec);
+    OPENSSL_cleanse(&ec, sizeof ec);
     return edr_error_set(error, status, 0, "erl_interface could not be set up for node %s", to->node);
   }
   if (ei_xconnect_host_port_tmo(&ec, &unused, to->port, 0) < 0) {
@@ -356,7 +298,7 @@ static edr_status shake_hands(const target *to, const char *name, const char *co
     out_dialed->self.creation = ec.creation;
     snprintf(out_dialed->self.node, sizeof out_dialed->self.node, "%s", ec.thisnodename);
   }
-  wipe(&ec, sizeof ec); /* the cookie is in it */
+  OPENSSL_cleanse(&ec, sizeof ec); /* the cookie is in it */
   return status;
 }
 
@@ -406,7 +348,7 @@ static edr_status begin_tls(const edr_dial_options *options, const target *to, w
 edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error) {
   target to;
   wire through;
-  char cookie[COOKIE_MAX + 1];
+  char cookie[EDR_COOKIE_MAX + 1];
   edr_status status = check_names(options, &to, error);
   if (status != EDR_OK) return status;
   pthread_once(&ei_once, init_ei);
@@ -414,7 +356,7 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
     return edr_error_set(error, EDR_ESYSTEM, ei_problem, "erl_interface could not be initialised: %s",
                          strerror(ei_problem));
   }
-  status = find_cookie(options->cookie, cookie, error);
+  status = edr_cookie_find(options->cookie, cookie, error);
   if (status != EDR_OK) return status;
   memset(&through, 0, sizeof through);
   through.deadline_ms = options->deadline_ms;
@@ -432,6 +374,6 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   } else {
     edr_transport_close(&through.transport);
   }
-  wipe(cookie, sizeof cookie);
+  OPENSSL_cleanse(cookie, sizeof cookie);
   return status;
 }

@@ -1,0 +1,95 @@
+/* The cookie: given, or the user's own; contract in cookie.h. */
+#include "cookie.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Opens a cookie file: a plain file that is nobody's but its owner's, as Erlang wants it. EDR_EAUTH, and EDR_EAGAIN where
+ * there is none: the next place may have one. */
+static edr_status open_cookie_file(const char *path, int *out_fd, edr_error *error) {
+  struct stat about;
+  int number, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe of that name must not hold us up */
+  if (fd < 0 || fstat(fd, &about) != 0) {
+    number = errno;
+    if (fd >= 0) close(fd);
+    edr_error_set(error, EDR_EAUTH, number,
+                  "no cookie: %.200s cannot be read (%s). Give the node's cookie (erlang:get_cookie() on the node "
+                  "shows it), or put it into that file", path, strerror(number));
+    return number == ENOENT ? EDR_EAGAIN : EDR_EAUTH;
+  }
+  if (S_ISREG(about.st_mode) && (about.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
+    *out_fd = fd;
+    return EDR_OK;
+  }
+  close(fd);
+  if (!S_ISREG(about.st_mode)) return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s is not a plain file", path);
+  return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s can be read by others than its owner, which Erlang does not "
+                       "accept either: chmod 400 it", path);
+}
+
+/* Reads the first line of `path` as a cookie. EDR_EAUTH: it is not a usable one; EDR_EAGAIN: there is no such file. */
+static edr_status read_cookie_file(const char *path, char cookie[EDR_COOKIE_MAX + 1], edr_error *error) {
+  char text[EDR_COOKIE_MAX + 3];
+  size_t length;
+  ssize_t size;
+  int number, fd = -1;
+  edr_status status = open_cookie_file(path, &fd, error);
+  if (status != EDR_OK) return status;
+  size = read(fd, text, sizeof text - 1);
+  number = errno;
+  close(fd);
+  if (size < 0) return edr_error_set(error, EDR_EAUTH, number, "no cookie: reading %.200s: %s", path, strerror(number));
+  text[size] = '\0';
+  length = strcspn(text, "\r\n");
+  if (length == 0 || length > EDR_COOKIE_MAX) {
+    status = edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s is empty, or its first line is over %d bytes", path,
+                           (int)EDR_COOKIE_MAX);
+  } else {
+    memcpy(cookie, text, length);
+    cookie[length] = '\0';
+  }
+  OPENSSL_cleanse(text, sizeof text);
+  return status;
+}
+
+/* The cookie of the user whose home folder and configuration these are, where Erlang looks for it too: in the home folder,
+ * then in the configuration. The complaint is about the former. Source: auth.erl, filename:basedir/2. */
+static edr_status user_cookie(const char *home, const char *config, char cookie[EDR_COOKIE_MAX + 1], edr_error *error) {
+  char path[4096];
+  edr_error ignored;
+  edr_status status;
+  if (snprintf(path, sizeof path, "%s/.erlang.cookie", home) >= (int)sizeof path) {
+    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: none was given, and HOME is too long a path");
+  }
+  status = read_cookie_file(path, cookie, error);
+  if (status != EDR_EAGAIN) return status;
+  if (snprintf(path, sizeof path, "%s%s/erlang/.erlang.cookie", config != NULL ? config : home,
+               config != NULL ? "" : "/.config") >= (int)sizeof path) {
+    return EDR_EAUTH;
+  }
+  status = read_cookie_file(path, cookie, &ignored);
+  if (status != EDR_OK && status != EDR_EAGAIN && error != NULL) *error = ignored;
+  return status == EDR_EAGAIN ? EDR_EAUTH : status;
+}
+
+edr_status edr_cookie_find(const char *given, char cookie[EDR_COOKIE_MAX + 1], edr_error *error) {
+  const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
+  if (given != NULL) {
+    if (given[0] == '\0' || strlen(given) > EDR_COOKIE_MAX) {
+      return edr_error_set(error, EDR_EBADARG, 0, "a cookie has 1 to %d bytes", (int)EDR_COOKIE_MAX);
+    }
+    strcpy(cookie, given);
+    return EDR_OK;
+  }
+  if (home == NULL || home[0] == '\0') {
+    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: none was given, and HOME is not set, so that there is no "
+                         "~/.erlang.cookie to look into");
+  }
+  return user_cookie(home, config != NULL && config[0] != '\0' ? config : NULL, cookie, error);
+}
