@@ -4,6 +4,7 @@
 --
 -- @module edeliver.relup.consult
 
+local measure = require "edeliver.relup.consult.measure"
 local parser = require "edeliver.relup.consult.parser"
 local writer = require "edeliver.relup.consult.writer"
 
@@ -59,6 +60,7 @@ end
 -- @treturn string UTF-8
 function consult.write(terms, header)
   local done, text = pcall(writer.write, terms)
+  measure.forget()
   if not done then
     error(type(text) == "table" and text.refused or text, type(text) == "table" and 2 or 0)
   end

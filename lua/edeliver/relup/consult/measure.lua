@@ -40,14 +40,22 @@ end
 
 local measure_any
 
+local compound = {} -- the measurers of terms with a metatable of ours, by that metatable
+
 --- Marks around the children of a node, by kind.
 measure.MARKS = { list = { "[", "]" }, tuple = { "{", "}" }, tagged = { "{", "}" }, map = { "#{", "}" } }
 
 -- One buffer for each depth takes the children, until it is known whether they fit a line.
-local buffers = setmetatable({}, { __index = function(self, depth)
-  self[depth] = {}
-  return self[depth]
-end })
+local function new_buffers()
+  return setmetatable({}, { __index = function(self, depth)
+    self[depth] = {}
+    return self[depth]
+  end })
+end
+local buffers = new_buffers()
+
+--- Lets go of what was measured last.
+function measure.forget() buffers = new_buffers() end
 
 -- Most tuples and lists are short, and one concatenation is cheaper than a call.
 local function on_one_line(open, buffer, count, close)
@@ -60,11 +68,16 @@ end
 local atom_nodes = setmetatable({}, { __mode = "k" })
 
 local function measure_items(items, kind, depth, is_split, tail)
+  if depth > MAX_DEPTH then refuse("terms are nested deeper than %d", MAX_DEPTH) end
   local buffer, count = buffers[depth], #items
   local length, is_plain = 1 + count, tail == nil and not is_split
   for i = 1, count do
     local item = items[i]
-    local child = atom_nodes[item] or measure_any(item, depth)
+    local child = atom_nodes[item]
+    if not child then
+      local measurer = compound[getmetatable(item)]
+      child = measurer and measurer(item, depth + 1) or measure_any(item, depth)
+    end
     buffer[i] = child
     if type(child) == "string" then
       length = length + #child
@@ -101,7 +114,7 @@ local function measure_list(list, depth, is_split)
   local tail = getmetatable(list) and list.tail
   if tail == nil then
     if #list == 0 then return "[]" end
-    if format.is_printable_list(list) then
+    if math_type(list[1]) == "integer" and format.is_printable_list(list) then
       local chars = {}
       for i = 1, #list do chars[i] = utf8.char(list[i]) end
       return text_node(format.quote(concat(chars), '"'))
@@ -139,10 +152,8 @@ local function measure_opaque(value)
   refuse("%s cannot be written: there is no text that reads back as a %s", text, value.kind)
 end
 
-local compound = {
-  [types.tuple] = measure_tuple, [types.list] = measure_list, [types.map] = measure_map,
-  [types.charlist] = measure_charlist, [types.opaque] = measure_opaque,
-}
+compound[types.tuple], compound[types.list], compound[types.map] = measure_tuple, measure_list, measure_map
+compound[types.charlist], compound[types.opaque] = measure_charlist, measure_opaque
 
 local function measure_atom(atom)
   local node = text_node(format.atom_text(atom))
@@ -161,7 +172,6 @@ function measure_any(value, depth, is_split)
   if lua_type == "table" then
     local meta = getmetatable(value)
     if meta == types.atom then return atom_nodes[value] or measure_atom(value) end
-    if depth >= MAX_DEPTH then refuse("terms are nested deeper than %d", MAX_DEPTH) end
     local measurer = meta == nil and measure_list or compound[meta]
     if measurer then return measurer(value, depth + 1, is_split) end
   elseif lua_type == "string" then
