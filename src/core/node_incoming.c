@@ -177,8 +177,15 @@ static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
   return status;
 }
 
-static bool is_ours(const edr_node *node, const edr_ref *ref) {
-  return ref->creation == node->dialed.self.creation && strcmp(ref->node, node->dialed.self.node) == 0;
+/* Whether this must be the reference of a call through `rex` that was given up. Those of monitors are given out: a process
+ * that was handed one may well answer with it. */
+static bool is_given_up(const edr_node *node, const edr_ref *ref) {
+  const edr_monitor *monitor;
+  if (!node->rex || ref->creation != node->dialed.self.creation || strcmp(ref->node, node->dialed.self.node) != 0) return false;
+  for (monitor = node->monitors; monitor != NULL; monitor = monitor->next) {
+    if (edr_ref_equal(&monitor->ref, ref)) return false;
+  }
+  return true;
 }
 
 /* A message to us: an answer of `rex` to a call, something printed, or mail. */
@@ -191,8 +198,9 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   if (control->payload.data == NULL) return EDR_EPROTOCOL;
   count = tuple_elements(control->payload, parts, 4);
   if (count == 4 && is_atom(parts[0], "io_request")) return on_io_request(node, parts);
-  if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK && is_ours(node, &ref)) {
-    if ((call = find_call(node, &ref)) == NULL) return EDR_OK; /* the late answer to a call that was given up */
+  if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK) {
+    call = find_call(node, &ref);
+    if (call == NULL) return is_given_up(node, &ref) ? EDR_OK : edr_inbox_put(&node->inbox, control->payload);
     if (tuple_elements(parts[1], badrpc, 2) == 2 && is_atom(badrpc[0], "badrpc")) {
       if (tuple_elements(badrpc[1], exit_reason, 2) == 2 && is_atom(exit_reason[0], "EXIT"))
         return end_call(call, EDR_OUTCOME_EXIT, exit_reason[1]);
