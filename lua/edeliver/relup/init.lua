@@ -51,4 +51,16 @@ function relup.read(path)
   return terms
 end
 
-return relup
+--- What is used by some programs only, and loaded when it is first asked for: `relup.check`, `relup.file`, `relup.consult`.
+-- @see edeliver.relup.check
+-- @see edeliver.relup.file
+-- @see edeliver.relup.consult
+local on_demand = { check = true, file = true, consult = true }
+
+return setmetatable(relup, {
+  __index = function(self, name)
+    if not on_demand[name] then return nil end
+    self[name] = require("edeliver.relup." .. name)
+    return self[name]
+  end,
+})
