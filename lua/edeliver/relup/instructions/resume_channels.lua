@@ -27,14 +27,15 @@ end
 
 -- Asks them, and those that are slow once more with more patience.
 local function resume_patiently(resume, ctx)
-  local silent
+  local silent, dead = nil, 0
   for _, timeout in ipairs { ctx.config.resume_timeout or TIMEOUT, PATIENCE } do
     local answer, count, errors = resume(timeout, silent)
     if not answer then return nil, count, errors end
     silent = silent_of(errors)
+    dead = dead + #(errors or {}) - #silent
     if #silent == 0 then break end
   end
-  return silent
+  return silent, dead
 end
 
 -- By hand nothing is remembered: whoever of the websockets and channels is found suspended, and whoever hibernates, of whom
@@ -53,23 +54,21 @@ local function resume_found(node, ctx)
   local found
   found, message, code = find_suspended(node, site)
   if not found then return nil, message, code end
-  local silent
-  silent, message, code = resume_patiently(function(timeout, again) return node:bulk_resume(again or found, timeout) end, ctx)
-  if not silent then return nil, message, code end
+  local silent, dead, why = resume_patiently(function(timeout, again) return node:bulk_resume(again or found, timeout) end, ctx)
+  if not silent then return nil, dead, why end
   local shown
   shown, message, code = site:show()
   if not shown then return nil, message, code end
-  return silent, #found
+  return silent, #found - dead
 end
 
 local function resume_remembered(_, ctx)
   local count = #ctx:suspended()
-  local silent, message, code = resume_patiently(function(timeout) return ctx:resume(timeout) end, ctx)
-  if not silent then return nil, message, code end
-  local shown
-  shown, message, code = ctx:undo "connection types"
+  local silent, dead, why = resume_patiently(function(timeout) return ctx:resume(timeout) end, ctx)
+  if not silent then return nil, dead, why end
+  local shown, message, code = ctx:undo "connection types"
   if not shown then return nil, message, code end
-  return silent, count
+  return silent, count - dead
 end
 
 local resume_channels = instruction.define {
