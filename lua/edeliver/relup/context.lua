@@ -4,6 +4,7 @@
 -- @classmod edeliver.relup.context
 
 local ledger = require "edeliver.relup.ledger"
+local suspendable = require "edeliver.relup.suspendable"
 local term = require "edeliver.relup.term"
 
 local context = {}
@@ -13,14 +14,18 @@ local function print_line(_, text) print(text) end
 
 --- A context.
 -- @tparam table fields `node`, `name` (of the application), and optionally `config`, `logger` (a function of level and text),
--- `ledger`, `installs` (whether the sequence has an install), `by_hand`
+-- `installs` (whether a release will be installed meanwhile), `by_hand`, `dry_run` (nothing is done, all is remembered),
+-- `come_back` (see `ledger.new`), `guard`, and `serve(name, arguments)`, which runs what a relup calls back for
 function context.new(fields)
   local self = setmetatable(fields, context)
   self.config = self.config or {}
   self.logger = self.logger or print_line
   self.by_hand = rawget(fields, "by_hand") == true -- the class has a function of that name
   self.memory = {}
-  self.ledger = self.ledger or ledger.new(self.node)
+  self.ledger = ledger.new(self.node, {
+    check = function(pids) return suspendable.check(self.node, pids, self.installs) end,
+    come_back = self.come_back, dry = self.dry_run,
+  })
   return self
 end
 

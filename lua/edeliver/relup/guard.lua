@@ -81,8 +81,8 @@ end
 
 --- Starts a guard on the node.
 -- @param node
--- @tparam[opt] table options `who` (what others are told of us), `grace` (ms that it waits for a lost operator, 5000), `lease` (ms
--- without a sign of life after which a connected operator counts as lost, 15000)
+-- @tparam[opt] table options `who` (what others are told of us), `grace` (ms that it waits for a lost operator, 5000),
+-- `lease` (ms without a sign of life after which a connected operator counts as lost, 15000)
 -- @return[1] guard
 -- @return[2] nil, message, code; "busy" where another run goes on
 function guard.start(node, options)

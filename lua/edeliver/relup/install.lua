@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.install
 
+local guard = require "edeliver.relup.guard"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local term = require "edeliver.relup.term"
 
@@ -53,13 +54,13 @@ local function unpack_any(node, names, releases, version, ctx)
     node.name, version, describe(releases), table.concat(names, ".tar.gz or releases/"), last), "no_such_release"
 end
 
---- Finds out, before anything is touched, whether the release can be installed; unpacks it where needed.
+--- Finds the release on the node; unpacks it where needed. One that was left before will do as well: that is a downgrade.
 -- @param node
 -- @string version
 -- @param ctx
 -- @return[1] the version that runs now
 -- @return[2] nil, message, code
-function install.prepare(node, version, ctx)
+function install.unpack(node, version, ctx)
   local releases, message, code = release_handler.which_releases(node)
   if not releases then return nil, message, code end
   local now = running(releases)
@@ -68,15 +69,64 @@ function install.prepare(node, version, ctx)
     return nil, ("%s runs %s already"):format(node.name, version), "already_installed"
   end
   if not find(releases, function(release) return release.version == version end) then
-    local names = tarballs(now.name, version)
+    if ctx.dry_run then
+      return nil, ("%s is not unpacked on %s, and a dry run unpacks nothing"):format(version, node.name), "no_such_release"
+    end
     local unpacked
-    unpacked, message, code = unpack_any(node, names, releases, version, ctx)
+    unpacked, message, code = unpack_any(node, tarballs(now.name, version), releases, version, ctx)
     if not unpacked then return nil, message, code end
   end
-  local from
-  from, message, code = release_handler.check_install_release(node, version, CHECK_TIMEOUT)
-  if not from then return nil, "check_install_release: " .. message, code end
   return now.version
+end
+
+-- How many of the relup's calls of the guard stand before the point of no return, and how many there are.
+local function count_calls(script)
+  local before, all, past = 0, 0, false
+  for _, entry in ipairs(script) do
+    if entry == term.atom "point_of_no_return" then past = true end
+    local call = term.kind(entry) == "tuple" and entry[1] == term.atom "apply" and entry[2]
+    local arguments = call and call[1] == term.atom "gen_server" and call[3]
+    if arguments and arguments[1] == term.atom(guard.NAME) then
+      all = all + 1
+      if not past then before = before + 1 end
+    end
+  end
+  return before, all
+end
+
+-- Who makes release_handler's calls: the guard, which then also knows which of the relup's calls may still cancel.
+local function caller(node, ctx, before)
+  if not ctx.guard then return node end
+  return ctx.guard:performer { before = before, serve = ctx.serve }
+end
+
+--- Asks release_handler whether the release can be installed: it evaluates what stands before the point of no return.
+-- @return[1] the version that it leads from
+-- @return[2] nil, message, code
+function install.check(node, version, ctx)
+  local from, message, code = release_handler.check_install_release(caller(node, ctx), version, CHECK_TIMEOUT)
+  if not from then return nil, "check_install_release: " .. message, code end
+  return from
+end
+
+--- Finds out, before anything is touched, whether the release can be installed; unpacks it where needed.
+-- @param node
+-- @string version
+-- @param ctx
+-- @return[1] the version that runs now
+-- @return[2] nil, message, code
+function install.prepare(node, version, ctx)
+  local now, message, code = install.unpack(node, version, ctx)
+  if not now then return nil, message, code end
+  local found = release_handler.relup(node, now, version)
+  if found and ctx.dry_run and select(2, count_calls(found.script)) > 0 then
+    ctx:log("warning", "the relup calls for instructions, so check_install_release is not asked in a dry run")
+    return now
+  end
+  local from
+  from, message, code = install.check(node, version, ctx)
+  if not from then return nil, message, code end
+  return now
 end
 
 -- Looks whether the node came back after it went down in the middle, to say what it runs now.
@@ -94,34 +144,99 @@ local function after_loss(node, version, message)
     node.name, version, message), "nodedown"
 end
 
-local function run(options)
-  return function(node, _, ctx)
-    local version = ctx.config.version
-    local from, how, code = release_handler.install_release(node, version, options.timeout or INSTALL_TIMEOUT)
-    if not from then
-      if code == "nodedown" then return after_loss(node, version, how) end
-      if code == "timeout" then
-        how = how .. ": the node may still be at it; its release_handler answers when it has finished"
-      end
-      return nil, ("install_release of %s: %s"):format(version, how), code
-    end
-    if how == "continue_after_restart" then
-      return nil, ("%s restarts its emulator to install %s: connections do not survive that"):format(node.name, version),
-        "restart"
-    end
-    local releases, message, why = release_handler.which_releases(node)
-    if not releases then return nil, message, why end
-    local now = running(releases)
-    if not now or now.version ~= version then
-      return nil, ("%s was installed, but %s runs %s"):format(version, node.name, now and now.version or "nothing"), "refused"
-    end
-    if options.permanent then
-      local made
-      made, message, why = release_handler.make_permanent(node, version, CHECK_TIMEOUT)
-      if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), why end
-    end
-    return ("%s -> %s%s"):format(from, version, options.permanent and ", permanent" or "")
+-- Looks again at everybody who was suspended: the relup may have resumed them, some have died, others came meanwhile.
+local function look_again(node, ctx)
+  local before = ctx:suspended()
+  if #before == 0 then return nil end
+  local sitting, sleeping = node:suspended(before)
+  if not sitting then return nil end
+  local alive = node:map("erlang", "is_process_alive", before)
+  if not alive then return nil end
+  local died, still, new = 0, #sitting:plus(sleeping), 0
+  for _, is_alive in ipairs(alive) do
+    if not is_alive then died = died + 1 end
   end
+  local site = ctx.memory.site
+  local targets = site and site:targets(ctx.config.target)
+  if targets then new = #targets:minus(before) end
+  return { still = still, woken = #before - still - died, died = died, new = new }
+end
+
+local function describe_look(seen)
+  local words = {}
+  if seen.woken > 0 then words[#words + 1] = ("%d were woken by the relup itself"):format(seen.woken) end
+  if seen.died > 0 then words[#words + 1] = ("%d died"):format(seen.died) end
+  if seen.new > 0 then words[#words + 1] = ("%d are new and were never suspended"):format(seen.new) end
+  if #words == 0 then return "" end
+  return ("; of the suspended, %d still are, %s"):format(seen.still, table.concat(words, ", "))
+end
+
+-- Makes the release permanent, and says before whom that may cost: what is left to be purged is purged then.
+local function make_permanent(node, version, ctx)
+  local old, pids = release_handler.running_old_code(node)
+  if not old then return nil, pids, "refused" end
+  for _, entry in ipairs(old) do
+    ctx:log("warning", ("make_permanent: %s run old code of %s, and end now if its post-purge is brutal_purge"):format(
+      tostring(entry.pids), entry.module))
+  end
+  local made, message, code = release_handler.make_permanent(node, version, CHECK_TIMEOUT)
+  if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
+  return true
+end
+
+-- Whether the version runs now, whatever an install said of itself.
+local function confirm(node, version)
+  local releases, message, code = release_handler.which_releases(node, CHECK_TIMEOUT)
+  if not releases then return nil, message, code end
+  local now = running(releases)
+  if now and now.version == version then return true end
+  return nil, ("%s was installed, but %s runs %s"):format(version, node.name, now and now.version or "nothing"), "refused"
+end
+
+-- What became of an install that failed under our hands.
+local function explain_failure(node, version, message, code, ctx)
+  -- The guard was killed: release_handler goes on with what it was asked for, and answers when it has finished.
+  if code == "guard_gone" and node:is_open() and confirm(node, version) then
+    ctx:log("warning", "the guard was lost while the release was installed: " .. message)
+    return true
+  end
+  if code == "nodedown" or code == "guard_gone" and not node:is_open() then return after_loss(node, version, message) end
+  if code == "timeout" then
+    message = message .. ": the node may still be at it; its release_handler answers when it has finished"
+  end
+  return nil, ("install_release of %s: %s"):format(version, message), code
+end
+
+--- Installs `ctx.config.version`, looks again, makes it permanent where asked.
+-- @param node
+-- @param ctx
+-- @tparam table options as `step` takes them
+-- @return[1] what was done, in words
+-- @return[2] nil, message, code
+function install.perform(node, ctx, options)
+  local version = ctx.config.version
+  local releases = release_handler.which_releases(node)
+  local now = releases and running(releases)
+  local found = now and release_handler.relup(node, now.version, version)
+  local before = found and count_calls(found.script) or nil
+  local from, how, code = release_handler.install_release(caller(node, ctx, before), version, options.timeout or INSTALL_TIMEOUT)
+  if not from then
+    local done, message, why = explain_failure(node, version, how, code, ctx)
+    if not done then return nil, message, why end
+    from = now and now.version or "?"
+  end
+  if how == "continue_after_restart" then
+    return nil, ("%s restarts its emulator to install %s: connections do not survive that"):format(node.name, version), "restart"
+  end
+  local done, message, why = confirm(node, version)
+  if not done then return nil, message, why end
+  local seen = look_again(node, ctx)
+  ctx.memory.after_install = seen
+  if options.permanent then
+    done, message, why = make_permanent(node, version, ctx)
+    if not done then return nil, message, why end
+  end
+  return ("%s -> %s%s%s"):format(from, version, options.permanent and ", permanent" or "", seen and describe_look(seen) or "")
 end
 
 local KNOWN = { permanent = true, timeout = true }
@@ -136,7 +251,7 @@ function install.step(options)
   end
   return {
     name = "install",
-    run = run(options),
+    run = function(node, _, ctx) return install.perform(node, ctx, options) end,
     prepare = function(node, ctx)
       local version = ctx.config.version
       if term.kind(version) ~= "binary" then error("an install needs config.version, a string", 0) end

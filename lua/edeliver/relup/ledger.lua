@@ -1,7 +1,8 @@
 --- What is owed to a node: whom we asked to suspend, and what else waits to be undone.
 --
 -- Everything is written down before it is done, so that whatever happens next, it is known what to undo. Observers hear of
--- each entry before the act (the journal, the guard); one that fails stops the act. Knows no steps and no web servers.
+-- each entry before the act (the journal, then the guard); one that fails stops the act. Undoing goes on without them, and over
+-- a connection that broke. Knows no steps and no web servers.
 --
 -- @classmod edeliver.relup.ledger
 
@@ -15,14 +16,20 @@ local FIRST_RESUME, LAST_RESUME = 2000, 10000 -- ms: most answer at once; then t
 
 --- An empty ledger.
 -- @param node
-function ledger.new(node)
+-- @tparam[opt] table options `check(pids)`: whether they may be suspended (true, or nil, message, code); `come_back()`: opens a
+-- lost connection again (true, or nil, message, code); `dry`: nothing is done, all is remembered
+function ledger.new(node, options)
+  options = options or {}
   return setmetatable({
     node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0, batches = {}, stood = {}, lost = {},
+    check = options.check, dry = options.dry,
+    come_back = options.come_back or function() return node:is_open() or node:reconnect() end,
   }, ledger)
 end
 
---- Adds an observer: `observer(event, data)`, with the events "suspend" (pids), "resumed" (pids), "apply" (the entry),
--- "undone" (the entry). What it answers to the first and third with nil, message, code keeps the act from being done.
+--- Adds an observer: `observer(event, data)`. Before the act: "suspend" (a pid set), "apply" (a list of entries); afterwards:
+-- "owed" (the pid set of all who are still owed a resume), "undone" (an entry). What it answers to the first two with
+-- nil, message, code keeps the act from being done.
 function ledger:observe(observer) self.observers[#self.observers + 1] = observer end
 
 function ledger:tell(event, data)
@@ -43,13 +50,27 @@ function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
 -- @return as `node:bulk_suspend`
 function ledger:suspend(pids, timeout)
   local asked = core.pids(pids)
-  local told, message, code = self:tell("suspend", asked)
-  if not told then return nil, message, code end
+  if self.check then
+    local fine, message, code = self.check(asked:minus(self.pids))
+    if not fine then return nil, message, code end
+  end
+  if not self.dry then
+    local told, message, code = self:tell("suspend", asked)
+    if not told then return nil, message, code end
+  end
   table.insert(self.batches, { pids = asked:minus(self.pids), at = core.now() })
   self.pids = self.pids:plus(asked)
   self.most = math.max(self.most, #self.pids)
   self.since = self.since or core.now()
+  if self.dry then return "ok" end
   return self.node:bulk_suspend(asked, timeout)
+end
+
+-- What undoes something may be done again: over a connection that broke it is tried once more.
+local function again(self, act)
+  local answer, message, code, more = act()
+  if answer == nil and code == "nodedown" and self.come_back() then return act() end
+  return answer, message, code, more
 end
 
 -- How long those stood still that go on now, at most: from when they were asked to suspend until all answers were there.
@@ -93,7 +114,7 @@ local function confirm(self, asked, errors)
     self.stood_still = (self.stood_still or 0) + core.now() - self.since
     self.since = nil
   end
-  self:tell("resumed", settled)
+  if not self.dry then self:tell("owed", self.pids) end
 end
 
 --- `bulk_resume` of everybody remembered. Who has confirmed or is dead is forgotten; the others stay owed.
@@ -101,7 +122,11 @@ end
 function ledger:resume(timeout)
   local asked = self.pids
   if #asked == 0 then return "ok" end
-  local answer, count, errors, sent = self.node:bulk_resume(asked, timeout)
+  if self.dry then
+    confirm(self, asked)
+    return "ok"
+  end
+  local answer, count, errors, sent = again(self, function() return self.node:bulk_resume(asked, timeout) end)
   if not answer then return nil, count, errors, sent end
   confirm(self, asked, errors)
   return answer, count, errors
@@ -110,28 +135,52 @@ end
 -- Makes a call. An answer `{error, Reason}` is a refusal; that something runs already is what an undo wants.
 local function make(node, call)
   local module, fun = call[1], call[2]
-  local answer, message, code = node:call(module, fun, call[3])
-  if answer == nil then return nil, message, code end
+  local answer, message, code, reason = node:call(module, fun, call[3])
+  if answer == nil then return nil, message, code, reason end
   if term.kind(answer) == "tuple" and answer[1] == term.atom "error" and answer[2] ~= term.atom "running" then
     return nil, ("%s:%s on %s answered %s"):format(module, fun, node.name, term.format(answer)), "refused"
   end
   return true
 end
 
---- Makes calls whose undoing is remembered first.
+--- Makes calls whose undoing is remembered first, all of it before the first call. So an undo may come without its call: it
+-- must do no harm then, nor when it comes twice.
 -- @string key what they are undone by
 -- @tparam table acts `{ call = { module, fun, arguments }, undo = { module, fun, arguments } }`
 -- @return[1] true
 -- @return[2] nil, message, code
 function ledger:apply(key, acts)
-  for _, act in ipairs(acts) do
-    local entry = { key = key, undo = act.undo }
-    local told, message, code = self:tell("apply", entry)
+  local entries = {}
+  for i, act in ipairs(acts) do entries[i] = { key = key, undo = act.undo } end
+  if not self.dry then
+    local told, message, code = self:tell("apply", entries)
     if not told then return nil, message, code end
-    table.insert(self.undos, entry)
-    local made, problem, why = make(self.node, act.call)
-    if not made then return nil, problem, why end
   end
+  table.move(entries, 1, #entries, #self.undos + 1, self.undos)
+  if self.dry then return true end
+  for _, act in ipairs(acts) do
+    local made, message, code = make(self.node, act.call)
+    if not made then return nil, message, code end
+  end
+  return true
+end
+
+-- Whoever was to undo it is gone: its successor never knew of what was done (a supervisor that crashed and was restarted).
+local function is_gone(code, reason) return code == "exit" and term.format(reason):find("noproc", 1, true) ~= nil end
+
+local function undo_one(self, position)
+  local entry = self.undos[position]
+  local made, message, code = true, nil, nil
+  if not self.dry then
+    made, message, code = again(self, function()
+      local done, problem, why, reason = make(self.node, entry.undo)
+      if not done and is_gone(why, reason) then return true end
+      return done, problem, why
+    end)
+  end
+  if not made then return nil, message, code end
+  table.remove(self.undos, position)
+  if not self.dry then self:tell("undone", entry) end
   return true
 end
 
@@ -141,29 +190,28 @@ end
 function ledger:undo(key)
   local first_message, first_code
   for i = #self.undos, 1, -1 do
-    local entry = self.undos[i]
-    if key == nil or entry.key == key then
-      local made, message, code = make(self.node, entry.undo)
-      if made then
-        table.remove(self.undos, i)
-        self:tell("undone", entry)
-      else
-        first_message, first_code = first_message or message, first_code or code
-      end
+    if key == nil or self.undos[i].key == key then
+      local made, message, code = undo_one(self, i)
+      if not made then first_message, first_code = first_message or message, first_code or code end
     end
   end
   if first_message then return nil, first_message, first_code end
   return true
 end
 
+--- Forgets everything: somebody else has undone it.
+function ledger:forget()
+  self.pids, self.undos, self.since = core.pids {}, {}, nil
+end
+
 --- Settles everything, as far as the node lets us: resumes whoever is owed it, those that are slow with more patience, then
--- undoes the rest: channels before acceptors. A lost connection is opened again.
+-- undoes the rest: channels before acceptors.
 -- @return[1] true
 -- @return[2] nil, message, code; the ledger then still holds what is owed
 function ledger:settle()
   if self:is_settled() then return true end
   if not self.node:is_open() then
-    local open, message, code = self.node:reconnect()
+    local open, message, code = self.come_back()
     if not open then return nil, message, code end
   end
   local message, code

@@ -12,8 +12,12 @@ report.__index = report
 -- @field name of the application
 -- @field version that was to be installed, if one was
 -- @field at when the run began, as `os.time` says
--- @field steps list of `{ name, status = "done" | "failed" | "not run", at, ms, result, message, code }`; `at` is when it began,
--- in ms since the run did
+-- @field dry_run whether nothing was touched; then `would_suspend` is the pid set of whom it would have suspended
+-- @field journal the path of its journal
+-- @field after_install what had become of the suspended after the install: `{ still =, woken = (by the relup's own resume),
+-- died =, new = (never suspended) }`, numbers
+-- @field steps list of `{ name, status = "done" | "failed" | "skipped" | "not run", at, ms, result, message, code }`; `at` is
+-- when it began, in ms since the run did
 -- @field undone list of what was undone, in words
 -- @field suspended how many processes were suspended at most
 -- @field stood_still_ms how long they were, from the first suspend to the last resume
@@ -47,7 +51,7 @@ function report:left_behind()
   if #self.still_suspended > 0 then
     local shown = {}
     for i = 1, math.min(#self.still_suspended, 5) do shown[i] = tostring(self.still_suspended[i]) end
-    lines[1] = ("%d processes may still be suspended on %s: %s%s. They go on with node:bulk_resume(report.still_suspended)")
+    lines[1] = ("%d processes may still be suspended on %s: %s%s. They go on with relup.recover(node, report.journal)")
       :format(#self.still_suspended, self.node, table.concat(shown, ", "), #self.still_suspended > 5 and ", ..." or "")
   end
   if #self.still_undone > 0 then
@@ -62,8 +66,11 @@ end
 function report:summary()
   local lines = { ("%s on %s%s: %s"):format(self.name or "a sequence", self.node,
     self.version and (" to " .. self.version) or "", self.ok and "done" or "failed") }
+  if self.would_suspend then
+    lines[#lines + 1] = ("  a dry run: nothing was touched; %d processes would have been suspended"):format(#self.would_suspend)
+  end
   for _, undone in ipairs(self.undone) do lines[#lines + 1] = "  undone: " .. undone end
-  if self.suspended > 0 then
+  if self.suspended > 0 and not self.dry_run then
     lines[#lines + 1] = ("  %d processes suspended, for %.1f ms"):format(self.suspended, self.stood_still_ms or 0)
   end
   if self.stood_still then

@@ -4,6 +4,7 @@
 --
 -- @module edeliver.relup.otp.release_handler
 
+local consult = require "edeliver.relup.consult"
 local term = require "edeliver.relup.term"
 
 local release_handler = {}
@@ -43,8 +44,8 @@ end
 --- The releases that the node knows.
 -- @return[1] a list of `{ name =, version =, status = "permanent" | "current" | "old" | "unpacked" | "tmp_current" }`
 -- @return[2] nil, message, code
-function release_handler.which_releases(node)
-  local answer, message, code = call(node, "which_releases", {})
+function release_handler.which_releases(node, timeout)
+  local answer, message, code = call(node, "which_releases", {}, timeout)
   if not answer then return nil, message, code end
   local releases = {}
   for i, release in ipairs(answer) do
@@ -89,6 +90,70 @@ end
 -- @return[2] nil, message, code
 function release_handler.make_permanent(node, version, timeout)
   return call(node, "make_permanent", { charlist(version) }, timeout)
+end
+
+-- The relup that release_handler takes is the new version's, where that has an entry for the old one, and else the old
+-- version's, for the way down.
+local READ_RELUPS = [=[
+  Folder = case application:get_env(sasl, releases_dir) of
+    {ok, Configured} -> Configured;
+    undefined -> case os:getenv("RELDIR") of false -> filename:join(code:root_dir(), "releases"); Set -> Set end
+  end,
+  [case file:read_file(filename:join([Folder, Version, "relup"])) of
+     {ok, Text} -> {unicode:characters_to_binary(filename:join([Folder, Version, "relup"])), Text};
+     {error, Reason} -> {error, Reason}
+   end || Version <- Versions].
+]=]
+
+-- The script of the entry for a version, or nil.
+local function entry_for(entries, version)
+  for _, entry in ipairs(entries) do
+    if term.text(entry[1]) == version then return entry[3] end
+  end
+end
+
+--- The relup that an install takes, as it lies on the node.
+-- @param node
+-- @string from the version that runs
+-- @string to the version that will
+-- @return[1] `{ path =, text =, relup = the term, script = the instructions of the entry, up = whether it leads up }`
+-- @return[2] nil, message, code
+function release_handler.relup(node, from, to)
+  local found, message, code = node:eval(READ_RELUPS, { Versions = term.list { charlist(to), charlist(from) } })
+  if not found then return nil, message, code end
+  for i, side in ipairs { { entries = 2, version = from }, { entries = 3, version = to } } do
+    local path, text = found[i][1], found[i][2]
+    local terms = term.kind(path) == "binary" and consult.parse(text)
+    local script = terms and #terms == 1 and entry_for(terms[1][side.entries], side.version)
+    if script then return { path = path, text = text, relup = terms[1], script = script, up = i == 1 } end
+  end
+  return nil, ("no relup on %s leads from %s to %s"):format(node.name, from, to), "no_matching_relup"
+end
+
+-- Who of all processes has old code of which module. check_process_code would need a collection of some: they count, too.
+local RUNS_OLD_CODE = [=[
+  Pids = processes(),
+  Ask = fun(Module) ->
+    Answers = lists:zipwith3(fun erlang:check_process_code/3, Pids, lists:duplicate(length(Pids), Module),
+                             lists:duplicate(length(Pids), [{allow_gc, false}])),
+    [Pid || {Pid, Answer} <- lists:zip(Pids, Answers), Answer =/= false]
+  end,
+  [{Module, Found} || {Module, _} <- code:all_loaded(), erlang:check_old_code(Module), Found <- [Ask(Module)], Found =/= []].
+]=]
+
+--- Who still runs old code, of any module: whom a brutal purge would kill.
+-- @param node
+-- @return[1] a list of `{ module =, pids = }`, and the pid set of all of them
+-- @return[2] nil, message, code
+function release_handler.running_old_code(node, timeout)
+  local answer, message, code = node:eval(RUNS_OLD_CODE, {}, timeout or 30000)
+  if not answer then return nil, message, code end
+  local found, all = {}, {}
+  for i, row in ipairs(answer) do
+    found[i] = { module = row[1].name, pids = node:pids(row[2]) }
+    table.move(row[2], 1, #row[2], #all + 1, all)
+  end
+  return found, node:pids(all)
 end
 
 return release_handler

@@ -1,0 +1,75 @@
+--- Whom a run must not suspend, found out before anybody is.
+--
+-- Supervisors: whoever asks them for their children then waits forever. Processes of kernel and sasl, and our own: the node
+-- or the run would stand still. And, where a release will be installed, processes that their parent types `supervisor`: the
+-- release handler asks those for children past the point of no return, and the node restarts. Knows no web server.
+--
+-- @module edeliver.relup.suspendable
+
+local term = require "edeliver.relup.term"
+
+local suspendable = {}
+
+local TIMEOUT = 30000 -- ms
+
+-- Compiled functions do what is done for each process; only what stands out is looked at one by one. DynamicSupervisor
+-- shows itself as a supervisor, too; ranch_conns_sup answers which_children as one.
+local LOOK = [=[
+  N = length(Pids),
+  Read = fun(Item) -> lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(N, Item)) end,
+  Is = fun({supervisor, _, _}) -> true; ({supervisor_bridge, _, _}) -> true; ({ranch_conns_sup, _, _}) -> true; (_) -> false end,
+  Pick = fun(Infos, Wanted) -> [Pid || {Pid, Info} <- lists:zip(Pids, Infos), Wanted(Info)] end,
+  Find = fun(Infos, Wanted) ->
+    case lists:any(Wanted, lists:usort(Infos)) of true -> Pick(Infos, Wanted); false -> [] end
+  end,
+  Masters = [whereis(init) | [application_controller:get_master(App) || App <- [kernel, sasl]]],
+  System = Find(Read(group_leader), fun({group_leader, Leader}) -> lists:member(Leader, Masters); (_) -> false end),
+  Supervisors = Find(lists:map(fun proc_lib:translate_initial_call/1, Pids), Is),
+  Guards = [Pid || Pid <- [whereis(edeliver_relup)], lists:member(Pid, Pids)],
+  Parent = fun(Pid) ->
+    {dictionary, Dictionary} = case process_info(Pid, dictionary) of undefined -> {dictionary, []}; Known -> Known end,
+    case lists:keyfind('$ancestors', 1, Dictionary) of
+      {_, [Name | _]} when is_atom(Name) -> whereis(Name);
+      {_, [First | _]} -> First;
+      _ -> undefined
+    end
+  end,
+  Parents = case Installs of
+    false -> [];
+    true ->
+      All = try [P || {parent, P} <- lists:usort(Read(parent))] catch error:badarg -> lists:usort(lists:map(Parent, Pids)) end,
+      [P || P <- All, is_pid(P), node(P) =:= node(), Is(proc_lib:translate_initial_call(P))]
+  end,
+  Typed = lists:append([case lists:keymember(supervisor, 3, Children) of
+      false -> [];
+      true -> sets:to_list(sets:intersection(sets:from_list(Pids), sets:from_list([P || {_, P, supervisor, _} <- Children])))
+    end || Children <- lists:map(fun supervisor:which_children/1, Parents)]),
+  [{Kind, length(Found), lists:sublist(Found, 3)}
+    || {Kind, Found} <- [{guard, Guards}, {system, System}, {supervisor, Supervisors}, {typed, Typed}], Found =/= []].
+]=]
+
+local REASONS = {
+  guard = "it is the guard itself",
+  system = "it belongs to kernel or sasl, without which the node stands still",
+  supervisor = "it is a supervisor: whoever asks it for its children would wait forever",
+  typed = "its parent types it supervisor: the release handler would ask it for children past the point of no return, and the "
+    .. "node would restart",
+}
+
+--- Whether all these processes may be suspended.
+-- @param node
+-- @param pids a pid set
+-- @tparam boolean installs whether a release will be installed meanwhile
+-- @return[1] true
+-- @return[2] nil, message, code: "not_suspendable" with the first of them and why
+function suspendable.check(node, pids, installs)
+  if #pids == 0 then return true end
+  local found, message, code = node:eval(LOOK, { Pids = pids, Installs = installs and true or false }, TIMEOUT)
+  if not found then return nil, "whether these processes may be suspended is not known: " .. message, code end
+  if #found == 0 then return true end
+  local kind, count, examples = found[1][1].name, found[1][2], found[1][3]
+  return nil, ("%d of %d processes must not be suspended, as %s: %s. Nobody was suspended"):format(
+    count, #pids, term.format(examples[1]), REASONS[kind]), "not_suspendable"
+end
+
+return suspendable
