@@ -11,19 +11,26 @@ local terminal = require "term"
 
 local session = {}
 
+--- How the command line wants nodes to be connected to, as `relup.connect` takes it.
+-- @return[1] a table of options
+-- @return[2] nil, message, code
+function session.options(args)
+  local found, message, code = cookie.find(args)
+  if not found then return nil, message, code end
+  return {
+    cookie = found, epmd_port = args.epmd_port, port = args.dist_port, address = args.address, timeout = args.timeout,
+  }
+end
+
 --- Connects to the node that the command line names.
 -- @param args
--- @return[1] a node, to be closed
+-- @return[1] a node, to be closed; and the options, for others of its kind
 -- @return[2] nil, exit code; why was said
 function session.connect(args)
-  local found, message, code = cookie.find(args)
+  local options, message, code = session.options(args)
   local node
-  if found then
-    node, message, code = relup.connect(args.node, {
-      cookie = found, epmd_port = args.epmd_port, port = args.dist_port, address = args.address, timeout = args.timeout,
-    })
-  end
-  if node then return node end
+  if options then node, message, code = relup.connect(args.node, options) end
+  if node then return node, options end
   args.output:fail(message, code)
   return nil, code == "badarg" and exit.USAGE or exit.FAILED
 end

@@ -1,0 +1,28 @@
+--- `repl`: Lua with the node at hand.
+--
+-- @module edeliver.relup.cli.commands.repl
+
+local exit = require "edeliver.relup.cli.exit"
+local repl = require "edeliver.relup.repl"
+local session = require "edeliver.relup.cli.session"
+
+local command = {
+  on_node = true,
+  summary = "A Lua prompt with the node at hand, and Erlang behind a colon.",
+  description = "help() shows what there is; Tab completes names, also those of the node; Ctrl-D ends it.",
+  examples = { "edeliver-relup myapp@web1 repl" },
+}
+
+--- Runs the command.
+-- @return exit code
+function command.command(args)
+  local node, options = session.connect(args)
+  if not node then return options end
+  args.output:line(("%s. help() shows what there is, Ctrl-D ends."):format(tostring(node)))
+  -- Another node has a port and an address of its own.
+  options.port, options.address = nil, nil
+  repl.run(node, options)
+  return exit.OK
+end
+
+return command

@@ -1,0 +1,168 @@
+--- The REPL: Lua with the nodes at hand, Erlang behind a colon, and errors that never end it.
+--
+-- `edeliver-relup NODE repl` runs it. In plain `lua -i -l edeliver.relup`, Lua's own prompt has `relup` and `help` at hand.
+--
+-- @module edeliver.relup.repl
+
+local complete = require "edeliver.relup.repl.complete"
+local core = require "edeliver.relup.core"
+local erlang = require "edeliver.relup.repl.erlang"
+local help = require "edeliver.relup.repl.help"
+local instruction = require "edeliver.relup.instruction"
+local reader = require "edeliver.relup.repl.reader"
+local show = require "edeliver.relup.repl.show"
+
+local repl = {}
+
+-- Every instruction by its name, loaded when it is first used.
+local function all_instructions()
+  local found = {}
+  for _, name in ipairs(instruction.names) do found[name] = instruction.load(name) end
+  return found
+end
+
+-- The names that a line can use. What it assigns stays here, and globals of Lua show through.
+local function new_environment(session)
+  local relup = require "edeliver.relup"
+  local term = relup.term
+  local environment = setmetatable({
+    relup = relup, term = term, atom = term.atom, tuple = term.tuple, list = term.list, charlist = term.charlist,
+    map = term.map, instructions = all_instructions(), nodes = session.nodes,
+    help = function(x) print(help.text(x)) end,
+  }, { __index = _G })
+
+  --- Opens another node and uses it. Options as `relup.connect` takes them; by default those of the first node.
+  function environment.connect(name, options)
+    local node, message, code = relup.connect(name, options or session.options)
+    if not node then return nil, message, code end
+    return session:use(node)
+  end
+
+  --- Uses a node that is open.
+  function environment.use(name)
+    local node = session.nodes[name]
+    if not node then return nil, ("%s is not open: connect %q opens it"):format(tostring(name), tostring(name)), "unknown" end
+    return session:use(node)
+  end
+  return environment
+end
+
+local session = {}
+session.__index = session
+
+function session:use(node)
+  self.nodes[node.name], self.environment.node = node, node
+  return node
+end
+
+function session:close()
+  for _, node in pairs(self.nodes) do node:close() end
+end
+
+local function is_incomplete(message) return message ~= nil and message:find "<eof>$" ~= nil end
+
+-- The function of a line: an expression's value first, else statements. Nil, message where it is neither; "more" where it
+-- goes on in the next line.
+local function compile(text, environment)
+  local chunk = load("return " .. text, "=line", "t", environment)
+  local message
+  if not chunk then chunk, message = load(text, "=line", "t", environment) end
+  if chunk then return chunk end
+  return nil, is_incomplete(message) and "more" or message
+end
+
+local function explain(problem)
+  if type(problem) == "string" and problem:find("interrupted", 1, true) then return "interrupted" end
+  return "error: " .. tostring(problem)
+end
+
+-- Runs something that may raise, fail or be interrupted; prints what it gave.
+local function run(action)
+  core.catch_signals()
+  local results = table.pack(xpcall(action, explain))
+  core.release_signals()
+  local text
+  if results[1] then text = show.results(table.pack(table.unpack(results, 2, results.n))) else text = show.plain(results[2]) end
+  if text then print(text) end
+end
+
+local function evaluate_erlang(self, text)
+  local node = self.environment.node
+  if not node then return print "no node is open: connect \"name@host\"" end
+  run(function() return self.erlang:eval(node, text) end)
+end
+
+-- Reads on until a statement is whole.
+local function read_statement(self, first)
+  local text = first
+  while true do
+    local chunk, problem = compile(text, self.environment)
+    if chunk or problem ~= "more" then return text, chunk, problem end
+    local line = self.reader.read "... "
+    if not line then return text, nil, "it is not complete" end
+    text = text .. "\n" .. line
+  end
+end
+
+local function evaluate_lua(self, line)
+  local text, chunk, problem = read_statement(self, line)
+  if text ~= line then self.reader.remember((text:gsub("\n", " "))) end
+  if not chunk then return print("error: " .. show.plain(problem)) end
+  run(chunk)
+end
+
+local function evaluate(self, line)
+  self.reader.remember(line)
+  if line:find "^%s*:" then return evaluate_erlang(self, line:match "^%s*:(.*)$") end
+  if line:find "^%s*=" then line = line:gsub("^%s*=", "return ", 1) end
+  if line:find "%S" then evaluate_lua(self, line) end
+end
+
+local function prompt(self)
+  local node = self.environment.node
+  return (node and node.name or "no node") .. "> "
+end
+
+-- One round. A Ctrl-C at the prompt drops the line.
+local function round(self)
+  local read, line = pcall(self.reader.read, prompt(self))
+  if not read then
+    if not tostring(line):find("interrupted", 1, true) then error(line, 0) end
+    print()
+    return true
+  end
+  if not line then return false end
+  evaluate(self, line)
+  return true
+end
+
+--- Runs a REPL until its input ends.
+-- @param[opt] node to begin with; it is closed at the end, and so are those that were opened meanwhile
+-- @tparam[opt] table options how further nodes are connected to
+function repl.run(node, options)
+  local self = setmetatable({ nodes = {}, options = options, erlang = erlang.new() }, session)
+  self.environment = new_environment(self)
+  if node then self:use(node) end
+  self.reader = reader.new(complete.new(self.environment, function() return self.environment.node end))
+  local closing <close> = setmetatable({}, { __close = function() self:close() end }) -- luacheck: ignore closing
+  while round(self) do end
+  self.reader.close()
+end
+
+--- Gives Lua's own prompt `relup` and `help`, where the program is `lua -i`.
+-- @tparam table arguments the global `arg`
+-- @param relup the facade
+function repl.join(arguments, relup)
+  local i = -1
+  while arguments[i] do
+    if arguments[i]:find "^%-[%a]*i" then
+      _G.relup = _G.relup or relup
+      _G.help = _G.help or function(x) print(help.text(x)) end
+      return true
+    end
+    i = i - 1
+  end
+  return false
+end
+
+return repl

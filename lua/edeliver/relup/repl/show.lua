@@ -1,0 +1,71 @@
+--- How the REPL prints values: terms as Erlang does, pid sets in short, tables of ours readable.
+--
+-- @module edeliver.relup.repl.show
+
+local output = require "edeliver.relup.cli.output"
+local term = require "edeliver.relup.term"
+
+local show = {}
+
+local MANY, DEEP = 30, 4 -- entries of a table; tables in tables
+
+local function sorted_keys(value)
+  local keys = {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    if type(a) == type(b) and (type(a) == "number" or type(a) == "string") then return a < b end
+    return type(a) < type(b) or (type(a) == type(b) and tostring(a) < tostring(b))
+  end)
+  return keys
+end
+
+local function entry(key, text, position)
+  if key == position then return text end
+  if type(key) == "string" and key:find "^[%a_][%w_]*$" then return key .. " = " .. text end
+  return ("[%s] = %s"):format(show.value(key), text)
+end
+
+local function plain_table(value, depth)
+  if depth >= DEEP then return "{ ... }" end
+  local parts, keys = {}, sorted_keys(value)
+  for i = 1, math.min(#keys, MANY) do parts[i] = entry(keys[i], show.value(value[keys[i]], depth + 1), i) end
+  if #keys > MANY then parts[#parts + 1] = ("... %d more"):format(#keys - MANY) end
+  if #parts == 0 then return "{}" end
+  local line = "{ " .. table.concat(parts, ", ") .. " }"
+  if #line <= 100 and not line:find "\n" then return line end
+  local indent = ("  "):rep(depth + 1)
+  return ("{\n%s%s\n%s}"):format(indent, table.concat(parts, ",\n" .. indent), ("  "):rep(depth))
+end
+
+--- A value as text. Safe to print: what is in it is escaped.
+-- @param value anything
+-- @tparam[opt=0] integer depth how deep in tables it stands
+-- @treturn string
+function show.value(value, depth)
+  if value == nil then return "nil" end
+  if type(value) == "table" and getmetatable(value) == nil then return plain_table(value, depth or 0) end
+  if term.kind(value) then return output.escape(term.format(value)) end
+  return output.escape(tostring(value))
+end
+
+--- A text, made safe to print.
+function show.plain(text) return output.escape(text) end
+
+--- What an expression gave: nothing for nothing, the message where it was refused.
+-- @param results a packed table with `n`
+-- @treturn ?string
+function show.results(results)
+  if results.n == 0 or (results.n == 1 and results[1] == nil) then return nil end
+  if results[1] == nil and type(results[2]) == "string" then
+    local text = output.escape(results[2])
+    return type(results[3]) == "string" and ("refused: %s (%s)"):format(text, results[3]) or "refused: " .. text
+  end
+  -- What follows a value and is nil is an error that did not happen.
+  local count = results.n
+  while count > 1 and results[count] == nil do count = count - 1 end
+  local parts = {}
+  for i = 1, count do parts[i] = show.value(results[i]) end
+  return table.concat(parts, "\n")
+end
+
+return show
