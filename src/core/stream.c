@@ -36,11 +36,18 @@ static int send_some(edr_stream *stream, const uint8_t *data, size_t size, size_
 
 static size_t waiting(const edr_stream *stream) { return stream->out.size - stream->out_start; }
 
+/* The same, and what the transport holds back. */
+static size_t unsent(const edr_stream *stream) { return waiting(stream) + edr_transport_unsent(&stream->transport); }
+
 /* Sends what waits in `out`. The lock is held. The bytes move to the front only when half of them are gone, so that a large
  * frame is not copied again for each piece that the socket takes. */
 static void flush_locked(edr_stream *stream) {
   size_t sent;
-  if (stream->write_errno != 0 || waiting(stream) == 0) return;
+  if (stream->write_errno != 0) return;
+  if (waiting(stream) == 0) {
+    if (edr_transport_flush(&stream->transport) == EDR_ENODEDOWN) stream->write_errno = errno != 0 ? errno : EPIPE;
+    return;
+  }
   stream->write_errno = send_some(stream, stream->out.data + stream->out_start, waiting(stream), &sent);
   if (sent > 0) stream->last_write_ms = edr_clock_now_ms();
   stream->out_start += sent;
@@ -63,7 +70,7 @@ static void *tick(void *argument) {
   while (!stream->stopping && stream->write_errno == 0) {
     const int64_t due = stream->last_write_ms + stream->tick_ms;
     if (edr_clock_now_ms() >= due) {
-      if (waiting(stream) == 0) edr_buf_append(&stream->out, zero, sizeof zero);
+      if (unsent(stream) == 0) edr_buf_append(&stream->out, zero, sizeof zero);
       flush_locked(stream);
       stream->last_write_ms = edr_clock_now_ms();
     } else {
@@ -244,7 +251,7 @@ size_t edr_stream_queued(edr_stream *stream) {
   size_t queued;
   if (stream->transport.fd < 0) return 0;
   pthread_mutex_lock(&stream->lock);
-  queued = waiting(stream);
+  queued = unsent(stream);
   pthread_mutex_unlock(&stream->lock);
   return queued;
 }

@@ -1,4 +1,6 @@
-/* TLS by OpenSSL; contracts in tls.h. OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE: ours does not. */
+/* TLS by OpenSSL; contracts in tls.h. OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE, and leaves a record
+ * that the socket does not take inside OpenSSL, which then cannot answer a request for new keys (it fails with "bad length").
+ * Ours does neither: it takes whole records and keeps the rest here. */
 #include "tls.h"
 
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "buf.h"
 #include "socket.h"
 
 enum { READ_AHEAD = 64 * 1024 };
@@ -22,14 +25,28 @@ struct edr_tls {
   int fd;                       /* the caller's */
   bool heard;                   /* the peer has sent something */
   bool more;                    /* the last read gave bytes: there may be others inside */
-  short read_wants, write_wants; /* what a read, a write that did not get through waits for */
+  edr_buf out;                  /* what the socket did not take yet: a record or two */
   bool failed;                  /* with EDR_ETLS: that stays */
   bool lost;                    /* the connection ended or broke */
   int sys_errno;                /* of the last step */
   char reason[192];
 };
 
-/* ---- a BIO over the socket, without SIGPIPE ---- */
+/* ---- a BIO over the socket ---- */
+
+edr_status edr_tls_flush(edr_tls *tls) {
+  size_t sent = 0;
+  while (tls->out.size > 0) {
+    const edr_status status = edr_socket_send(tls->fd, tls->out.data, tls->out.size, &sent);
+    if (status == EDR_EAGAIN) return status;
+    if (status != EDR_OK) {
+      tls->sys_errno = errno;
+      return EDR_ENODEDOWN;
+    }
+    edr_buf_consume(&tls->out, sent);
+  }
+  return EDR_OK;
+}
 
 static int bio_read(BIO *bio, char *data, int size) {
   edr_tls *tls = BIO_get_data(bio);
@@ -43,11 +60,9 @@ static int bio_read(BIO *bio, char *data, int size) {
 
 static int bio_write(BIO *bio, const char *data, int size) {
   edr_tls *tls = BIO_get_data(bio);
-  const ssize_t sent = send(tls->fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
   BIO_clear_retry_flags(bio);
-  if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) BIO_set_retry_write(bio);
-  else if (sent < 0) tls->sys_errno = errno;
-  return (int)sent;
+  edr_buf_append(&tls->out, data, (size_t)size);
+  return edr_buf_status(&tls->out) == EDR_OK && edr_tls_flush(tls) != EDR_ENODEDOWN ? size : -1;
 }
 
 static long bio_control(BIO *bio, int command, long number, void *pointer) {
@@ -116,15 +131,11 @@ static void keep_reason(edr_tls *tls) {
   ERR_clear_error();
 }
 
-/* What came of a step of OpenSSL that did not go through. `wants` is what it waits for. A write that finds nobody does not
- * keep us from reading what they said before. */
-static edr_status step_status(edr_tls *tls, int result, short *wants) {
+/* What came of a step of OpenSSL that did not go through. A write that finds nobody does not keep us from reading what they
+ * said before. */
+static edr_status step_status(edr_tls *tls, int result) {
   switch (SSL_get_error(tls->ssl, result)) {
     case SSL_ERROR_WANT_READ:
-      *wants = POLLIN;
-      return EDR_EAGAIN;
-    case SSL_ERROR_WANT_WRITE:
-      *wants = POLLOUT;
       return EDR_EAGAIN;
     case SSL_ERROR_SSL:
       if (ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING) {
@@ -188,7 +199,7 @@ static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, e
 
 static edr_status set_up_context(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER); /* a record at a time */
   SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); /* frames have lengths: an end inside one is noticed there */
   SSL_CTX_set_verify(context, options->verify_none ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
   SSL_CTX_set_read_ahead(context, 1);
@@ -211,6 +222,7 @@ static edr_tls *make(int fd, SSL_CTX *context, const char *host) {
   edr_tls *tls = calloc(1, sizeof *tls);
   BIO *bio;
   if (tls == NULL) return NULL;
+  edr_buf_init(&tls->out);
   tls->fd = fd;
   tls->ssl = SSL_new(context);
   pthread_once(&method_once, make_method);
@@ -230,14 +242,14 @@ static edr_tls *make(int fd, SSL_CTX *context, const char *host) {
 
 static edr_status shake_hands(edr_tls *tls, int64_t deadline_ms, edr_error *error) {
   for (;;) {
-    short wants = 0;
     edr_status status;
     int result;
     (void)begin(tls);
     result = SSL_do_handshake(tls->ssl);
     if (result == 1) return EDR_OK;
-    status = step_status(tls, result, &wants);
-    if (status == EDR_EAGAIN) status = edr_socket_wait(tls->fd, wants, deadline_ms);
+    status = step_status(tls, result);
+    if (status == EDR_EAGAIN) status = edr_tls_flush(tls);
+    if (status == EDR_EAGAIN || status == EDR_OK) status = edr_socket_wait(tls->fd, edr_tls_events(tls, false), deadline_ms);
     if (status == EDR_OK) continue;
     if (status == EDR_ETLS) return edr_error_set(error, status, 0, "%s", tls->reason);
     if (status == EDR_ETIMEOUT) {
@@ -284,6 +296,7 @@ void edr_tls_free(edr_tls *tls) {
   if (!tls->failed && !tls->lost && SSL_is_init_finished(tls->ssl)) (void)SSL_shutdown(tls->ssl);
   ERR_clear_error();
   SSL_free(tls->ssl);
+  edr_buf_deinit(&tls->out);
   free(tls);
 }
 
@@ -292,25 +305,28 @@ void edr_tls_free(edr_tls *tls) {
 edr_status edr_tls_read(edr_tls *tls, uint8_t *data, size_t size, size_t *out_size) {
   int result;
   if (begin(tls) != EDR_OK) return EDR_ETLS;
-  tls->read_wants = 0;
   result = SSL_read_ex(tls->ssl, data, size, out_size);
   tls->more = result == 1;
-  return result == 1 ? EDR_OK : step_status(tls, result, &tls->read_wants);
+  return result == 1 ? EDR_OK : step_status(tls, result);
 }
 
 edr_status edr_tls_write(edr_tls *tls, const uint8_t *data, size_t size, size_t *out_size) {
+  edr_status status = begin(tls);
   int result;
-  if (begin(tls) != EDR_OK) return EDR_ETLS;
-  tls->write_wants = 0;
+  if (status != EDR_OK || (status = edr_tls_flush(tls)) != EDR_OK) {
+    if (status == EDR_ENODEDOWN) errno = tls->sys_errno;
+    return status;
+  }
+  /* While new keys are agreed on (TLS 1.2), only a read can go on: the peer's data may come in between. */
+  if (SSL_in_init(tls->ssl)) return EDR_EAGAIN;
   result = SSL_write_ex(tls->ssl, data, size, out_size);
-  return result == 1 ? EDR_OK : step_status(tls, result, &tls->write_wants);
+  return result == 1 ? EDR_OK : step_status(tls, result);
 }
 
 short edr_tls_events(const edr_tls *tls, bool writing) {
-  short events = POLLIN;
-  if (tls->read_wants == POLLOUT || (writing && tls->write_wants != POLLIN)) events |= POLLOUT;
-  return events;
+  return tls->out.size > 0 || (writing && !SSL_in_init(tls->ssl)) ? POLLIN | POLLOUT : POLLIN;
 }
 
 bool edr_tls_pending(const edr_tls *tls) { return tls->more; }
+size_t edr_tls_unsent(const edr_tls *tls) { return tls->out.size; }
 const char *edr_tls_reason(const edr_tls *tls) { return tls->reason; }

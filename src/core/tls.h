@@ -35,8 +35,12 @@ void edr_tls_free(edr_tls *tls);
  * for the end); EDR_ETLS: edr_tls_reason says why (errno is EPROTO), and that stays. */
 edr_status edr_tls_read(edr_tls *tls, uint8_t *data, size_t size, size_t *out_size);
 
-/* The same for writing. After EDR_EAGAIN the next write must begin with the same bytes, and have at least as many. */
+/* The same for writing: takes a record at a time. What it takes may not be sent yet. */
 edr_status edr_tls_write(edr_tls *tls, const uint8_t *data, size_t size, size_t *out_size);
+
+/* Sends what the socket did not take of what was written. EDR_OK: all is sent; EDR_EAGAIN, EDR_ENODEDOWN. */
+edr_status edr_tls_flush(edr_tls *tls);
+size_t edr_tls_unsent(const edr_tls *tls); /* how many bytes those are: a record or two at most */
 
 /* What to poll for, given that there is something to write or not. */
 short edr_tls_events(const edr_tls *tls, bool writing);

@@ -18,6 +18,14 @@ edr_status edr_transport_write(edr_transport *transport, const uint8_t *data, si
   return edr_socket_send(transport->fd, data, size, out_size);
 }
 
+edr_status edr_transport_flush(edr_transport *transport) {
+  return transport->tls != NULL ? edr_tls_flush(transport->tls) : EDR_OK;
+}
+
+size_t edr_transport_unsent(const edr_transport *transport) {
+  return transport->tls != NULL ? edr_tls_unsent(transport->tls) : 0;
+}
+
 short edr_transport_events(const edr_transport *transport, bool writing) {
   if (transport->tls != NULL) return edr_tls_events(transport->tls, writing);
   return (short)(writing ? POLLIN | POLLOUT : POLLIN);
@@ -50,21 +58,19 @@ edr_status edr_transport_read_all(edr_transport *transport, uint8_t *data, size_
 }
 
 edr_status edr_transport_write_all(edr_transport *transport, const uint8_t *data, size_t size, int64_t deadline_ms) {
-  size_t done = 0, sent;
-  while (done < size) {
+  size_t done = 0, sent = 0;
+  while (done < size || edr_transport_unsent(transport) > 0) {
     edr_status status;
     if (edr_deadline_poll_ms(deadline_ms) == 0) return EDR_ETIMEOUT;
-    status = edr_transport_write(transport, data + done, size - done, &sent);
-    if (status == EDR_OK) {
-      done += sent;
-    } else if (status != EDR_EAGAIN) {
-      return status;
+    if (done < size) {
+      status = edr_transport_write(transport, data + done, size - done, &sent);
+      if (status == EDR_OK) done += sent;
     } else {
-      /* The peer may talk while we wait: what it says is read later, so only what lets us write counts. */
-      const short events = edr_transport_events(transport, true);
-      status = edr_socket_wait(transport->fd, (short)((events & POLLOUT) != 0 ? POLLOUT : POLLIN), deadline_ms);
-      if (status != EDR_OK) return status;
+      status = edr_transport_flush(transport);
     }
+    /* The peer may talk while we wait; what it says is read later. */
+    if (status == EDR_EAGAIN) status = edr_socket_wait(transport->fd, POLLOUT, deadline_ms);
+    if (status != EDR_OK) return status;
   }
   return EDR_OK;
 }

@@ -21,8 +21,13 @@ static inline edr_transport edr_transport_tcp(int fd) { return (edr_transport){f
  * EDR_ETLS, EDR_ENOMEM, EDR_ESYSTEM. */
 edr_status edr_transport_read(edr_transport *transport, uint8_t *data, size_t size, size_t *out_size);
 
-/* The same for writing. After EDR_EAGAIN the next write must begin with the same bytes, and have at least as many. */
+/* The same for writing. A part of what it takes may not be sent yet: edr_transport_unsent says how much, and the next write,
+ * or flush, sends it. */
 edr_status edr_transport_write(edr_transport *transport, const uint8_t *data, size_t size, size_t *out_size);
+
+/* EDR_OK: all is sent; EDR_EAGAIN, EDR_ENODEDOWN. */
+edr_status edr_transport_flush(edr_transport *transport);
+size_t edr_transport_unsent(const edr_transport *transport);
 
 /* What to poll for, given that there is something to write or not. */
 short edr_transport_events(const edr_transport *transport, bool writing);
