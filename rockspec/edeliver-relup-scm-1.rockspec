@@ -31,6 +31,7 @@ test_dependencies = {
 
 external_dependencies = {
   EI = { header = "ei.h", library = "ei" },
+  OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
 }
 
 build = {
@@ -43,6 +44,7 @@ build = {
     LUA_INCDIR = "$(LUA_INCDIR)",
     EI_INCDIR = "$(EI_INCDIR)",
     EI_LIBDIR = "$(EI_LIBDIR)",
+    OPENSSL_DIR = "$(OPENSSL_DIR)",
   },
   install = {
     bin = { ["edeliver-relup"] = "bin/edeliver-relup" },
