@@ -293,10 +293,9 @@ function node:eval(text, bindings, timeout)
   if not forms then return nil, message, code, reason end
   local bound = {}
   for name, value in pairs(bindings or {}) do bound[#bound + 1] = term.tuple { atom(name), value } end
-  local result
-  result, message, code, reason = self:call("erl_eval", "exprs", { forms, list(bound) }, timeout)
-  if not result then return nil, message, code, reason end
-  return result[2]
+  -- One block, and only its value: else every variable would come back with it.
+  local block = term.tuple { atom "block", 1, forms }
+  return self:call("erl_eval", "expr", { block, list(bound), atom "none", atom "none", atom "value" }, timeout)
 end
 
 return node
