@@ -21,27 +21,21 @@ local function output_of(command)
   return pipe:close() and text or nil
 end
 
--- Whether anybody but its owner may do anything with a file; nil where there is none.
-local function is_open_to_others(path)
-  local found = output_of(("find -L %s -prune -perm /077 2>/dev/null"):format(quote(path:find "^[-(!]" and "./" .. path or path)))
-  if not found then return nil end
-  return found ~= ""
-end
-
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
+-- Whether it is a plain file that nobody but its owner may use; what Erlang and the core ask of ~/.erlang.cookie, too.
+local function is_private(path)
+  local found = output_of(("find -L %s -prune -type f ! -perm /077 2>/dev/null"):format(
+    quote(path:find "^[-(!]" and "./" .. path or path)))
+  return found ~= nil and found ~= ""
 end
 
 local function read(path)
+  if not is_private(path) then
+    return nil, ("the cookie file %s must be a plain file that nobody else can use: chmod 400 it"):format(path), "cookie_file"
+  end
   local file, message = io.open(path, "rb")
   if not file then return nil, "no cookie: " .. message, "auth" end
   local line = file:read "l"
   file:close()
-  if is_open_to_others(path) then
-    return nil, ("the cookie file %s can be read or changed by others: chmod 600 it"):format(path), "cookie_file"
-  end
   line = line and line:gsub("[\r\n]+$", "") or ""
   if line == "" or #line > MAX then
     return nil, ("no cookie: the first line of %s is empty or too long"):format(path), "auth"
@@ -68,18 +62,14 @@ end
 
 --- Finds the cookie.
 -- @tparam table args `cookie_file`, `ask_cookie` (boolean)
--- @treturn[1] string
+-- @treturn[1] string|boolean the cookie; false where nothing is said, so that it is the user's own
 -- @return[2] nil, message, code
 function cookie.find(args)
   if args.ask_cookie then return ask() end
   if args.cookie_file then return read(args.cookie_file) end
   local given = os.getenv(cookie.VARIABLE)
   if given and given ~= "" then return given end
-  local home = os.getenv "HOME"
-  local path = home and home .. "/.erlang.cookie"
-  if path and exists(path) then return read(path) end
-  return nil, ("no cookie: there is no %s; give --cookie-file FILE or --ask-cookie, or set %s"):format(
-    path or "~/.erlang.cookie (HOME is not set)", cookie.VARIABLE), "auth"
+  return false
 end
 
 return cookie

@@ -56,6 +56,11 @@ local function add_common_options(to, on_node)
   to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(port)
   to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(port)
   to:option("--address", "Connect to this address instead of the name's host."):argname "HOST"
+  to:option("--tls-ca", "CA certificate (PEM), for nodes with TLS distribution."):argname "FILE"
+  to:option("--tls-cert", "Our certificate (PEM), where the node wants to see one."):argname "FILE"
+  to:option("--tls-key", "Its key (PEM); EDELIVER_RELUP_KEY_PASSWORD has its password, if any."):argname "FILE"
+  to:option("--tls-name", "The name in the node's certificate, where it is not the host."):argname "HOST"
+  to:option("--tls-optfile", "A node's ssl_dist_optfile, for what is not said here."):argname "FILE"
   to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(positive)
   to:flag("-y --yes", "Don't ask before touching a node that is not local.")
 end

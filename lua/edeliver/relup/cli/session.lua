@@ -11,14 +11,25 @@ local terminal = require "term"
 
 local session = {}
 
+-- The options of TLS, where the command line has any.
+local function tls_options(args)
+  local given = {
+    optfile = args.tls_optfile, cacertfile = args.tls_ca, certfile = args.tls_cert, keyfile = args.tls_key,
+    server_name = args.tls_name, password = os.getenv "EDELIVER_RELUP_KEY_PASSWORD",
+  }
+  if not (args.tls_optfile or args.tls_ca or args.tls_cert) then return nil end
+  return given
+end
+
 --- How the command line wants nodes to be connected to, as `relup.connect` takes it.
 -- @return[1] a table of options
 -- @return[2] nil, message, code
 function session.options(args)
   local found, message, code = cookie.find(args)
-  if not found then return nil, message, code end
+  if found == nil then return nil, message, code end
   return {
-    cookie = found, epmd_port = args.epmd_port, port = args.dist_port, address = args.address, timeout = args.timeout,
+    cookie = found or nil, tls = tls_options(args),
+    epmd_port = args.epmd_port, port = args.dist_port, address = args.address, timeout = args.timeout,
   }
 end
 

@@ -26,6 +26,7 @@ function upgrading.add_options(to)
   upgrading.add_site_options(to)
   to:option("--target", "Whom to suspend: the websocket processes, or the channels behind them.")
     :choices { "transports", "channels" }
+  to:option("--journal", "Write the journal to this file (default: a new one in the XDG state folder)."):argname "FILE"
   to:option("--report", "Write the report to a file: one HTML page with a timeline."):argname "FILE.html"
 end
 
@@ -41,7 +42,10 @@ end
 
 --- What the command line says about the site, as instructions take it.
 function upgrading.config(args, name)
-  return { name = name, version = args.version, target = args.target, listener = args.listener, port = args.port }
+  return {
+    name = name, version = args.version, target = args.target, listener = args.listener, port = args.port,
+    journal = args.journal,
+  }
 end
 
 --- How many websockets an application has now, in words; nothing found is no failure here.
@@ -51,13 +55,18 @@ function upgrading.count_sockets(node, config)
   return found and ("%d websockets"):format(#found.websockets) or "an unknown number of websockets"
 end
 
--- A step that failed before anything was suspended refused the upgrade; one that failed later failed it.
+local REFUSING = { check_install_release = true, unpack = true, patch_relup = true }
+
+-- A step that failed before anything was suspended refused the upgrade; one that failed later failed it. So does whoever has
+-- the node already.
 local function exit_code(report)
   if report.ok then return exit.OK end
   if #report.still_suspended > 0 or #report.still_undone > 0 then return exit.SUSPENDED end
+  if report.code == "busy" then return exit.REFUSED end
   for _, step in ipairs(report.steps) do
     if step.status == "failed" and step.code ~= "interrupted" and step.code ~= "lua" then
-      return (step.name:find "%(prepare%)$" or step.name:find "^check_") and exit.REFUSED or exit.FAILED
+      local refused = REFUSING[step.name] or step.name:find "%(prepare%)$" or step.name:find "^check_"
+      return refused and exit.REFUSED or exit.FAILED
     end
   end
   return exit.FAILED
@@ -74,6 +83,8 @@ function upgrading.as_json(report)
   local given = {
     name = report.name, version = report.version, ok = report.ok, code = report.code, suspended = report.suspended,
     stood_still_ms = report.stood_still_ms, stood_still = report.stood_still, lost = texts(report.lost),
+    journal = report.journal,
+    would_suspend = report.would_suspend and #report.would_suspend, after_install = report.after_install,
     undone = output.array(report.undone), still_suspended = texts(report.still_suspended),
     still_undone = #report.still_undone, steps = output.array {},
   }
@@ -132,7 +143,8 @@ function upgrading.run(args, node, steps, config)
   -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first.
   core.catch_signals()
   local ran, report, message, unfinished = pcall(function()
-    return relup.sequence(steps):run(node, watched(config, args.output))
+    local sequence = relup.sequence(steps)
+    return sequence[args.in_relup and "install" or "run"](sequence, node, watched(config, args.output))
   end)
   core.release_signals()
   if not ran then error(report, 0) end
@@ -141,7 +153,7 @@ end
 
 --- The whole of a command: connects, asks, runs.
 -- @param args
--- @string verb of the question: "Upgrades"
+-- @tparam ?string verb of the question, "Upgrades"; nil for a dry run
 -- @param make_steps a function of node and name that gives the steps, or nil, message, code
 -- @return exit code
 function upgrading.command(args, verb, make_steps)
@@ -155,6 +167,7 @@ function upgrading.command(args, verb, make_steps)
     return exit.REFUSED
   end
   local config = upgrading.config(args, name)
+  config.dry_run = not verb
   if verb and not (args.yes or session.is_local(args.node)) then
     local question = ("%s %s on %s to %s, with %s."):format(
       verb, name, node.name, args.version, upgrading.count_sockets(node, config))

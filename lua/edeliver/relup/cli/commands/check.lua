@@ -1,4 +1,4 @@
---- `check`: a dry run: everything that an upgrade would find out before it touches anything.
+--- `check`: a dry run: everything that an upgrade would find out, and whom it would suspend. Nothing is touched.
 --
 -- @module edeliver.relup.cli.commands.check
 
@@ -7,8 +7,8 @@ local upgrading = require "edeliver.relup.cli.upgrading"
 
 local check = {
   on_node = true,
-  summary = "Find out whether an upgrade would be refused. Suspends and installs nothing.",
-  description = "Unpacks the release's tarball on the node, where that has not been done: OTP checks unpacked releases only.",
+  summary = "A dry run: find out whether an upgrade would be refused, and whom it would suspend.",
+  description = "Suspends, installs and unpacks nothing: the release has to be unpacked on the node.",
   examples = { "edeliver-relup myapp@web1 check 1.4.6 && edeliver-relup myapp@web1 upgrade 1.4.6" },
 }
 
@@ -17,11 +17,7 @@ function check.add_to_parser(parser) upgrading.add_options(parser) end
 --- Runs the command.
 -- @return exit code
 function check.command(args)
-  local install = relup.install()
-  install.run = function(_, _, ctx) return ("%s could be installed; nothing was"):format(ctx.config.version) end
-  return upgrading.command(args, nil, function()
-    return { "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections", install }
-  end)
+  return upgrading.command(args, nil, function() return upgrading.steps(relup.install()) end)
 end
 
 return check

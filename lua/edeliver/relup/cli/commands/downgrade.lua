@@ -16,6 +16,7 @@ local downgrade = {
 function downgrade.add_to_parser(parser)
   upgrading.add_options(parser)
   parser:flag("--permanent", "Make it the release that the node starts with.")
+  parser:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
 end
 
 --- Runs the command.

@@ -3,9 +3,12 @@
 -- @module edeliver.relup.cli.commands.status
 
 local exit = require "edeliver.relup.cli.exit"
+local guard = require "edeliver.relup.guard"
 local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
 local term = require "edeliver.relup.term"
+local upgrading = require "edeliver.relup.cli.upgrading"
+local web = require "edeliver.relup.web"
 
 local status = {
   on_node = true,
@@ -14,7 +17,7 @@ local status = {
 }
 
 function status.add_to_parser(parser)
-  parser:option("--app", "The application whose sockets are counted (default: the release's name)."):argname "NAME"
+  upgrading.add_site_options(parser)
 end
 
 -- Asks one question; the first that fails ends the gathering, by an error that `gather` catches.
@@ -24,7 +27,24 @@ local function ask(node, module, fun, ...)
   return answer
 end
 
-local function gather(node)
+-- The listeners of the application and what hangs from them; why not, where there are none to be found.
+local function sockets_of(node, args)
+  local name, message = session.application(node, args)
+  local site
+  if name then site, message = web.find(node, name, upgrading.config(args, name)) end
+  if not site then return { none = message } end
+  local found, problem = site:connections()
+  if not found then return { none = problem } end
+  local pools = site:acceptors()
+  local acceptors = 0
+  for _, pool in ipairs(pools or {}) do acceptors = acceptors + #pool.running end
+  return {
+    application = name, listeners = site:describe(), acceptors = pools and acceptors, websockets = #found.websockets,
+    channels = #found.channels, http = #found.http, idle = #found.idle,
+  }
+end
+
+local function gather(node, args)
   local facts = {
     otp_release = term.text(ask(node, "erlang", "system_info", term.atom "otp_release")),
     processes = ask(node, "erlang", "system_info", term.atom "process_count"),
@@ -35,12 +55,21 @@ local function gather(node)
   local sitting, sleeping, code = node:suspended()
   if not sitting then error({ message = sleeping, code = code }, 0) end
   facts.suspended, facts.hibernating = #sitting, #sleeping
-  local guard = ask(node, "erlang", "whereis", term.atom "edeliver_relup")
-  facts.guard = term.kind(guard) == "pid" and tostring(guard) or nil
+  local who, problem, why = guard.who(node)
+  if who == nil then error({ message = problem, code = why }, 0) end
+  facts.guard = who or nil
+  facts.site = sockets_of(node, args)
   return facts
 end
 
+local function describe_guard(who)
+  if not who then return "none" end
+  local text = ("of %s (%s), %d processes and %d calls to be undone"):format(who.who, who.status, who.pids, who.undos)
+  return who.left and ("%s in %.1f s"):format(text, who.left / 1000) or text
+end
+
 local function show(out, node, facts)
+  local site = facts.site
   local releases = {}
   for i, release in ipairs(facts.releases) do releases[i] = ("%s (%s)"):format(release.version, release.status) end
   out:facts {
@@ -48,10 +77,15 @@ local function show(out, node, facts)
     { "OTP", facts.otp_release },
     { "release", facts.release and ("%s %s"):format(facts.release.name, facts.release.version) or "none: " .. facts.no_release },
     { "releases", releases[1] and table.concat(releases, ", ") },
+    { "listeners", site.listeners or "none found: " .. tostring(site.none) },
+    { "acceptors", site.acceptors },
+    { "websockets", site.websockets },
+    { "channels", site.channels },
+    { "http", site.http },
     { "processes", facts.processes },
     { "suspended", facts.suspended },
     { "hibernating", facts.hibernating },
-    { "guard", facts.guard or "none" },
+    { "guard", describe_guard(facts.guard) },
   }
 end
 
@@ -60,7 +94,7 @@ end
 function status.command(args)
   local node <close>, failed = session.connect(args)
   if not node then return failed end
-  local answered, facts = pcall(gather, node)
+  local answered, facts = pcall(gather, node, args)
   if not answered then
     if type(facts) ~= "table" then error(facts, 0) end
     args.output:fail(facts.message, facts.code)
