@@ -129,16 +129,13 @@ function guard:suspend(pids) return self:ask(tuple { atom "suspend", pids }) end
 --- These, and nobody else, are still to be resumed.
 function guard:owe(pids) return self:ask(tuple { atom "owed", pids }) end
 
--- A call `{ module, fun, arguments }` as the guard makes it.
-local function mfa(call) return tuple { atom(call[1]), atom(call[2]), list(call[3]) } end
-
---- These entries' `undo` calls undo what is about to be done; the entries are numbered here.
+--- The calls of these entries (of a ledger) undo what is about to be done; the entries are numbered here.
 function guard:apply(entries)
   local undos = {}
   for i, entry in ipairs(entries) do
     self.next_id = self.next_id + 1
     entry.id = self.next_id
-    undos[i] = tuple { entry.id, mfa(entry.undo) }
+    undos[i] = tuple { entry.id, entry.term }
   end
   return self:ask(tuple { atom "apply", list(undos) })
 end
@@ -211,7 +208,8 @@ end
 -- failure cancels); `serve(name, arguments)`: runs one, gives true or nil, message
 -- @return as `node:call`
 function guard:perform(module, fun, arguments, timeout, options)
-  local call = tuple { atom "perform", mfa { module, fun, arguments }, options.before or atom "infinity" }
+  local what = tuple { atom(module), atom(fun), list(table.move(arguments, 1, #arguments, 1, {})) }
+  local call = tuple { atom "perform", what, options.before or atom "infinity" }
   local deadline = core.now() + (timeout or math.huge)
   local told, message, code = self:ask(call)
   if told == nil then return nil, message, code end

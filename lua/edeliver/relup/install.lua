@@ -157,8 +157,9 @@ local function look_again(node, ctx)
     if not is_alive then died = died + 1 end
   end
   local site = ctx.memory.site
-  local targets = site and site:targets(ctx.config.target)
-  if targets then new = #targets:minus(before) end
+  local target = site and site:target(ctx.config.target)
+  local found = target and site:new_targets(target, before)
+  if found then new = #found end
   return { still = still, woken = #before - still - died, died = died, new = new }
 end
 
@@ -223,7 +224,6 @@ function install.perform(node, ctx, options)
   if not from then
     local done, message, why = explain_failure(node, version, how, code, ctx)
     if not done then return nil, message, why end
-    from = now and now.version or "?"
   end
   if how == "continue_after_restart" then
     return nil, ("%s restarts its emulator to install %s: connections do not survive that"):format(node.name, version), "restart"
@@ -236,7 +236,8 @@ function install.perform(node, ctx, options)
     done, message, why = make_permanent(node, version, ctx)
     if not done then return nil, message, why end
   end
-  return ("%s -> %s%s%s"):format(from, version, options.permanent and ", permanent" or "", seen and describe_look(seen) or "")
+  -- Not what release_handler answers: on the way down that is the version that runs now.
+  return ("%s -> %s%s%s"):format(now and now.version or "?", version, options.permanent and ", permanent" or "", seen and describe_look(seen) or "")
 end
 
 local KNOWN = { permanent = true, timeout = true }

@@ -12,6 +12,7 @@ local term = require "edeliver.relup.term"
 local journal = {}
 journal.__index = journal
 
+local SHOWN = 400 -- characters of a call; its bytes are all there
 local KEYS = { keyorder = { "at", "ms", "event" } }
 
 -- Where journals lie ---------------------------------------------------------------------------------------------------
@@ -94,11 +95,9 @@ end
 
 -- A call that undoes something, for people and for us.
 local function undo_fields(entry)
-  local call = term.tuple { term.atom(entry.undo[1]), term.atom(entry.undo[2]), term.list(entry.undo[3]) }
-  local text = term.format(call)
-  return {
-    key = entry.key, id = entry.number, call = #text > 400 and text:sub(1, 400) .. "..." or text, etf = hex(core.encode(call)),
-  }
+  local text = term.format(entry.term)
+  if #text > SHOWN then text = text:sub(1, SHOWN) .. "..." end
+  return { key = entry.key, id = entry.number, call = text, etf = hex(core.encode(entry.term)) }
 end
 
 --- What a ledger tells its events to.

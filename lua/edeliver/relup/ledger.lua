@@ -27,7 +27,8 @@ function ledger.new(node, options)
   }, ledger)
 end
 
---- Adds an observer: `observer(event, data)`. Before the act: "suspend" (a pid set), "apply" (a list of entries); afterwards:
+--- Adds an observer: `observer(event, data)`. Before the act: "suspend" (a pid set), "apply" (a list of entries
+-- `{ key =, undo = { module, fun, arguments }, term = the same as {M, F, A} }`); afterwards:
 -- "owed" (the pid set of all who are still owed a resume), "undone" (an entry). What it answers to the first two with
 -- nil, message, code keeps the act from being done.
 function ledger:observe(observer) self.observers[#self.observers + 1] = observer end
@@ -143,6 +144,12 @@ local function make(node, call)
   return true
 end
 
+-- The call `{ module, fun, arguments }` as a term, `{Module, Fun, Arguments}`.
+local function call_term(call)
+  local arguments = table.move(call[3], 1, #call[3], 1, {})
+  return term.tuple { term.atom(call[1]), term.atom(call[2]), term.list(arguments) }
+end
+
 --- Makes calls whose undoing is remembered first, all of it before the first call. So an undo may come without its call: it
 -- must do no harm then, nor when it comes twice.
 -- @string key what they are undone by
@@ -151,7 +158,7 @@ end
 -- @return[2] nil, message, code
 function ledger:apply(key, acts)
   local entries = {}
-  for i, act in ipairs(acts) do entries[i] = { key = key, undo = act.undo } end
+  for i, act in ipairs(acts) do entries[i] = { key = key, undo = act.undo, term = call_term(act.undo) } end
   if not self.dry then
     local told, message, code = self:tell("apply", entries)
     if not told then return nil, message, code end

@@ -45,6 +45,7 @@ end
 local suspend_channels = instruction.define {
   name = "suspend_channels",
   section = "suspend",
+  dry_run = true, -- acts through ctx alone
   order = {
     {
       after = "suspend_ranch_acceptors",

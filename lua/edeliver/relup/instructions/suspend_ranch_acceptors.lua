@@ -27,6 +27,7 @@ end
 return instruction.define {
   name = "suspend_ranch_acceptors",
   section = "suspend",
+  dry_run = true, -- acts through ctx alone
   order = {
     { before = "install", because = "no new connection may run into code that is being exchanged" },
   },
@@ -47,6 +48,7 @@ return instruction.define {
     local done
     done, message, code = ctx:apply("acceptors", acts)
     if not done then return nil, message, code end
+    if ctx.dry_run then return ("%d acceptors would be stopped"):format(count) end
     pools, message, code = site:acceptors_again()
     if not pools then return nil, message, code end
     for _, pool in ipairs(pools) do
