@@ -14,17 +14,20 @@ describe("web.channels", function()
   end
 
   it("finds nothing where nobody has joined", function()
-    assert.same({}, channels.find(chat.node, endpoints))
-    assert.equal(0, #channels.of(chat.node, connections(), {}))
+    assert.equal(0, #assert(channels.find(chat.node, endpoints)))
+    assert.equal(0, #channels.of(chat.node, connections(), chat.node:pids {}))
   end)
 
   it("finds the channels, and the connections that have some", function()
     local without <close> = clients.open { port = chat.ports.endpoint, count = 3, topic = false, frame = "heartbeat" }
+    live.eventually(function() return #connections() == 3 end)
     local bare = connections()
     local with <close> = clients.open { port = chat.ports.endpoint, count = 7 }
     local found = assert(channels.find(chat.node, endpoints))
     assert.equal(7, #found)
-    local of = assert(channels.of(chat.node, connections(), found))
+    local of, others = channels.of(chat.node, connections(), found)
+    assert.equal(3, #others:both(bare))
+    assert.equal(7, #assert(channels.of(chat.node, of, found)))
     assert.equal(7, #of)
     assert.equal(0, #of:both(bare))
     -- As Phoenix has it: the transport is the first of a channel's callers.

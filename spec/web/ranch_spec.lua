@@ -64,6 +64,8 @@ for _, version in ipairs { 2, 1 } do
       assert.equal("ok", chat.node:bulk_resume(websockets, 1000))
       local held <close> = chat:hold { websockets[1] } -- luacheck: ignore held
       assert.is_true(select(2, ranch.connections(chat.node, { listener })):has(websockets[1]))
+      local stale = { connection_sups = { chat.node:eval "spawn(fun() -> ok end)." } }
+      live.eventually(function() return select(3, ranch.connections(chat.node, { stale })) == "not_detected" end)
       sockets:close()
       sockets:hang_up()
       live.eventually(function() return #both() == 0 end)

@@ -24,6 +24,7 @@ describe("web.site", function()
     assert.equal(0, #found.websockets:minus(assert(endpoint:new_targets("transports", none))))
     assert.equal(0, #assert(endpoint:new_targets("transports", found.websockets)))
     assert.equal(0, #found.channels:minus(assert(endpoint:new_targets("channels", none))))
+    assert.equal(4, #assert(endpoint:targets()))
     assert.equal(1, #assert(endpoint:new_targets("channels", chat.node:pids { found.channels[1], found.channels[2],
       found.channels[3] })))
   end)

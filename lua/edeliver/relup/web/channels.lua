@@ -1,83 +1,71 @@
 --- The channels of Phoenix endpoints, 1.4 to 1.8: one process for each topic that a websocket has joined, below the endpoint's
 -- pools, and monitored by the websocket's process.
 --
--- Knows no web server: it is given connections and says which of them have channels.
+-- Knows no web server: it is given connections and says which of them have channels. What has to be done for each process is
+-- done on the node, by compiled functions: only what stands out is looked at one by one, and little comes over the wire.
 --
 -- @module edeliver.relup.web.channels
 
-local supervisor = require "edeliver.relup.otp.supervisor"
-local term = require "edeliver.relup.term"
-
 local channels = {}
 
-local POOL = "^Elixir%.Phoenix%.Socket%.PoolSupervisor"
+local TIMEOUT = 30000 -- ms
 
-local function is_pool(child)
-  if not child.pid or child.type ~= "supervisor" then return false end
-  for _, module in ipairs(child.modules) do
-    if module:find(POOL) then return true end
-  end
-  return term.kind(child.id) == "atom" and tostring(child.id.name):find(POOL) ~= nil
-end
+-- Only ever asks children that are typed supervisor for theirs.
+local FIND = [[
+  IsPool = fun({Id, Pid, supervisor, Modules}) when is_pid(Pid) ->
+                lists:any(fun(Name) ->
+                  is_atom(Name) andalso lists:prefix("Elixir.Phoenix.Socket.PoolSupervisor", atom_to_list(Name))
+                end, [Id | case is_list(Modules) of true -> Modules; false -> [] end]);
+              (_) -> false
+           end,
+  Of = fun(Type) -> ets:match_spec_compile([{{'_', '$1', Type, '_'}, [{is_pid, '$1'}], ['$1']}]) end,
+  Supervisors = Of(supervisor),
+  Workers = Of(worker),
+  Below = fun Below([], Found) -> Found;
+              Below(Sups, Found) ->
+                Children = lists:append(lists:map(fun supervisor:which_children/1, Sups)),
+                Below(ets:match_spec_run(Children, Supervisors), ets:match_spec_run(Children, Workers) ++ Found)
+          end,
+  Beside = lists:append(lists:map(fun supervisor:which_children/1, Endpoints)),
+  Below([Pid || {_, Pid, _, _} = Child <- Beside, IsPool(Child)], []).]]
 
--- Everything below pools: supervisors are asked on, level by level; the workers are channels.
-local function below(node, pools)
-  local found = {}
-  while #pools > 0 do
-    local levels, message, code = supervisor.which_children(node, pools, 30000)
-    if not levels then return nil, message, code end
-    pools = {}
-    for _, children in ipairs(levels) do
-      for _, child in ipairs(children) do
-        local to = child.type == "supervisor" and pools or found
-        to[#to + 1] = child.pid
-      end
-    end
-  end
-  return found
-end
+-- The connections without channels. Where each one's first monitor is a channel, there are none.
+local WITHOUT = [[
+  Infos = lists:zip(Pids, lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), monitors))),
+  First = ets:match_spec_run(Infos, ets:match_spec_compile([{{'_', {monitors, [{process, '$1'} | '_']}}, [], ['$1']}])),
+  case length(First) =:= length(Pids) andalso ordsets:subtract(ordsets:from_list(First), ordsets:from_list(Channels)) of
+    [] -> [];
+    _ ->
+      Known = maps:from_list(lists:zip(Channels, Channels)),
+      IsChannel = fun({process, Pid}) -> is_map_key(Pid, Known); (_) -> false end,
+      [Pid || {Pid, Info} <- Infos, Info =:= undefined orelse not lists:any(IsChannel, element(2, Info))]
+  end.]]
 
 --- All channel processes of endpoints.
 -- @param node
 -- @tparam table endpoints their registered names, as atoms
--- @return[1] a list of pids
+-- @return[1] a pid set
 -- @return[2] nil, message, code
 function channels.find(node, endpoints)
-  local answers, message, code = supervisor.which_children(node, endpoints)
-  if not answers then return nil, message, code end
-  local pools = {}
-  for _, children in ipairs(answers) do
-    for _, child in ipairs(children) do
-      if is_pool(child) then pools[#pools + 1] = child.pid end
-    end
-  end
-  return below(node, pools)
+  local found, message, code = node:eval(FIND, { Endpoints = endpoints }, TIMEOUT)
+  if not found then return nil, message, code end
+  return node:pids(found)
 end
 
--- Whether a process monitors a channel: it does from the moment a join starts until the channel has ended.
-local function has_channel(info, is_channel)
-  for _, monitored in ipairs(info.monitors) do
-    if is_channel[monitored[2]] then return true end
-  end
-  return false
-end
-
---- Which of these connections have channels, read in one call.
+--- Which of these connections have channels. A process monitors its channel from the moment that a join starts until the channel
+-- has ended, whatever else it does.
 -- @param node
 -- @param connections a pid set
--- @tparam table found what `find` gave
+-- @param found what `find` gave
 -- @return[1] the pid set of those that have
+-- @return[1] the pid set of those that have none, or are dead
 -- @return[2] nil, message, code
 function channels.of(node, connections, found)
-  if #connections == 0 or #found == 0 then return node:pids {} end
-  local infos, message, code = node:process_info(connections, { "monitors" }, 30000)
-  if not infos then return nil, message, code end
-  local is_channel, with = {}, {}
-  for _, pid in ipairs(found) do is_channel[pid] = true end
-  for i, info in ipairs(infos) do
-    if info and has_channel(info, is_channel) then with[#with + 1] = connections[i] end
-  end
-  return node:pids(with)
+  if #connections == 0 or #found == 0 then return node:pids {}, connections end
+  local without, message, code = node:eval(WITHOUT, { Pids = connections, Channels = found }, TIMEOUT)
+  if not without then return nil, message, code end
+  without = node:pids(without)
+  return connections:minus(without), without
 end
 
 return channels

@@ -12,7 +12,6 @@ local term = require "edeliver.relup.term"
 local ranch = {}
 
 local atom = term.atom
-local ACTIVE, REMOVED = atom "active", atom "removed"
 
 -- For every listener: its ref, supervisor, port, application, and which of its ancestors export what a Phoenix endpoint does.
 local LIST = [[
@@ -39,8 +38,6 @@ local DETAILS = [[
      Type = case proplists:get_value(transport_options, Info) of #{connection_type := Given} -> Given; _ -> worker end,
      {proplists:get_value(protocol, Info), Type}
    end || R <- Refs].]]
-
-local function is_pid(value) return term.kind(value) == "pid" end
 
 --- Every ranch listener of the node.
 -- @return[1] a list of `{ ref =, pid =, port = (nil while it does not listen), app = (nil where none), endpoint = (an atom,
@@ -145,25 +142,35 @@ function ranch.acceptors(node, listeners)
   return pools
 end
 
+-- Of what the supervisors keep, the pids: compiled functions sort them out, so that little comes over the wire.
+local CONNECTIONS = [[
+  Kept = [{Sup, process_info(Sup, dictionary)} || Sup <- Sups],
+  case [Sup || {Sup, undefined} <- Kept] of
+    [Dead | _] -> {died, Dead};
+    [] ->
+      All = lists:append([Dictionary || {_, {dictionary, Dictionary}} <- Kept]),
+      Of = fun(State) ->
+        ets:match_spec_run(All, ets:match_spec_compile([{{'$1', State}, [{is_pid, '$1'}], ['$1']}]))
+      end,
+      {Of(active), Of(removed)}
+  end.]]
+
 --- The connections of listeners, by ranch's books, in one call.
 -- @return[1] the pid set of those that count as active: http connections
 -- @return[1] the pid set of those that have left the count: websockets
--- @return[2] nil, message, code
+-- @return[2] nil, message, code; "not_detected" where a listener has started anew since it was looked at
 function ranch.connections(node, listeners)
   local sups = {}
   for _, listener in ipairs(listeners) do
     for _, pid in ipairs(listener.connection_sups or {}) do sups[#sups + 1] = pid end
   end
-  local infos, message, code = node:process_info(sups, { "dictionary" }, 30000)
-  if not infos then return nil, message, code end
-  local active, removed = {}, {}
-  for _, info in ipairs(infos) do
-    for _, entry in ipairs(info and info.dictionary or {}) do
-      local of = entry[2] == ACTIVE and active or entry[2] == REMOVED and removed
-      if of and is_pid(entry[1]) then of[#of + 1] = entry[1] end
-    end
+  local found, message, code = node:eval(CONNECTIONS, { Sups = sups }, 30000)
+  if not found then return nil, message, code end
+  if found[1] == atom "died" then
+    return nil, ("%s, which supervised connections, has died: its listener has started anew"):format(tostring(found[2])),
+      "not_detected"
   end
-  return node:pids(active), node:pids(removed)
+  return node:pids(found[1]), node:pids(found[2])
 end
 
 return ranch

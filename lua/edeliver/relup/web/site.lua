@@ -82,17 +82,14 @@ end
 
 -- The channels of the endpoints; there are none where every websocket counts.
 local function find_channels(self)
-  if not self.endpoints then return {} end
+  if not self.endpoints then return self.node:pids {} end
   return channels.find(self.node, self.endpoints)
 end
 
 -- Splits websockets into those that count and those that don't.
 local function split(self, websockets, found)
-  local none = self.node:pids {}
-  if not self.endpoints then return websockets, none end
-  local with, message, code = channels.of(self.node, websockets, found)
-  if not with then return nil, message, code end
-  return with, websockets:minus(with)
+  if not self.endpoints then return websockets, self.node:pids {} end
+  return channels.of(self.node, websockets, found)
 end
 
 --- The connections as they are now.
@@ -106,7 +103,7 @@ function site:connections()
   if not found then return nil, message, code end
   local with, without, problem = split(self, all, found)
   if not with then return nil, without, problem end
-  return { http = http, websockets = with, idle = without, channels = self.node:pids(found) }
+  return { http = http, websockets = with, idle = without, channels = found }
 end
 
 -- The websockets that count and are not among those known already: nothing is asked about those again.
@@ -125,7 +122,7 @@ end
 local function new_channels(self, known)
   local found, message, code = find_channels(self)
   if not found then return nil, message, code end
-  return self.node:pids(found):minus(known)
+  return found:minus(known)
 end
 
 local TARGETS = { transports = new_websockets, channels = new_channels, auto = new_websockets }
@@ -154,6 +151,16 @@ end
 -- @return[2] nil, message, code
 function site:new_targets(target, known) return TARGETS[target](self, known) end
 
+--- All of a target, as it is now.
+-- @string[opt="transports"] target as `target` takes it
+-- @return[1] a pid set
+-- @return[2] nil, message, code
+function site:targets(target)
+  local chosen, message, code = self:target(target)
+  if not chosen then return nil, message, code end
+  return self:new_targets(chosen, self.node:pids {})
+end
+
 --- The plain http requests that run now; see `web.cowboy.requests`.
 function site:requests()
   local http, message, code = ranch.connections(self.node, self.listeners)
@@ -180,6 +187,9 @@ function site:hide(ctx)
     local done
     done, message, code = ctx:apply("connection types", { act })
     if not done then return nil, message, code end
+    if ctx.dry_run then return true end
+    ctx:log("info", ("%s: ranch calls its connections workers until they are resumed, for the release handler's sake"):format(
+      self:describe()))
   end
   local visible
   visible, message, code = cowboy.count_visible(self.node, self:connection_supervisors())
