@@ -46,7 +46,7 @@ function node.prepare(options)
   local host = options.short and process.output("hostname -s"):gsub("%s", "") or "127.0.0.1"
   local self = {
     folder = process.temporary_folder(),
-    name = ("%s%d@%s"):format(options.name or "edr_test", count, host),
+    name = options.full_name or ("%s%d@%s"):format(options.name or "edr_test", count, host),
     cookie = options.cookie or ("cookie%d"):format(math.random(1 << 40)),
     epmd_port = options.epmd_port or node.epmd_port(),
   }
@@ -58,7 +58,7 @@ function node.prepare(options)
   local env = { ERL_EPMD_PORT = self.epmd_port, HOME = self.folder, ERL_CRASH_DUMP = "/dev/null" }
   local arguments = {
     options.short and "-sname" or "-name", self.name, "-setcookie", self.cookie, "-noshell", "-noinput",
-    "-kernel", "inet_dist_use_interface", "{127,0,0,1}",
+    "-kernel", "inet_dist_use_interface", options.interface or "{127,0,0,1}",
   }
   return env, arguments, self
 end
@@ -70,7 +70,8 @@ function node.adopt(self, started)
 end
 
 --- Starts a plain node and waits until it answers.
--- @tparam[opt] table options `name` (before the @), `cookie`, `epmd_port`, `short` (short names), `args` (more arguments to
+-- @tparam[opt] table options `name` (before the @, a number follows), `full_name` (as it is), `cookie`, `interface` (loopback's
+-- address as Erlang text), `epmd_port`, `short` (short names), `args` (more arguments to
 -- erl), `env`, `eval` (Erlang expressions that it runs first)
 -- @return an object with `name`, `cookie`, `epmd_port`, `folder` (which has a `.erlang.cookie` too) and the methods below
 function node.start(options)
