@@ -38,9 +38,15 @@ for _, version in ipairs { 2, 1 } do
       local site = assert(web.find(chat.node, "chat", { port = chat.ports.plain }))
       local sups = site:connection_supervisors()
       assert.equal(20, cowboy.count_visible(chat.node, sups))
-      local report = assert(relup.sequence(STEPS):run(chat.node,
-        { name = "chat", version = "2.0.0", port = chat.ports.plain, log = function() end }))
-      assert.equal(20, report.suspended)
+      local function upgrade(dry_run)
+        return assert(relup.sequence(STEPS):run(chat.node, {
+          name = "chat", version = "2.0.0", port = chat.ports.plain, log = function() end, dry_run = dry_run,
+        }))
+      end
+      assert(chat.release:eval 'release_handler:unpack_release("chat-2.0.0")')
+      assert.equal(20, #upgrade(true).would_suspend)
+      assert.equal(20, cowboy.count_visible(chat.node, sups))
+      assert.equal(20, upgrade(false).suspended)
       assert.same({ ["1.0.0"] = "permanent", ["2.0.0"] = "current" }, chat.release:releases())
       assert.equal(20, cowboy.count_visible(chat.node, sups))
       sockets:reset()

@@ -187,7 +187,10 @@ function site:hide(ctx)
     local done
     done, message, code = ctx:apply("connection types", { act })
     if not done then return nil, message, code end
-    if ctx.dry_run then return true end
+    if ctx.dry_run then
+      ctx.memory.would_hide = true
+      return true
+    end
     ctx:log("info", ("%s: ranch calls its connections workers until they are resumed, for the release handler's sake"):format(
       self:describe()))
   end
