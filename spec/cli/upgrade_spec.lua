@@ -1,0 +1,142 @@
+-- check, upgrade and downgrade, as at a shell, against the real release handler, with sockets open all the time.
+
+local process = require "support.process"
+local program = require "cli.program"
+local chat = require "support.chat"
+local clients = require "support.clients"
+
+local function with_release(versions, body)
+  local release <close> = chat.start { next = versions }
+  local sockets <close> = clients.open { port = release.ports.endpoint, count = 10, interval = 50 }
+  body(release, sockets)
+end
+
+-- The names of the steps that ended in some way.
+local function steps(report, status)
+  local names = {}
+  for _, step in ipairs(report.steps) do
+    if step.status == status then names[#names + 1] = step.name end
+  end
+  return names
+end
+
+local STEPS = {
+  "install (prepare)", "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
+  "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests", "install", "rerun_failed_requests",
+  "resume_channels", "resume_ranch_acceptors",
+}
+
+describe("edeliver-relup NODE upgrade", function()
+  it("upgrades and goes back, with every socket kept, and tells about it", function()
+    with_release({ "2.0.0" }, function(release, sockets)
+      local shown = program.run("NODE upgrade 2.0.0", { node = release })
+      assert.equal(0, shown.code, shown.err)
+      assert.equal("", shown.err)
+      local at = 1
+      for _, name in ipairs(STEPS) do
+        at = assert(shown.out:find(name .. " done in ", at, true), name .. " is missing, or too early:\n" .. shown.out)
+      end
+      assert.matches("10 websockets suspended", shown.out, 1, true)
+      assert.matches("\nchat on " .. release.name .. " to 2.0.0: done\n", shown.out, 1, true)
+      assert.matches("each stood still for at most [%d.]+ ms %(median%), [%d.]+ ms %(p99%), [%d.]+ ms %(longest%)", shown.out)
+      assert.equal("current", release:releases()["2.0.0"])
+
+      local back = program.json("NODE downgrade 1.0.0", { node = release })
+      assert.equal(0, back.code, back.err)
+      assert.same(STEPS, steps(back.json.result, "done"))
+      local still = back.json.result.stood_still
+      assert.is_true(still.p50 > 0 and still.p50 <= still.p99 and still.p99 <= still.max)
+      assert.equal(10, back.json.result.suspended)
+      assert.same({}, back.json.result.lost)
+
+      process.sleep(300)
+      local stats = sockets:drain()
+      assert.same({ 10, 0, 0, 0 }, { stats.open, stats.reconnects, stats.lost, stats.pending })
+      assert.is_true(stats.versions["1.0.0"] > 0 and stats.versions["2.0.0"] > 0)
+      assert.equal(0, release:suspended())
+    end)
+  end)
+
+  it("makes the release permanent where that is asked, and runs inside the relup where that is", function()
+    with_release({ "2.1.0" }, function(release, sockets)
+      local shown = program.json("NODE upgrade 2.1.0 --in-relup", { node = release })
+      assert.equal(0, shown.code, shown.err)
+      assert.equal(10, shown.json.result.suspended)
+      assert.equal("current", release:releases()["2.1.0"])
+      assert.equal(0, program.run("NODE downgrade 1.0.0", { node = release }).code)
+      local permanent = program.run("NODE upgrade 2.1.0 --permanent", { node = release })
+      assert.equal(0, permanent.code, permanent.err)
+      assert.equal("permanent", release:releases()["2.1.0"])
+      assert.equal(0, sockets:drain().reconnects)
+    end)
+  end)
+
+  it("exits with 1, and has touched nothing, where a check refuses", function()
+    with_release({ "2.0.1-early" }, function(release, sockets)
+      local none = program.json("NODE upgrade 9.9.9", { node = release })
+      assert.equal(1, none.code)
+      assert.equal("no_such_release", none.json.error.code)
+      local early = program.json("NODE upgrade 2.0.1-early", { node = release })
+      assert.equal(1, early.code)
+      assert.same({ "install (prepare)" }, steps(early.json.result, "failed"))
+      assert.equal(0, early.json.result.suspended)
+      local no_way_back = program.run("NODE downgrade 0.9.0", { node = release })
+      assert.equal(1, no_way_back.code)
+      assert.matches("has no release 0.9.0 to go back to", no_way_back.err, 1, true)
+      local no_sockets = program.run("NODE upgrade 2.0.1-early --app kernel", { node = release })
+      assert.equal(1, no_sockets.code)
+      assert.equal(0, sockets:drain().reconnects)
+    end)
+  end)
+
+  it("exits with 2 where the install fails, and says why", function()
+    with_release({ "2.0.1-late" }, function(release)
+      local late = program.json("NODE upgrade 2.0.1-late", { node = release })
+      assert.equal(2, late.code, late.out)
+      assert.same({ "install" }, steps(late.json.result, "failed"))
+      assert.matches("install_release of 2.0.1-late: ", late.err, 1, true)
+      assert.matches("chat_upgrade_fails", late.err, 1, true)
+      assert.equal(0, release:suspended())
+    end)
+  end)
+
+  it("exits with 3 where somebody cannot be resumed, and names them", function()
+    with_release({ "2.0.0" }, function(release)
+      -- One websocket that is busy for longer than anybody waits, from right after it was asked to suspend.
+      assert(release:eval [[
+        [Busy | _] = ranch:procs('Elixir.Chat.Endpoint.HTTP', connections),
+        spawn(fun() ->
+          Loop = fun Loop() ->
+            case process_info(Busy, current_function) of
+              {_, {sys, suspend_loop, 6}} -> erlang:suspend_process(Busy), timer:sleep(30000);
+              _ -> timer:sleep(1), Loop()
+            end
+          end,
+          Loop()
+        end) ]])
+      local left = program.json("NODE upgrade 2.0.0", { node = release })
+      assert.equal(3, left.code, left.out)
+      assert.equal(1, #left.json.result.still_suspended)
+      assert.matches("may still be suspended on " .. release.name .. ": " .. left.json.result.still_suspended[1], left.err, 1, true)
+    end)
+  end)
+end)
+
+describe("edeliver-relup NODE check", function()
+  it("finds out what an upgrade would, and touches nothing", function()
+    with_release({ "2.0.0" }, function(release, sockets)
+      local not_there = program.run("NODE check 2.0.0", { node = release })
+      assert.equal(1, not_there.code)
+      assert.matches("a dry run unpacks nothing", not_there.err)
+      release:eval '{ok, _} = release_handler:unpack_release("chat-2.0.0")'
+      sockets:reset()
+      local fine = program.json("NODE check 2.0.0", { node = release })
+      assert.equal(0, fine.code, fine.err)
+      assert.equal(10, fine.json.result.would_suspend)
+      assert.same({ ["1.0.0"] = "permanent", ["2.0.0"] = "unpacked" }, release:releases())
+      assert.equal(0, release:suspended())
+      local stats = sockets:drain()
+      assert.same({ 10, 0, 0 }, { stats.open, stats.reconnects, stats.lost })
+    end)
+  end)
+end)

@@ -1,0 +1,84 @@
+-- upload: whole or not at all.
+
+local process = require "support.process"
+local program = require "cli.program"
+local chat = require "support.chat"
+
+describe("edeliver-relup NODE upload", function()
+  local release, folder, tarball
+
+  setup(function()
+    release = chat.start { next = {} }
+    folder = process.temporary_folder()
+    tarball = folder .. "/chat-2.0.0.tar.gz"
+    os.execute(("cp %s/chat-2.0.0.tar.gz %s"):format(process.quote(chat.built()), process.quote(tarball)))
+  end)
+
+  teardown(function()
+    release:stop()
+    process.remove_folder(folder)
+  end)
+
+  local function upload(...) return program.run({ release.name, "upload", ... }, { node = release }) end
+  local function there(name) return process.read_file(release.root .. "/releases/" .. name) end
+  local function passing() return process.output(("ls -A %s/releases | grep upload- "):format(process.quote(release.root))) end
+
+  it("puts a tarball where the release handler finds it, byte for byte", function()
+    local sent = upload(tarball)
+    assert.equal(0, sent.code, sent.err)
+    assert.matches("releases/chat%-2.0.0.tar.gz: [%d.]+ %a+ in [%d.]+ s, checksum %x+%.\n$", sent.out)
+    assert.equal(process.read_file(tarball), there "chat-2.0.0.tar.gz")
+    assert.equal("", passing())
+    local upgraded = program.run("NODE upgrade 2.0.0", { node = release })
+    assert.equal(0, upgraded.code, upgraded.err)
+  end)
+
+  it("sends nothing that is there already", function()
+    local name = folder .. "/twice-1.tar.gz"
+    os.execute(("cp %s %s"):format(process.quote(tarball), process.quote(name)))
+    assert.equal(0, upload(name).code)
+    local again = upload(name)
+    assert.equal(0, again.code, again.err)
+    assert.matches("is there already, the same", again.out)
+  end)
+
+  it("replaces what differs only where that is said", function()
+    local name = folder .. "/other-1.tar.gz"
+    os.execute(("cp %s %s"):format(process.quote(tarball), process.quote(name)))
+    assert.equal(0, upload(name).code)
+    os.execute(("printf more >> %s"):format(process.quote(name)))
+    local refused = upload(name)
+    assert.equal(1, refused.code)
+    assert.matches("another .*other%-1.tar.gz already; %-%-replace", refused.err)
+    assert.equal(process.read_file(tarball), there "other-1.tar.gz")
+    assert.equal(0, upload(name, "--replace").code)
+    assert.equal(process.read_file(name), there "other-1.tar.gz")
+  end)
+
+  it("goes into a version's folder where that is wanted", function()
+    assert.equal(0, upload(tarball, "--as", "3.0.0/chat.tar.gz").code)
+    assert.equal(process.read_file(tarball), there "3.0.0/chat.tar.gz")
+  end)
+
+  it("refuses names that lead elsewhere, and files that are no tarballs", function()
+    for _, name in ipairs { "../chat.tar.gz", "/etc/chat.tar.gz", "a/b/c.tar.gz", "chat.zip", "-x.tar.gz" } do
+      local refused = upload(tarball, "--as=" .. name)
+      assert.equal(64, refused.code, name)
+      assert.matches("is no name for a tarball", refused.err, 1, true)
+    end
+    local text = folder .. "/text.tar.gz"
+    local file = assert(io.open(text, "w"))
+    file:write "not gzipped"
+    file:close()
+    assert.matches("is no gzipped tarball", upload(text).err)
+    assert.equal(64, upload(folder .. "/missing.tar.gz").code)
+  end)
+
+  it("leaves nothing half-written behind when it cannot go on", function()
+    -- The final name is a folder: the rename at the very end fails.
+    os.execute(("mkdir -p %s/releases/blocked.tar.gz"):format(process.quote(release.root)))
+    local refused = upload(tarball, "--as", "blocked.tar.gz", "--replace")
+    assert.equal(2, refused.code, refused.err)
+    assert.equal("", passing())
+  end)
+end)

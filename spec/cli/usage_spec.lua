@@ -1,0 +1,73 @@
+-- The command line itself: help, usage, and the exit code 64. No node is needed.
+
+local program = require "cli.program"
+local parser = require "edeliver.relup.cli.parser"
+
+describe("edeliver-relup", function()
+  it("says what it is for, and names every command", function()
+    local shown = program.run "--help"
+    assert.equal(0, shown.code)
+    assert.equal("", shown.err)
+    assert.matches("^Usage: edeliver%-relup NODE COMMAND", shown.out)
+    assert.matches("Exit codes: 0 done", shown.out, 1, true)
+    for _, name in ipairs(parser.commands) do assert.matches("\n   " .. name .. " ", shown.out, 1, true) end
+  end)
+
+  it("has help with an example for every command", function()
+    for _, name in ipairs(parser.commands) do
+      local shown = program.run(name .. " --help")
+      assert.equal(0, shown.code, shown.err)
+      assert.matches("Examples:\n  edeliver-relup ", shown.out, 1, true)
+      local command = parser.command(name)
+      local start = "Usage: edeliver-relup " .. (command.on_node and "NODE " or "") .. name
+      assert.equal(start, shown.out:sub(1, #start))
+    end
+  end)
+
+  it("tells its version", function()
+    assert.matches("^edeliver%-relup %S+\n$", program.run("--version").out)
+  end)
+
+  it("takes the node before the command, as people say it, or after it, and options anywhere", function()
+    for _, line in ipairs { "a@127.0.0.1 --epmd-port 1 status", "status a@127.0.0.1 --epmd-port 1",
+      "--epmd-port 1 a@127.0.0.1 status", "--epmd-port 1 status a@127.0.0.1" } do
+      local refused = program.run(line, { env = { EDELIVER_RELUP_COOKIE = "abc" } })
+      assert.equal(2, refused.code)
+      assert.matches("^edeliver%-relup status: .*epmd", refused.err)
+    end
+  end)
+
+  for line, message in pairs {
+    [""] = "a command is required",
+    ["nonsense"] = "unknown command 'nonsense'",
+    ["a@b upgrade"] = "missing argument 'version'",
+    ["a@b status --nope"] = "unknown option '--nope'",
+    ["a@b status --timeout soon"] = '"soon" is not a positive number',
+    ["a@b status --dist-port 99999"] = '"99999" is not a port',
+    ["a@b ps --sort name"] = "must be one of",
+    ["a@b call lists reverse [1,"] = "is no Erlang term",
+    ["patch some/relup"] = "missing option '--app'",
+  } do
+    it(("refuses %q: %s"):format(line, message), function()
+      local refused = program.run(line)
+      assert.equal(64, refused.code)
+      assert.equal("", refused.out)
+      assert.matches(message, refused.err, 1, true)
+    end)
+  end
+
+  it("refuses a node without a host", function()
+    local refused = program.run("myapp status", { env = { EDELIVER_RELUP_COOKIE = "abc" } })
+    assert.equal(64, refused.code)
+    assert.matches("myapp", refused.err, 1, true)
+  end)
+
+  it("says in JSON, too, what went wrong, and on stderr as well", function()
+    local refused = program.json("a@127.0.0.1 status --epmd-port 1", { env = { EDELIVER_RELUP_COOKIE = "abc" } })
+    assert.equal(2, refused.code)
+    assert.equal("edeliver-relup/1", refused.json.schema)
+    assert.equal(2, refused.json.exit)
+    assert.equal("no_epmd", refused.json.error.code)
+    assert.equal("edeliver-relup status: " .. refused.json.error.message .. "\n", refused.err)
+  end)
+end)
