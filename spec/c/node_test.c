@@ -234,8 +234,11 @@ static void test_linked(const erlang_process *process, edr_node *other, bool rex
   CHECK(edr_node_cast(node, "timer", "sleep", &wait, edr_deadline_after(1000)) == EDR_OK);
   CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(1000), &pid) == EDR_OK);
   if (!rex) {
-    CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, 0, &pid) == EDR_ETIMEOUT);
-    CHECK(edr_node_sleep(node, edr_deadline_after(50)) == EDR_OK); /* its pid comes, and it is killed */
+    kill(process->pid, SIGSTOP);
+    CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(20), &pid) == EDR_ETIMEOUT);
+    kill(process->pid, SIGCONT);
+    CHECK(edr_node_sleep(node, edr_deadline_after(100)) == EDR_OK); /* its pid comes, and it is killed */
+    CHECK(count_comes_to(other, before + 2)); /* the first one, and the process that minds this connection */
     CHECK(edr_node_call(node, "erlang", "node", &args, &call) == EDR_OK); /* badarg or not: it is in flight */
     edr_node_free(node);
     CHECK(edr_node_await(other, call, edr_deadline_after(1)) == EDR_ETIMEOUT); /* still safe to look at, and to free */

@@ -11,7 +11,8 @@ static uint32_t next_random(void) { return state = state * 1664525u + 1013904223
 static void fill(edr_pids *pids, size_t count, uint32_t ids, int nodes) {
   size_t i;
   for (i = 0; i < count; i++) {
-    edr_pid pid = {.id = (next_random() >> 8) % ids, .serial = (next_random() >> 8) % 2, .creation = 1 + (next_random() >> 8) % 2};
+    edr_pid pid = {.id = (next_random() >> 8) % ids, .serial = (next_random() >> 8) % 2};
+    pid.creation = 1 + (next_random() >> 8) % 2;
     snprintf(pid.node, sizeof pid.node, "n%d@h", (int)(next_random() >> 8) % nodes);
     CHECK(edr_pids_add(pids, &pid) == EDR_OK);
   }

@@ -156,7 +156,8 @@ edr_status edr_node_monitor(edr_node *node, const edr_pid *pid, edr_ref *out_ref
   edr_status status;
   size_t begin;
 
-  if ((node->dialed.our_flags & EDR_DFLAG_DIST_MONITOR_NAME) == 0) return edr_node_fail(node, EDR_ENOTSUP, "monitoring a process");
+  if ((node->dialed.our_flags & EDR_DFLAG_DIST_MONITOR_NAME) == 0)
+    return edr_node_fail(node, EDR_ENOTSUP, "monitoring a process");
   made = calloc(1, sizeof *made);
   if (made == NULL) return edr_node_fail(node, EDR_ENOMEM, "monitoring a process");
   edr_node_next_ref(node, &made->ref);

@@ -7,9 +7,28 @@
 
 enum { CALL_BACKLOG = 4 * 1024 * 1024 }; /* bytes of calls that may wait to be sent while more are made */
 
-/* `{29, ReqId, From, GroupLeader, {M, F, A}, Options}` and the argument list. `option` may be NULL. */
+/* What is asked for beside the process itself. */
+typedef enum spawn_kind { SPAWN_ALONE, SPAWN_MONITORED, SPAWN_LINKED } spawn_kind;
+
+static void put_low_priority(edr_buf *buf) {
+  edr_etf_put_tuple(buf, 2);
+  edr_node_put_name(buf, "priority");
+  edr_node_put_name(buf, "low");
+}
+
+static void put_spawn_options(edr_buf *buf, spawn_kind kind) {
+  if (kind != SPAWN_ALONE) edr_etf_put_list(buf, kind == SPAWN_LINKED ? 2 : 1);
+  if (kind == SPAWN_MONITORED) edr_node_put_name(buf, "monitor");
+  if (kind == SPAWN_LINKED) {
+    edr_node_put_name(buf, "link");
+    put_low_priority(buf);
+  }
+  edr_etf_put_nil(buf);
+}
+
+/* `{29, ReqId, From, GroupLeader, {M, F, A}, Options}` and the argument list. */
 static edr_status write_spawn(edr_node *node, const edr_ref *ref, const char *module, const char *function, uint8_t arity,
-                              const edr_buf *arguments, const char *option, size_t rest, int64_t deadline_ms) {
+                              const edr_buf *arguments, spawn_kind kind, size_t rest, int64_t deadline_ms) {
   size_t begin;
   edr_buf_clear(&node->frame);
   begin = edr_control_begin(&node->frame, EDR_CONTROL_SPAWN_REQUEST, 5);
@@ -20,11 +39,7 @@ static edr_status write_spawn(edr_node *node, const edr_ref *ref, const char *mo
   edr_node_put_name(&node->frame, module);
   edr_node_put_name(&node->frame, function);
   edr_etf_put_int(&node->frame, arity);
-  if (option != NULL) {
-    edr_etf_put_list(&node->frame, 1);
-    edr_node_put_name(&node->frame, option);
-  }
-  edr_etf_put_nil(&node->frame);
+  put_spawn_options(&node->frame, kind);
   edr_control_payload(&node->frame, arguments->data, arguments->size);
   return edr_node_write_frame(node, begin, rest, deadline_ms);
 }
@@ -98,7 +113,7 @@ static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *m
   edr_etf_put_nil(&all);
   status = edr_buf_status(&all);
   if (status == EDR_OK)
-    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, "monitor", CALL_BACKLOG, deadline_ms);
+    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, SPAWN_MONITORED, CALL_BACKLOG, deadline_ms);
   edr_buf_deinit(&all);
   return status;
 }
@@ -131,7 +146,7 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
   if (status != EDR_OK) return edr_node_fail(node, status, "starting a process");
   if ((call = new_call(node)) == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a process");
   call->only_runs = true;
-  status = write_spawn(node, &call->ref, module, function, arity, arguments, "monitor", CALL_BACKLOG,
+  status = write_spawn(node, &call->ref, module, function, arity, arguments, SPAWN_MONITORED, CALL_BACKLOG,
                        edr_deadline_after(EDR_SEND_GRACE_MS));
   if (status != EDR_OK) {
     edr_call_free(call);
@@ -194,7 +209,7 @@ edr_status edr_node_cast(edr_node *node, const char *module, const char *functio
   status = count_arguments(arguments, &arity);
   if (status != EDR_OK) return edr_node_fail(node, status, "casting");
   edr_node_next_ref(node, &ref);
-  status = write_spawn(node, &ref, module, function, arity, arguments, NULL, 0, deadline_ms);
+  status = write_spawn(node, &ref, module, function, arity, arguments, SPAWN_ALONE, 0, deadline_ms);
   return edr_node_fail(node, status, "casting");
 }
 
@@ -214,13 +229,16 @@ static edr_status spawn_by_call(edr_node *node, const char *module, const char *
   edr_call *call = NULL;
   edr_status status;
   edr_buf_init(&all);
-  edr_etf_put_list(&all, 3);
+  edr_etf_put_list(&all, 4);
   edr_node_put_name(&all, module);
   edr_node_put_name(&all, function);
   edr_buf_append(&all, arguments->data, arguments->size);
+  edr_etf_put_list(&all, 1);
+  put_low_priority(&all);
+  edr_etf_put_nil(&all);
   edr_etf_put_nil(&all);
   status = edr_buf_status(&all);
-  if (status == EDR_OK) status = edr_node_call_await(node, "erlang", "spawn", &all, deadline_ms, &call);
+  if (status == EDR_OK) status = edr_node_call_await(node, "erlang", "spawn_opt", &all, deadline_ms, &call);
   edr_buf_deinit(&all);
   if (status != EDR_OK) return status;
   status = edr_slice_pid(call->value, out_pid);
@@ -242,7 +260,7 @@ edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char 
   memset(&node->spawn, 0, sizeof node->spawn);
   edr_node_next_ref(node, &node->spawn.ref);
   node->spawn.active = true;
-  status = write_spawn(node, &node->spawn.ref, module, function, arity, arguments, "link", 0, deadline_ms);
+  status = write_spawn(node, &node->spawn.ref, module, function, arity, arguments, SPAWN_LINKED, 0, deadline_ms);
   while (status == EDR_OK && !node->spawn.replied) {
     status = edr_stream_read(&node->stream, deadline_ms);
     if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;

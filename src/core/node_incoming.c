@@ -296,7 +296,8 @@ edr_status edr_node_on_frame(void *context, const uint8_t *frame, size_t size) {
     problem = status == EDR_ELIMIT ? "it asks more than it takes answers" : "its terms are not those of its operation";
   }
   if (status == EDR_EPROTOCOL || status == EDR_ELIMIT) {
-    edr_error_set(&node->error, status, 0, "%s sent a frame of %zu bytes that cannot be dealt with: %s", node->name, size, problem);
+    edr_error_set(&node->error, status, 0, "%s sent a frame of %zu bytes that cannot be dealt with: %s", node->name, size,
+                  problem);
   }
   return status;
 }
