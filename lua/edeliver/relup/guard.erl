@@ -163,12 +163,12 @@ Serve = fun(hello, _, S) -> {{ok, self()}, S};
            (_, _, S) -> {{error, unknown}, S}
         end,
 
-%% How long until something is due.
+%% How long until something is due, however many messages come meanwhile.
 Due = fun(#{status := gone, deadline := Deadline}) -> max(0, Deadline - Now());
-         (#{status := here, pids := Lists, undos := Undos, performing := Performing}) ->
+         (#{status := here, pids := Lists, undos := Undos, performing := Performing, probe_at := At}) ->
              case Performing =:= none andalso Undos =:= [] andalso lists:all(fun(List) -> List =:= [] end, Lists) of
                  true -> infinity;
-                 false -> max(1, Lease div 3)
+                 false -> max(0, At - Now())
              end;
          (_) -> infinity
       end,
@@ -239,7 +239,7 @@ Loop = fun Loop(S) ->
                 catch erlang:send({net_kernel, node(Pid)}, {'$gen_call', {self(), probe}, {is_auth, node()}}, [noconnect, nosuspend]),
                 case Now() - Heard > Lease of
                     true -> Loop(Gone(S, "is connected and gives no sign of life"));
-                    false -> Loop(S)
+                    false -> Loop(S#{probe_at := Now() + max(1, Lease div 3)})
                 end
         end
     end
@@ -247,8 +247,8 @@ end,
 
 case catch register(edeliver_relup, self()) of
     true ->
-        Loop(#{operator => Operator, monitor => monitor(process, Operator), status => here, deadline => 0, heard => Now(),
-               pids => [], undos => [], events => [], last => 0, waiting => none, calls => #{}, performing => none,
+        Loop(#{operator => Operator, monitor => monitor(process, Operator), status => here, deadline => Now(),
+               heard => Now(), probe_at => Now(), pids => [], undos => [], events => [], last => 0, waiting => none, calls => #{}, performing => none,
                before => infinity, seen => 0});
     _ ->
         First = catch gen_server:call(edeliver_relup, who, 2000),

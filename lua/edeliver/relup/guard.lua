@@ -159,13 +159,19 @@ end
 -- @return[1] true
 -- @return[2] nil, message, code: "guard_lost" or "guard_gone" where it has undone everything, or is not there any more
 function guard:come_back()
-  if not self.node:is_open() then
-    local open, message, code = self.node:reconnect(self.grace)
-    if not open then return nil, message, code end
+  local back, message, code
+  -- A connection that is lost is noticed when it is used: hence twice.
+  for _ = 1, 2 do
+    if not self.node:is_open() then
+      local open
+      open, message, code = self.node:reconnect(self.grace)
+      if not open then return nil, message, code end
+    end
+    back, message, code = self:ask(tuple { atom "back", self.node:self() })
+    if back ~= nil then return true end
+    if self.node:is_open() then break end
   end
-  local back, message, code = self:ask(tuple { atom "back", self.node:self() })
-  if back == nil then return nil, message, code end
-  return true
+  return nil, message, code
 end
 
 --- The run is over.
@@ -180,7 +186,7 @@ function guard:next_event(seen, deadline)
   local event
   if request then event, message, code, reason = self.node:await(request, math.max(0, deadline - core.now())) end
   event, message, code = self:understand(event, message, code, reason)
-  if event == nil and code == "nodedown" then
+  if event == nil and not self.node:is_open() then
     local back
     back, message, code = self:come_back()
     if back then return self:next_event(seen, deadline) end
@@ -198,7 +204,7 @@ function guard:answer(event, serve)
   end
   local answer = tuple { atom "answer", number, outcome }
   local told, problem, code = self:ask(answer)
-  if told == nil and code == "nodedown" and self:come_back() then told, problem, code = self:ask(answer) end
+  if told == nil and not self.node:is_open() and self:come_back() then told, problem, code = self:ask(answer) end
   if told == nil then return nil, problem, code end
   return true
 end

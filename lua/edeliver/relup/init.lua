@@ -36,6 +36,11 @@ function relup.sleep(ms, node)
   return { name = "sleep_" .. ms, run = function(on_node) return on_node:sleep(ms) end }
 end
 
+--- Finds what an accident has left suspended on a node, shows it, and lets it go on; with a journal, what that run owed.
+-- @function recover
+-- @see edeliver.relup.recover.run
+function relup.recover(node, journal, options) return require("edeliver.relup.recover").run(node, journal, options) end
+
 --- Reads a file of Erlang terms (relup, appup, rel, app, config).
 -- @string path
 -- @return[1] the list of its terms

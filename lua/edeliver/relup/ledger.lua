@@ -70,7 +70,7 @@ end
 -- What undoes something may be done again: over a connection that broke it is tried once more.
 local function again(self, act)
   local answer, message, code, more = act()
-  if answer == nil and code == "nodedown" and self.come_back() then return act() end
+  if answer == nil and not self.node:is_open() and self.come_back() then return act() end
   return answer, message, code, more
 end
 

@@ -1,0 +1,233 @@
+--- Recovery: finds what an accident has left suspended on a node, shows it, and lets it go on.
+--
+-- With a journal it undoes what that run still owed, and nothing else. Without one it looks at every process, and at the
+-- acceptors of every listener. A run that goes on is left alone; one whose operator is gone is ended by its own guard first.
+--
+-- @module edeliver.relup.recover
+
+local core = require "edeliver.relup.core"
+local cowboy = require "edeliver.relup.web.cowboy"
+local guard = require "edeliver.relup.guard"
+local journals = require "edeliver.relup.journal"
+local ledger = require "edeliver.relup.ledger"
+local ranch = require "edeliver.relup.web.ranch"
+local supervisor = require "edeliver.relup.otp.supervisor"
+local term = require "edeliver.relup.term"
+
+local recover = {}
+
+local atom = term.atom
+local FIRST_RESUME, LAST_RESUME, STATUS_TIMEOUT, SHOWN = 2000, 10000, 200, 20 -- ms, ms, ms; processes named one by one
+
+-- Is anybody at it? ----------------------------------------------------------------------------------------------------
+
+-- Has a guard without an operator undo everything now, and waits until it is gone.
+local function end_lost_run(node, found, log)
+  log("warning", ("a run has lost its operator (%s): its guard undoes everything now"):format(found.who))
+  local answer, message, code = node:call("gen_server", "call", { atom(guard.NAME), atom "undo", atom "infinity" }, 60000)
+  if answer == nil then return nil, message, code end
+  return true
+end
+
+local function nobody_is_at_it(node, log, dry_run)
+  local found, message, code = guard.who(node)
+  if found == nil then return nil, message, code end
+  if found and found.status == "gone" and not dry_run then return end_lost_run(node, found, log) end
+  if found then
+    return nil, ("a run of %s goes on on %s: it resumes what it has suspended"):format(found.who, node.name), "busy"
+  end
+  local handler = node:call("erlang", "whereis", { atom "release_handler" })
+  if term.kind(handler) == "pid" then
+    local answer, _, why = node:call("release_handler", "which_releases", {}, 2000)
+    if answer == nil and why == "timeout" then
+      return nil, ("release_handler on %s is at work: it may have suspended processes itself"):format(node.name), "busy"
+    end
+  end
+  return true
+end
+
+-- Who sits suspended? --------------------------------------------------------------------------------------------------
+
+-- Of those that hibernate only a question tells; it wakes them. Only processes of proc_lib, which all OTP behaviours are,
+-- understand it.
+local ASK = [=[
+  [Pid || Pid <- Pids,
+          process_info(Pid, initial_call) =:= {initial_call, {proc_lib, init_p, 5}},
+          case catch sys:get_status(Pid, Timeout) of {status, _, _, [_, suspended | _]} -> true; _ -> false end].
+]=]
+
+-- The pid set of those among `pids` (all processes where it is nil) that sit suspended.
+local function find_suspended(node, pids)
+  local sitting, sleeping, code = node:suspended(pids, 30000)
+  if not sitting then return nil, sleeping, code end
+  if #sleeping == 0 then return sitting end
+  local timeout = STATUS_TIMEOUT * math.min(#sleeping, 100) + 5000
+  local answer, message, why = node:eval(ASK, { Pids = sleeping, Timeout = STATUS_TIMEOUT }, timeout)
+  if not answer then return nil, message, why end
+  return sitting:plus(node:pids(answer))
+end
+
+local function describe(info)
+  if not info then return "dead meanwhile" end
+  local name = info.registered_name
+  if term.kind(name) == "atom" then return tostring(name) end
+  return ("%d messages wait"):format(info.message_queue_len)
+end
+
+local function show(node, found, log)
+  if #found == 0 then
+    log("info", "no process sits suspended")
+    return
+  end
+  log("warning", ("%d processes sit suspended"):format(#found))
+  local some = {}
+  for i = 1, math.min(#found, SHOWN) do some[i] = found[i] end
+  local infos = node:process_info(some, { "registered_name", "message_queue_len" })
+  for i, pid in ipairs(some) do log("info", ("  %s %s"):format(tostring(pid), infos and describe(infos[i]) or "")) end
+  if #found > SHOWN then log("info", ("  and %d more"):format(#found - SHOWN)) end
+end
+
+-- Undoing --------------------------------------------------------------------------------------------------------------
+
+local function resume(node, found)
+  local open = found
+  for _, timeout in ipairs { FIRST_RESUME, LAST_RESUME } do
+    if #open == 0 then break end
+    local answer, count, errors = node:bulk_resume(open, timeout)
+    if not answer then return nil, count, errors end
+    local silent = {}
+    for _, entry in ipairs(errors or {}) do
+      if entry.reason ~= "noproc" then silent[#silent + 1] = entry.pid end
+    end
+    open = node:pids(silent)
+  end
+  return open
+end
+
+-- What a journal still owes, or nothing where the node has been restarted since.
+local function owed_by_journal(node, path)
+  local state, message, code = journals.read(path)
+  if not state then return nil, message, code end
+  if state.node ~= node.name then
+    return nil, ("%s is the journal of a run on %s, not on %s"):format(path, state.node, node.name), "wrong_node"
+  end
+  local creation, problem, why = node:call("erlang", "system_info", { atom "creation" })
+  if creation == nil then return nil, problem, why end
+  if creation ~= state.creation then return { pids = core.pids {}, undos = {}, restarted = true } end
+  local texts = {}
+  for i, text in ipairs(state.pids) do texts[i] = term.charlist(text) end
+  local pids
+  pids, message, code = node:map("erlang", "list_to_pid", texts, 30000)
+  if not pids then return nil, message, code end
+  return { pids = core.pids(pids), undos = state.undos, run = state.run }
+end
+
+-- What a run may have left at listeners, as undos: stopped acceptors, and, where somebody sits suspended, connections
+-- that were hidden from the release handler. Says which listeners were suspended as a whole.
+local function traces(node, anybody_suspended, log)
+  local listeners, message, code = ranch.listeners(node)
+  if not listeners then
+    if code == "not_detected" then return {} end
+    return nil, message, code
+  end
+  local looked
+  looked, message, code = ranch.look_below(node, listeners)
+  if not looked then return nil, message, code end
+  local running = {}
+  for _, listener in ipairs(listeners) do
+    if listener.acceptors_sup then
+      running[#running + 1] = listener
+    else
+      log("warning", ("%s is suspended as a whole, by whomever: ranch:resume_listener lets it accept again"):format(
+        ranch.describe(listener)))
+    end
+  end
+  local pools
+  pools, message, code = ranch.acceptors(node, running)
+  if not pools then return nil, message, code end
+  local undos = {}
+  for _, listener in ipairs(listeners) do
+    if anybody_suspended and listener.typed_supervisor and listener.connection_sups then
+      local act
+      act, message, code = cowboy.hiding(node, listener.connection_sups)
+      if not act then return nil, message, code end
+      undos[#undos + 1] = { key = "the type of the connections of " .. ranch.describe(listener), undo = act.undo }
+    end
+  end
+  for _, pool in ipairs(pools) do
+    if #pool.stopped > 0 then
+      undos[#undos + 1] = {
+        key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)),
+        undo = supervisor.restart_children(pool.supervisor, pool.stopped),
+      }
+    end
+  end
+  return undos
+end
+
+-- Says what was found, does it, says what came of it.
+local function act(node, found, undos, dry_run, log)
+  show(node, found, log)
+  for _, entry in ipairs(undos) do log("warning", ("to be undone: %s"):format(entry.key)) end
+  local result = { found = found, undos = #undos, still_suspended = found, still_undone = undos, ok = false }
+  if dry_run then return result end
+  local silent, message, code = resume(node, found)
+  if not silent then return nil, message, code end
+  local again = ledger.new(node)
+  again.undos = undos
+  local undone, problem = again:undo()
+  if not undone then log("error", problem) end
+  local left
+  left, message, code = find_suspended(node, found)
+  if not left then return nil, message, code end
+  result.still_suspended, result.still_undone = left, again.undos
+  result.ok = #left == 0 and #again.undos == 0
+  log(result.ok and "info" or "error", ("%d of %d processes go on; %d of %d calls made that undo things"):format(
+    #found - #left, #found, result.undos - #again.undos, result.undos))
+  return result
+end
+
+-- Tells the journal that nothing is owed any more.
+local function close_journal(path, result)
+  local file = io.open(path, "ab")
+  if not file then return end
+  file:write(('{"at":"%s","event":"end","by":"recover","ok":%s,"still_suspended":%d,"still_undone":%d}\n'):format(
+    os.date "!%Y-%m-%dT%H:%M:%SZ", result.ok, #result.still_suspended, #result.still_undone))
+  file:close()
+end
+
+--- Recovers a node.
+-- @param node
+-- @string[opt] journal the journal of the run that had the accident
+-- @tparam[opt] table options `dry_run` (shows only), `log` (a function of level and text; default: prints)
+-- @return[1] `{ ok =, found = the pid set of those that sat suspended, still_suspended = a pid set, undos = how many calls had
+-- to be made, still_undone = list of those that could not be, restarted = true where the node has been restarted since }`
+-- @return[2] nil, message, code: "busy" while a run or an install goes on
+function recover.run(node, journal, options)
+  options = options or {}
+  local log = options.log or function(_, text) print(text) end
+  local free, message, code = nobody_is_at_it(node, log, options.dry_run)
+  if not free then return nil, message, code end
+  local owed, undos
+  if journal then
+    owed, message, code = owed_by_journal(node, journal)
+    if not owed then return nil, message, code end
+    if owed.restarted then log("info", "the node has been restarted since: nothing of that run is left there") end
+    undos = owed.undos
+  end
+  local found
+  found, message, code = find_suspended(node, owed and owed.pids)
+  if not found then return nil, message, code end
+  if not owed then
+    undos, message, code = traces(node, #found > 0, log)
+    if not undos then return nil, message, code end
+  end
+  local result
+  result, message, code = act(node, found, undos, options.dry_run, log)
+  if not result then return nil, message, code end
+  result.restarted = owed and owed.restarted
+  if journal and not options.dry_run then close_journal(journal, result) end
+  return result
+end
+
+return recover
