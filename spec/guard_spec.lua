@@ -222,7 +222,12 @@ describe("guard", function()
       ]])), assert(node:call("lists", "seq", { 1, count })) } }
     end
 
-    local function perform(one, call, options, timeout) return one:perform(call[1], call[2], call[3], timeout or 5000, options) end
+    local function perform(one, call, options, timeout)
+      return one:perform(call[1], call[2], call[3], timeout or 5000, options)
+    end
+
+    -- What a process kept in the node's environment of the answer that it got.
+    local function kept(name) return term.format(node:call("application", "get_env", { atom "kernel", atom(name) })) end
 
     it("gives what it returned, and what it raised", function()
       local one = assert(guard.start(node))
@@ -270,7 +275,7 @@ describe("guard", function()
       one:leave()
       assert.equal("lost", guard.who(node).status)
       assert.truthy(wait_until_gone())
-      assert.matches("the operator is gone", term.format(node:call("application", "get_env", { atom "kernel", atom "given_up" })))
+      assert.matches("the operator is gone", kept "given_up")
     end)
 
     it("answers for a lost operator: fails before the point of no return, ok after all is undone past it", function()
@@ -281,7 +286,10 @@ describe("guard", function()
         assert(one:suspend(pids))
         assert.equal("ok", (node:bulk_suspend(pids, 5000)))
         local called = { "lists", "foreach", { assert(node:eval([[
-          fun(N) -> application:set_env(kernel, answered, (catch gen_server:call(edeliver_relup, {run, step, [N]}, infinity))) end.
+          fun(N) ->
+            Answer = (catch gen_server:call(edeliver_relup, {run, step, [N]}, infinity)),
+            application:set_env(kernel, answered, Answer)
+          end.
         ]])), list { 1 } } }
         assert(pcall(function()
           perform(one, called, { before = case.before, serve = function()
@@ -291,7 +299,7 @@ describe("guard", function()
         end) == false)
         assert.truthy(wait_until_gone())
         assert.equal(0, #node:suspended(pids))
-        assert.matches(case.expected, term.format(node:call("application", "get_env", { atom "kernel", atom "answered" })), 1, true)
+        assert.matches(case.expected, kept "answered", 1, true)
       end
     end)
 
@@ -299,12 +307,12 @@ describe("guard", function()
       local operator <close> = connect()
       local one = assert(guard.start(operator, { grace = 3000 }))
       local finished = { "lists", "map", { assert(node:eval [[
-        fun(N) -> gen_server:call(edeliver_relup, {run, step, [N]}, infinity), N * 2 end.]]), list { 21 } } }
+        fun(N) -> gen_server:call(edeliver_relup, {run, step, [N]}, infinity), N * 200 end.]]), list { 21 } } }
       local answer = perform(one, finished, { serve = function()
         operator:close()
         return true
       end })
-      assert.equal("[42]", term.format(answer or "nothing"))
+      assert.equal("[4200]", term.format(answer or "nothing"))
       assert.equal("here", guard.who(node).status)
       one:leave()
     end)

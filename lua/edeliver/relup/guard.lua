@@ -214,8 +214,8 @@ end
 -- failure cancels); `serve(name, arguments)`: runs one, gives true or nil, message
 -- @return as `node:call`
 function guard:perform(module, fun, arguments, timeout, options)
-  local what = tuple { atom(module), atom(fun), list(table.move(arguments, 1, #arguments, 1, {})) }
-  local call = tuple { atom "perform", what, options.before or atom "infinity" }
+  local mfa = tuple { atom(module), atom(fun), list(table.move(arguments, 1, #arguments, 1, {})) }
+  local call = tuple { atom "perform", mfa, options.before or atom "infinity" }
   local deadline = core.now() + (timeout or math.huge)
   local told, message, code = self:ask(call)
   if told == nil then return nil, message, code end
