@@ -53,6 +53,18 @@ static int core_sleep(lua_State *L) {
   return 0;
 }
 
+/*** Waits until standard input has something to read, or has ended; a signal ends the wait early. For prompts.
+@function await_input
+@tparam[opt=math.huge] number ms
+@return whether it has
+*/
+static int core_await_input(lua_State *L) {
+  struct pollfd input = {0, POLLIN, 0};
+  const int64_t deadline_ms = lua_isnoneornil(L, 1) ? EDR_NEVER : edr_lua_check_deadline(L, 1, 0);
+  lua_pushboolean(L, poll(&input, 1, edr_deadline_poll_ms(deadline_ms)) > 0);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"encode", edr_lua_core_encode},
                                      {"decode", edr_lua_core_decode},
@@ -60,6 +72,7 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"connect", edr_lua_core_connect},
                                      {"now", core_now},
                                      {"sleep", core_sleep},
+                                     {"await_input", core_await_input},
                                      {"catch_signals", edr_lua_catch_signals},
                                      {"block_signals", edr_lua_block_signals},
                                      {"release_signals", edr_lua_release_signals},
