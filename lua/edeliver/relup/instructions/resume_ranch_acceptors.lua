@@ -1,27 +1,28 @@
 --- Accepts connections again: restarts the acceptors that were terminated.
 
 local instruction = require "edeliver.relup.instruction"
-local supervisor = require "edeliver.relup.otp.supervisor"
 local web = require "edeliver.relup.web"
+
+local function call_all(node, calls)
+  for _, call in ipairs(calls) do
+    local answer, message, code = node:call(table.unpack(call))
+    if answer == nil then return nil, message, code end
+  end
+  return true
+end
 
 -- By hand nothing is remembered: whatever is found stopped is started.
 local function restart_found(node, site)
-  for _, listener in ipairs(site.listeners) do
-    if not listener.acceptors_sup then
-      local answer, message, code = node:call("ranch", "resume_listener", { listener.ref })
-      if answer == nil then return nil, message, code end
-    end
-  end
-  local pools, message, code = site:acceptors_again()
+  local made, message, code = call_all(node, site:reopening())
+  if not made then return nil, message, code end
+  local pools
+  pools, message, code = site:acceptors_again()
   if not pools then return nil, message, code end
+  local restarts = {}
   for _, pool in ipairs(pools) do
-    if #pool.stopped > 0 then
-      local answer
-      answer, message, code = node:call(table.unpack(supervisor.restart_children(pool.supervisor, pool.stopped)))
-      if answer == nil then return nil, message, code end
-    end
+    if #pool.stopped > 0 then restarts[#restarts + 1] = pool.restart end
   end
-  return true
+  return call_all(node, restarts)
 end
 
 return instruction.define {

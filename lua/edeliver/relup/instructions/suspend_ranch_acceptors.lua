@@ -3,23 +3,14 @@
 
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
-local supervisor = require "edeliver.relup.otp.supervisor"
 local web = require "edeliver.relup.web"
 
 -- One act for each listener, and how many acceptors they stop.
 local function stopping(pools, refuse)
   local acts, count = {}, 0
   for _, pool in ipairs(pools) do
-    local ref = pool.listener.ref
     count = count + #pool.running
-    if refuse then
-      acts[#acts + 1] = { call = { "ranch", "suspend_listener", { ref } }, undo = { "ranch", "resume_listener", { ref } } }
-    elseif #pool.running > 0 then
-      acts[#acts + 1] = {
-        call = supervisor.terminate_children(pool.supervisor, pool.running),
-        undo = supervisor.restart_children(pool.supervisor, pool.running),
-      }
-    end
+    if refuse or #pool.running > 0 then acts[#acts + 1] = refuse and pool.refuse or pool.stop end
   end
   return acts, count
 end

@@ -119,9 +119,23 @@ function ranch.look_below(node, listeners)
   return true
 end
 
+--- The call, `{ module, fun, arguments }`, that lets a suspended listener listen again.
+function ranch.resume(listener) return { "ranch", "resume_listener", { listener.ref } } end
+
+-- What can be done to a listener's acceptors: acts for `ctx:apply`, and a call.
+local function with_acts(pool)
+  pool.stop = {
+    call = supervisor.terminate_children(pool.supervisor, pool.running),
+    undo = supervisor.restart_children(pool.supervisor, pool.running),
+  }
+  pool.refuse = { call = { "ranch", "suspend_listener", { pool.listener.ref } }, undo = ranch.resume(pool.listener) }
+  pool.restart = supervisor.restart_children(pool.supervisor, pool.stopped)
+end
+
 --- The acceptors of listeners as they are now.
--- @return[1] a list of `{ listener =, supervisor = pid, running = ids, stopped = ids }`, for each listener that has an
--- acceptors' supervisor
+-- @return[1] a list of `{ listener =, supervisor = pid, running = ids, stopped = ids, stop =, refuse =, restart = }`, for each
+-- listener that has an acceptors' supervisor. `stop` and `refuse` are acts for `ctx:apply`: terminate those that run, or
+-- suspend the listener as a whole; `restart` is the call that restarts those that are stopped
 -- @return[2] nil, message, code
 function ranch.acceptors(node, listeners)
   local pools, sups = {}, {}
@@ -138,6 +152,7 @@ function ranch.acceptors(node, listeners)
       local ids = child.pid and pool.running or pool.stopped
       ids[#ids + 1] = child.id
     end
+    with_acts(pool)
   end
   return pools
 end

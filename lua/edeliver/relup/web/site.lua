@@ -1,7 +1,7 @@
 --- What was found of an application's web server: its listeners, and the questions that instructions ask of them.
 --
 -- Made by `web.find`. A site keeps who supervises what; acceptors, connections and channels are looked up each time anew,
--- since they come and go. This one is for cowboy 2 on ranch; another server brings another class with the same methods.
+-- since they come and go. This one is for cowboy 2 on ranch; another server extends it by what it does differently.
 --
 -- @classmod edeliver.relup.web.site
 
@@ -23,6 +23,13 @@ function site.new(fields)
   local looked, message, code = ranch.look_below(self.node, self.listeners)
   if not looked then return nil, message, code end
   return self
+end
+
+--- A class that starts with the methods of this one.
+function site.extend()
+  local class = setmetatable({}, { __index = site })
+  class.__index, class.__name, class.__tostring = class, site.__name, function(self) return self:describe() end
+  return class
 end
 
 --- The site in words: "the endpoint 'Elixir.Chat.Endpoint': 'Elixir.Chat.Endpoint.HTTP' (port 4000)".
@@ -69,6 +76,15 @@ function site:acceptors_again()
   return self:acceptors()
 end
 
+--- The calls that let listeners listen again that were suspended as a whole, and their acceptors run.
+function site:reopening()
+  local calls = {}
+  for _, listener in ipairs(self.listeners) do
+    if not listener.acceptors_sup then calls[#calls + 1] = ranch.resume(listener) end
+  end
+  return calls
+end
+
 --- Who supervises the connections; of all listeners, or only of those whose connections are typed `supervisor`.
 function site:connection_supervisors(typed_supervisor)
   local sups = {}
@@ -79,6 +95,12 @@ function site:connection_supervisors(typed_supervisor)
   end
   return sups
 end
+
+--- What can be told of the connections without looking for channels.
+-- @return[1] the pid set of those that are http for certain
+-- @return[1] the pid set of those that may be websockets, by ranch's books all that are
+-- @return[2] nil, message, code
+function site:candidates() return ranch.connections(self.node, self.listeners) end
 
 -- The channels of the endpoints; there are none where every websocket counts.
 local function find_channels(self)
@@ -97,7 +119,7 @@ end
 -- the websockets without any channel, which at an endpoint are left alone, and of the channels
 -- @return[2] nil, message, code
 function site:connections()
-  local http, all, why = ranch.connections(self.node, self.listeners)
+  local http, all, why = self:candidates()
   if not http then return nil, all, why end
   local found, message, code = find_channels(self)
   if not found then return nil, message, code end
@@ -108,7 +130,7 @@ end
 
 -- The websockets that count and are not among those known already: nothing is asked about those again.
 local function new_websockets(self, known)
-  local http, all, why = ranch.connections(self.node, self.listeners)
+  local http, all, why = self:candidates()
   if not http then return nil, all, why end
   local new = all:minus(known)
   if #new == 0 then return new end
@@ -163,7 +185,7 @@ end
 
 --- The plain http requests that run now; see `web.cowboy.requests`.
 function site:requests()
-  local http, message, code = ranch.connections(self.node, self.listeners)
+  local http, message, code = self:candidates()
   if not http then return nil, message, code end
   return cowboy.requests(self.node, http, self:connection_supervisors())
 end
