@@ -17,17 +17,22 @@ end
 -- @string command
 function terminal.open(command)
   local self = setmetatable({ folder = process.temporary_folder() }, metatable)
-  -- What the command leaves as its exit code can be read afterwards.
-  local script = ("( %s ); echo $? > %s/code; sleep 1000"):format(command, self.folder)
-  tmux(self, "new-session", "-d", "-x", "120", "-y", "40", "sh -c " .. process.quote(script))
+  -- What the command leaves as its exit code can be read afterwards. A Ctrl-C is for the command alone.
+  local script = assert(io.open(self.folder .. "/script", "w"))
+  script:write(("trap : INT\n( %s )\necho $? > %s/code\nsleep 1000\n"):format(command, self.folder))
+  script:close()
+  tmux(self, "new-session", "-d", "-x", "120", "-y", "40", "exec sh " .. self.folder .. "/script")
   return self
 end
 
---- The text on the screen.
-function methods:screen() return (tmux(self, "capture-pane", "-p", "-J", "-S", "-500")) end
+--- The text on the screen, without the blanks behind it.
+function methods:screen()
+  local text = tmux(self, "capture-pane", "-p", "-S", "-500")
+  return (text:gsub("[ \t]+\n", "\n"):gsub("%s+$", ""))
+end
 
 --- The same, with the escape sequences of colours.
-function methods:colored_screen() return (tmux(self, "capture-pane", "-p", "-e", "-J", "-S", "-500")) end
+function methods:colored_screen() return (tmux(self, "capture-pane", "-p", "-e", "-S", "-500")) end
 
 --- Types text, then the keys that are named: `"Enter"`, `"Tab"`, `"C-c"`.
 function methods:type(text, ...)

@@ -92,13 +92,25 @@ local function evaluate_erlang(self, text)
   run(function() return self.erlang:eval(node, text) end)
 end
 
+-- A line, or nil at the end. A Ctrl-C drops what was typed; other signals end it.
+local function read_line(self, text)
+  while true do
+    core.catch_signals()
+    local read, line = pcall(self.reader.read, text)
+    core.release_signals()
+    if read then return line end
+    print()
+    if not tostring(line):find("interrupted by SIGINT", 1, true) then return nil end
+  end
+end
+
 -- Reads on until a statement is whole.
 local function read_statement(self, first)
   local text = first
   while true do
     local chunk, problem = compile(text, self.environment)
     if chunk or problem ~= "more" then return text, chunk, problem end
-    local line = self.reader.read "... "
+    local line = read_line(self, "... ")
     if not line then return text, nil, "it is not complete" end
     text = text .. "\n" .. line
   end
@@ -123,19 +135,6 @@ local function prompt(self)
   return (node and node.name or "no node") .. "> "
 end
 
--- One round. A Ctrl-C at the prompt drops the line.
-local function round(self)
-  local read, line = pcall(self.reader.read, prompt(self))
-  if not read then
-    if not tostring(line):find("interrupted", 1, true) then error(line, 0) end
-    print()
-    return true
-  end
-  if not line then return false end
-  evaluate(self, line)
-  return true
-end
-
 --- Runs a REPL until its input ends.
 -- @param[opt] node to begin with; it is closed at the end, and so are those that were opened meanwhile
 -- @tparam[opt] table options how further nodes are connected to
@@ -145,7 +144,7 @@ function repl.run(node, options)
   if node then self:use(node) end
   self.reader = reader.new(complete.new(self.environment, function() return self.environment.node end))
   local closing <close> = setmetatable({}, { __close = function() self:close() end }) -- luacheck: ignore closing
-  while round(self) do end
+  for line in function() return read_line(self, prompt(self)) end do evaluate(self, line) end
   self.reader.close()
 end
 

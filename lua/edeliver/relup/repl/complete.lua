@@ -98,7 +98,8 @@ local function fields(value, only_functions)
       end
     end
   end
-  if type(value) == "table" and not term.kind(value) then add(value) end
+  -- Terms have no fields of interest; a plain table, which would do as a list, has.
+  if type(value) == "table" and (getmetatable(value) == nil or not term.kind(value)) then add(value) end
   local class = getmetatable(value)
   if type(class) == "table" and type(class.__index) == "table" then add(class.__index) end
   return names

@@ -38,8 +38,9 @@ local function plain(line)
   return line
 end
 
--- The comment that ends right above a line.
+-- The comment that ends right above a line; functions of one line each may share one.
 local function comment_above(lines, at)
+  while at > 1 and lines[at - 1]:find "^function .* end" do at = at - 1 end
   local first = at
   while first > 1 and lines[first - 1]:find "^%s*%-%-" do first = first - 1 end
   if first == at or not lines[first]:find "^%s*%-%-%-" then return nil end

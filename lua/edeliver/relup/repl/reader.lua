@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.repl.reader
 
+local core = require "edeliver.relup.core"
 local terminal = require "term"
 
 local reader = {}
@@ -19,30 +20,55 @@ local function history_file()
   return folder .. "/history"
 end
 
-local function plain()
+local function no_more() end
+
+-- Without readline. At a terminal a line comes whole, and a Ctrl-C while nothing is there is an error at once.
+local function plain(is_terminal)
   return {
     read = function(prompt)
       io.write(prompt)
       io.flush()
+      while is_terminal and not core.await_input() do end
       return io.read "l"
     end,
-    remember = function() end,
-    close = function() end,
+    remember = no_more,
+    close = no_more,
   }
 end
 
+local function terminal_settings()
+  local pipe = io.popen("stty -g 2>/dev/null </dev/tty", "r")
+  local settings = pipe and pipe:read "l"
+  if pipe then pipe:close() end
+  return settings
+end
+
+local function set_terminal(words) os.execute(("stty %s 2>/dev/null </dev/tty"):format(words)) end
+
+-- While a line is edited, Ctrl-C is no signal but the key that drops what was typed: readline takes over the terminal's own
+-- key for that.
+local function edit(readline, settings, prompt)
+  local restoring <close> = setmetatable({}, { -- luacheck: ignore restoring
+    __close = function()
+      if settings then set_terminal(settings) end
+    end,
+  })
+  if settings then set_terminal "intr undef kill ^C" end
+  return readline.readline(prompt)
+end
+
 local function with_readline(readline, completer)
-  local path = history_file()
+  local path, settings = history_file(), terminal_settings()
   readline.set_options { auto_add = false, histfile = path or "", keeplines = KEPT, completion = true }
   readline.set_readline_name "edeliver-relup"
-  readline.set_completion_append_character ""
   readline.set_complete_function(function(line, from, to)
-    -- An error in here must not reach the line editor.
+    -- Nothing is to follow a completed word; readline forgets that each time. And no error may reach it.
+    readline.set_completion_append_character ""
     local done, matches = pcall(completer.matches, completer, line:sub(1, to), from)
     return done and matches or {}
   end)
   return {
-    read = readline.readline,
+    read = function(prompt) return edit(readline, settings, prompt) end,
     -- A line that may hold a cookie is kept nowhere.
     remember = function(line)
       if #line > 1 and not line:lower():find "cookie" then readline.add_history(line) end
@@ -56,9 +82,9 @@ end
 --- Makes a reader: `read(prompt)` gives a line, or nil at the end; `remember(line)`; `close()`.
 -- @param completer see `edeliver.relup.repl.complete`
 function reader.new(completer)
-  if not terminal.isatty(io.stdin) then return plain() end
+  if not terminal.isatty(io.stdin) then return plain(false) end
   local found, readline = pcall(require, "readline")
-  if not found then return plain() end
+  if not found then return plain(true) end
   return with_readline(readline, completer)
 end
 

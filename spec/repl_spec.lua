@@ -1,0 +1,223 @@
+-- The REPL, with a person at a terminal (tmux), and with lines that are piped in.
+
+local process = require "support.process"
+local program = require "cli.program"
+local terminal = require "cli.terminal"
+local complete = require "edeliver.relup.repl.complete"
+local help = require "edeliver.relup.repl.help"
+local instruction = require "edeliver.relup.instruction"
+local chat = require "support.chat"
+local clients = require "support.clients"
+local node = require "support.node"
+local relup = require "edeliver.relup"
+
+-- What one session printed for each line: prompts cut away.
+local function session(on, lines)
+  local ran = program.run({ on.name, "repl" }, { node = on, input = table.concat(lines, "\n") .. "\n" })
+  local answers = {}
+  local text = ran.out:gsub("^[^\n]*\n", "", 1) .. on.name .. "> "
+  local mark = on.name .. "> "
+  local at = #mark + 1
+  while true do
+    local next_at = text:find(mark, at, true)
+    if not next_at then break end
+    answers[#answers + 1] = (text:sub(at, next_at - 1):gsub("\n$", ""))
+    at = next_at + #mark
+  end
+  return answers, ran
+end
+
+describe("edeliver-relup NODE repl", function()
+  local release, sockets
+
+  setup(function()
+    release = chat.start()
+    sockets = clients.open { port = release.ports.endpoint, count = 5 }
+  end)
+
+  teardown(function()
+    if sockets then sockets:stop() end
+    if release then release:stop() end
+  end)
+
+  it("prints results as Erlang does, pid sets in short, tables readable", function()
+    local answers = session(release, {
+      '1 + 1', '"text"', 'atom "a b"', 'tuple { atom "ok", { 1, 2 }, charlist "abc" }',
+      'node:call("lists", "seq", { 1, 3 })',
+      'node:pids {}', '{ a = 1, b = { "x" } }', 'nil', 'x = 7', 'x', 'local y = 1',
+    })
+    assert.same({ "2", '<<"text">>', "'a b'", '{ok,[1,2],"abc"}', "[1,2,3]", "0 processes: []", '{ a = 1, b = { <<"x">> } }', "",
+      "", "7", "" }, { table.unpack(answers, 1, 11) })
+    local pids = session(release, { "node:processes()" })[1]
+    assert.matches("^%d+ processes: %[<0%.0%.0>,<0%.1%.0>,<0%.2%.0>,%.%.%.%]$", pids)
+  end)
+
+  it("survives every error", function()
+    local answers, ran = session(release, {
+      'error "bang"', 'error {}', 'nonsense(', ')', 'nope.x', 'node:call("nope", "x")', 'relup.connect "nobody@127.0.0.1"',
+      'relup.sequence { "nope" }', "node:call(1)", "2 * 21",
+    })
+    assert.equal(0, ran.code)
+    assert.matches("error: .*bang", answers[1])
+    assert.matches("refused: nope:x/0 failed on " .. release.name .. ": error:undef (error)", ran.out, 1, true)
+    assert.matches('knows no node "nobody"', ran.out, 1, true)
+    assert.matches('there is no instruction "nope"', ran.out, 1, true)
+    assert.matches("> 42\n", ran.out, 1, true)
+  end)
+
+  it("evaluates Erlang behind a colon, with variables that stay", function()
+    local answers = session(release, {
+      ":X = lists:seq(1, 3).", ":[I * 2 || I <- X]", ": F = fun(A) -> A + 1 end, F(41)", ":F(1)", ":X = 2", ":lists:nth(",
+      ":foo:bar()", ":exit(oops)", ":chat_app:module_info(module)",
+    })
+    assert.equal("[1,2,3]", answers[1])
+    assert.equal("[2,4,6]", answers[2])
+    assert.equal("42", answers[3])
+    assert.equal("2", answers[4])
+    assert.matches("exception error: {badmatch,2}", answers[5], 1, true)
+    assert.matches("syntax error before:", answers[6], 1, true)
+    assert.matches("exception error: undef", answers[7], 1, true)
+    assert.matches("exception exit: oops", answers[8], 1, true)
+    assert.equal("chat_app", answers[9])
+  end)
+
+  it("keeps several nodes open at once", function()
+    local other <close> = node.start { cookie = release.cookie }
+    local ran = program.run({ release.name, "repl" }, { node = release, input = table.concat({
+      ("connect %q"):format(other.name), "node.name", ("use %q"):format(release.name), 'node:call("erlang", "node")',
+      ("nodes[%q]:call('erlang', 'node')"):format(other.name), 'use "x@y"', ":node()",
+    }, "\n") .. "\n" })
+    assert.matches(("%s> <<\"%s\">>\n"):format(other.name, other.name), ran.out, 1, true)
+    assert.matches(("> '%s'\n%s> '%s'\n"):format(release.name, release.name, other.name), ran.out, 1, true)
+    assert.matches("refused: x@y is not open", ran.out, 1, true)
+    assert.matches(("%s> '%s'\n"):format(release.name, release.name), ran.out, 1, true)
+  end)
+
+  it("lets instructions be run by hand", function()
+    local answers = session(release, {
+      'instructions.suspend_channels.run(node, "chat")', 'instructions.resume_channels.run(node, "chat")',
+    })
+    assert.matches("5 websockets suspended", answers[1])
+    assert.matches("5 processes resumed", answers[2])
+    assert.equal(0, release:suspended())
+  end)
+
+  it("completes, remembers, and takes Ctrl-C for no more than it is", function()
+    local history = release.folder .. "/state/edeliver-relup/history"
+    local screen <close> = terminal.open(program.command({ release.name, "repl" }, { node = release }))
+    screen:wait_for(release.name .. ">$")
+    screen:type("node:suspe", "Tab")
+    screen:wait_for "node:suspended$"
+    screen:type("()", "Enter")
+    screen:wait_for "0 processes: %[%]"
+    screen:type("instructions.suspend_c", "Tab")
+    screen:wait_for "instructions.suspend_channels$"
+    screen:type(".name", "Enter")
+    screen:wait_for '<<"suspend_channels">>'
+    screen:type(":chat_cou", "Tab")
+    screen:wait_for ":chat_counter$"
+    screen:type(":star", "Tab")
+    screen:wait_for ":chat_counter:start_link$"
+    screen:type("", "C-c")
+    screen:wait_for "suspend_channels\">>\n[^\n]*>$"
+    screen:type("cookie = 4711", "Enter")
+    screen:type("node:sleep(60000)", "Enter")
+    process.sleep(300)
+    screen:type("", "C-c")
+    screen:wait_for "interrupted"
+    screen:type("while true do end", "Enter")
+    process.sleep(300)
+    screen:type("", "C-c")
+    screen:wait_for "interrupted.*interrupted"
+    screen:type("40 + 2", "Enter")
+    screen:wait_for "\n42\n"
+    screen:type("", "Up", "C-a")
+    screen:wait_for "> 40 %+ 2$"
+    screen:type("", "C-e", "C-u", "C-d")
+    assert.equal(0, screen:exit_code())
+    local kept = assert(process.read_file(history))
+    assert.matches("40 + 2\n", kept, 1, true)
+    assert.is_nil(kept:find "4711")
+  end)
+end)
+
+describe("completion", function()
+  local erlang, connection, completer
+
+  setup(function()
+    erlang = node.start {}
+    connection = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    local environment = { node = connection, relup = relup, nodes = {} }
+    completer = complete.new(environment, function() return connection end)
+  end)
+
+  teardown(function()
+    connection:close()
+    erlang:stop()
+  end)
+
+  for before, expected in pairs {
+    ["relup.seq"] = "relup.sequence",
+    ["node:bulk_s"] = "node:bulk_suspend",
+    ["x = node:bulk_s"] = "node:bulk_suspend",
+    ["whi"] = "while",
+    ['relup.sequence { "suspend_ch'] = "suspend_channels",
+    ["node:call('erl_sc"] = "erl_scan",
+    ['node:call("lists", "keyf'] = "keyfind",
+    [":lists:keyf"] = "lists:keyfind",
+    [":X = erl_sc"] = "erl_scan",
+  } do
+    it(("finds %s behind %s"):format(expected, before), function()
+      -- The line editor takes for a word what follows the last of its break characters.
+      local from = #before - #before:match "[^ \t\n\"\\'`@$><=;|&{(]*$" + 1
+      local found = completer:matches(before, from)
+      local word = expected
+      if before:sub(1, 1) == ":" and from == 1 then word = ":" .. expected end
+      assert.same({ word }, found)
+    end)
+  end
+
+  it("offers nothing where the node is gone, and takes no time over it", function()
+    local gone <close> = node.start {}
+    local lost = assert(relup.connect(gone.name, { cookie = gone.cookie, epmd_port = gone.epmd_port }))
+    gone:stop()
+    local empty = complete.new({}, function() return lost end)
+    assert.same({}, empty:matches(":lis", 2))
+    lost:close()
+  end)
+end)
+
+describe("help", function()
+  it("has words for every public function of the facade, of nodes, of terms", function()
+    for _, name in ipairs { "edeliver.relup", "edeliver.relup.node", "edeliver.relup.term", "edeliver.relup.sequence" } do
+      for key, value in pairs(require(name)) do
+        if type(value) == "function" and not key:find "^__" and key ~= "tell" and name ~= "edeliver.relup.sequence" then
+          assert.is_nil(help.text(value):find("nothing is written", 1, true), name .. "." .. key)
+        end
+      end
+    end
+  end)
+
+  it("has words for every instruction and every module", function()
+    for _, name in ipairs(instruction.names) do
+      local text = help.text(name)
+      assert.equal("edeliver.relup.instructions." .. name, text:match "^[^\n]*")
+      assert.is_true(#text > #name + 60, text)
+    end
+    for _, name in ipairs { "sequence", "ordering", "ledger", "file", "node", "repl" } do
+      assert.matches("^edeliver.relup." .. name .. "\n%u", help.text(name))
+    end
+  end)
+
+  it("tells the arguments and what is given back", function()
+    local text = help.text(require("edeliver.relup.node").bulk_suspend)
+    assert.matches("timeout (number, optional): ms", text, 1, true)
+    assert.matches("gives string \"ok\"", text, 1, true)
+  end)
+
+  it("says so where there is nothing", function()
+    assert.matches("nothing is written about that", help.text "no such thing", 1, true)
+    assert.matches("an Erlang atom", help.text(relup.term.atom "ok"), 1, true)
+    assert.matches(":expression", help.text(nil), 1, true)
+  end)
+end)
