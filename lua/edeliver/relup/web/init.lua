@@ -11,7 +11,7 @@ local web = {}
 
 --- The kinds, in the order in which they are tried. Each is a module with `find(node, name, config)`, which gives a site (see
 -- `edeliver.relup.web.site` for its methods), or nil, message, code; "not_detected" lets the next kind try.
-web.kinds = { "cowboy_on_ranch" }
+web.kinds = { "cowboy_on_ranch", "bandit" }
 
 --- Finds the listeners of an application, and whatever hangs from them.
 -- @param node
