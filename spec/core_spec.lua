@@ -44,7 +44,8 @@ describe("the C module", function()
       "#{}", "#{a => 1}", "#{1 => a, 1.0 => b}", "#{{a, [1]} => #{#{} => []}, [] => {}, <<>> => <<1:3>>}",
       "#{\"key\" => 1, [256] => 2, true => false, self() => make_ref()}", "maps:from_list([{I, I} || I <- lists:seq(1, 100)])",
       "self()", "make_ref()", "{self(), self(), [make_ref(), make_ref()]}", "hd(erlang:ports())",
-      "fun lists:map/2", "fun() -> ok end", "begin Z = [1, {a}], fun(X) -> {X, Z} end end", "erlang:alias()",
+      "fun lists:map/2", "fun() -> ok end", "begin Z = [1, {a}], fun(X) -> {X, Z} end end",
+      "case erlang:function_exported(erlang, alias, 0) of true -> erlang:alias(); false -> none_before_otp_24 end",
       "lists:foldl(fun(_, A) -> {A} end, x, lists:seq(1, 1000))", "lists:foldl(fun(_, A) -> [A] end, x, lists:seq(1, 1000))",
       "lists:foldl(fun(I, A) -> #{I => A} end, x, lists:seq(1, 500))",
     }

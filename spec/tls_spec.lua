@@ -72,8 +72,8 @@ describe("TLS distribution", function()
     for to, kind in pairs { [new] = "pid", [plain] = "port" } do -- who has the socket: a process of ssl, or nobody
       local node <close> = assert(connect(to, to == new and tls() or nil))
       local controllers = assert(node:call("erlang", "system_info", { atom "dist_ctrl" }))
-      assert.equal(1, #controllers)
-      assert.equal(kind, relup.term.kind(controllers[1][2]))
+      assert.truthy(#controllers > 0) -- others may be on their way out
+      for _, controller in ipairs(controllers) do assert.equal(kind, relup.term.kind(controller[2])) end
     end
   end)
 
@@ -122,8 +122,12 @@ describe("TLS distribution", function()
     local before = process.now()
     assert_refused("timeout", "a node that does not speak TLS keeps silent", plain, tls(), { timeout = 500 })
     assert.truthy(process.now() - before < 1500)
-    assert_refused("tls", "wants TLS", old)
-    assert_refused("tls", "wants TLS", new)
+    for _, to in ipairs { old, new } do
+      local _, message, code = connect(to)
+      assert.truthy(message:find "wants? TLS", message)
+      -- OTP 23 hangs up without a word, so that this is only a guess.
+      assert.truthy(code == "tls" or code == "protocol" and message:find "closed the connection", message)
+    end
   end)
 
   it("checks certificates unless it is told not to in the exact word", function()

@@ -77,6 +77,24 @@ install_packages() {
   rm -f "$log"
 }
 
+# suite_apt SUITE FOLDER: sets APT to the words of an apt-get that knows that suite alone, from the mirror that this machine
+# uses, with lists and downloads in FOLDER. Fails where no mirror has the suite.
+suite_apt() {
+  local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed=""
+  on_debian || return 1
+  [ -e $keyring ] && signed="[signed-by=$keyring]"
+  mkdir -p "$2/lists/partial" "$2/cache/archives/partial"
+  # As root, apt would drop to a user of its own who may not write here.
+  APT=(apt-get -qq -o APT::Sandbox::User="$(id -un)" -o Dir::Etc::sourcelist="$2/sources.list" -o Dir::Etc::sourceparts=-
+    -o Dir::State::lists="$2/lists" -o Dir::Cache="$2/cache" -o Acquire::Languages=none -o Acquire::Retries=1)
+  # shellcheck disable=SC2016  # apt's own placeholders
+  for mirror in $(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sort -u); do
+    echo "deb $signed $mirror $1 main" >"$2/sources.list"
+    "${APT[@]}" update >"$2/update.log" 2>&1 && return 0
+  done
+  return 1
+}
+
 # build PRESET: configures once, then builds what has changed. Silent unless it fails.
 build() {
   local log=$BUILD/$1.log

@@ -132,16 +132,21 @@ end
 --- Evaluates Erlang expressions on the node and gives the value as text, on one line, as `~0tp` prints it; or nil and
 -- what went wrong.
 function methods:eval(expressions)
+  local folder, value = process.quote(self.folder), self.folder .. "/value"
   local file = assert(io.open(self.folder .. "/eval", "w"))
-  file:write(("try begin %s end of V__ -> io:format(\"value ~0tp~n\", [V__]) "):format((expressions:gsub("%.%s*$", ""))),
-    "catch C__:R__ -> io:format(\"~0tp~n\", [{C__, R__}]) end.\n")
+  -- The value comes in a file: erl_call prints terms in its own way.
+  file:write(("Text__ = try begin %s end of V__ -> [\"value \", io_lib:format(\"~0tp\", [V__])] "):format(
+    (expressions:gsub("%.%s*$", ""))), "catch C__:R__ -> io_lib:format(\"~0tp~n\", [{C__, R__}]) end, ",
+    ("file:write_file(%q, unicode:characters_to_binary(Text__)).\n"):format(value))
   file:close()
-  local printed = process.output(("ERL_EPMD_PORT=%d HOME=%s erl_call -r %s %s -c %s -fetch_stdout -e < %s 2>&1"):format(
-    self.epmd_port, process.quote(self.folder), self.name:find("@127.0.0.1", 1, true) and "-name" or "-sname",
-    process.quote(self.name), process.quote(self.cookie), process.quote(self.folder .. "/eval")))
-  local value = printed:match "^value (.*)\n{ok, ok}%s*$"
-  if value then return value end
-  return nil, printed
+  os.remove(value)
+  local printed = process.output(("ERL_EPMD_PORT=%d HOME=%s erl_call -r %s %s -c %s -e < %s/eval 2>&1"):format(
+    self.epmd_port, folder, self.name:find("@127.0.0.1", 1, true) and "-name" or "-sname",
+    process.quote(self.name), process.quote(self.cookie), folder))
+  local text = process.read_file(value)
+  local answer = text and text:match "^value (.*)$"
+  if answer then return answer end
+  return nil, text or printed
 end
 
 --- Ends the VM, waits until it is gone, removes its folder. May be called twice.
