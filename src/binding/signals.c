@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #include "binding.h"
 
@@ -109,6 +110,22 @@ int edr_lua_block_signals(lua_State *L) {
   take_hooks_back();
   if (arrived == 0) return 0;
   lua_pushstring(L, signal_name(arrived));
+  return 1;
+}
+
+/*** Takes a signal that arrived while they are held back: it will not come through any more.
+@function take_signal
+@return its name, or nil where none has
+*/
+int edr_lua_take_signal(lua_State *L) {
+  const struct timespec at_once = {0, 0};
+  sigset_t set;
+  int number;
+  if (!blocked) return 0;
+  caught_set(&set);
+  number = sigtimedwait(&set, NULL, &at_once);
+  if (number < 0) return 0;
+  lua_pushstring(L, signal_name(number));
   return 1;
 }
 

@@ -12,7 +12,7 @@ local term = require "edeliver.relup.term"
 local ledger = {}
 ledger.__index = ledger
 
-local FIRST_RESUME, LAST_RESUME = 2000, 10000 -- ms: most answer at once; then the busy ones get their time
+local ROUND, ROUNDS = 1000, 12 -- ms: most answer at once; then the busy ones get their time
 
 --- An empty ledger.
 -- @param node
@@ -213,19 +213,22 @@ end
 
 --- Settles everything, as far as the node lets us: resumes whoever is owed it, those that are slow with more patience, then
 -- undoes the rest: channels before acceptors.
+-- @tparam[opt] function between called after every round in which somebody stayed silent
 -- @return[1] true
 -- @return[2] nil, message, code; the ledger then still holds what is owed
-function ledger:settle()
+function ledger:settle(between)
   if self:is_settled() then return true end
   if not self.node:is_open() then
     local open, message, code = self.come_back()
     if not open then return nil, message, code end
   end
   local message, code
-  for _, timeout in ipairs { FIRST_RESUME, LAST_RESUME } do
-    local answer, problem, why = self:resume(timeout)
-    if not answer then message, code = problem, why end
-    if #self.pids == 0 then break end
+  local refusals = 0
+  for _ = 1, ROUNDS do
+    local answer, problem, why = self:resume(ROUND)
+    if not answer then message, code, refusals = problem, why, refusals + 1 end
+    if #self.pids == 0 or refusals == 2 then break end
+    if between then between() end
   end
   local undone, problem, why = self:undo()
   if not undone then message, code = message or problem, code or why end

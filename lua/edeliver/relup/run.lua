@@ -216,6 +216,7 @@ local function left_to_guard(self)
   local back, _, code = self.guard:come_back()
   if back then return false end
   if code ~= "guard_lost" and code ~= "guard_gone" then
+    self.unreachable = true
     table.insert(self.report.undone, ("nothing from here: %s cannot be reached. The guard there undoes everything %.1f s after "
       .. "it has lost us"):format(self.node.name, self.guard.grace / 1000))
     return true
@@ -232,7 +233,13 @@ end
 local function settle_ledger(self)
   local ledger, result = self.ctx.ledger, self.report
   local owed_pids, owed_undos = #ledger:suspended(), #ledger.undos
-  local settled, message = ledger:settle()
+  -- Whoever asks once more to be let go is told what there is to wait for.
+  local settled, message = ledger:settle(function()
+    local signal = core.take_signal()
+    if not signal then return end
+    self.ctx:log("warning", ("%s: still resuming; suspended on %s are %s"):format(
+      signal, self.node.name, tostring(ledger:suspended())))
+  end)
   if owed_pids > #ledger:suspended() then
     table.insert(result.undone, ("%d processes resumed"):format(owed_pids - #ledger:suspended()))
   end
@@ -260,13 +267,18 @@ local function settle(self)
   return true
 end
 
--- What only a failed run still says.
+-- Over a connection that was lost while nothing was owed, the guard is told that its operator is back, to be told to go.
+local function dismiss(the_guard)
+  if the_guard.node:is_open() or the_guard:come_back() then the_guard:leave() end
+end
+
+-- What is left to be said, to the guard, the journal and the operator.
 local function conclude(self, signal)
   local result = self.report
   result.ok = self.succeeded and #result.still_suspended == 0 and #result.still_undone == 0
   if not result.ok then result.code = result.code or (signal and "interrupted") or "suspended" end
   for _, undone in ipairs(result.undone) do self.ctx:log("info", "undone: " .. undone) end
-  if self.guard and self.node:is_open() then protected(self.guard.leave, self.guard) end
+  if self.guard and not self.unreachable then protected(dismiss, self.guard) end
   if self.journal then
     local written, message = self.journal:close {
       ok = result.ok, message = result.message, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
