@@ -1,0 +1,73 @@
+--- `recover`: finds what an accident has left suspended or stopped on a node, shows it, and undoes it.
+--
+-- @module edeliver.relup.cli.commands.recover
+
+local exit = require "edeliver.relup.cli.exit"
+local output = require "edeliver.relup.cli.output"
+local relup = require "edeliver.relup"
+local session = require "edeliver.relup.cli.session"
+
+local recover = {
+  on_node = true,
+  summary = "Undo what an accident has left behind: suspended processes, stopped acceptors.",
+  description = "With the journal of the run that had the accident it undoes what that run still owed, and nothing else.\n"
+    .. "A run that goes on is left alone.",
+  examples = {
+    "edeliver-relup myapp@web1 recover --dry-run",
+    "edeliver-relup myapp@web1 recover ~/.local/state/edeliver-relup/myapp@web1-20260102T030405Z-1a2b.jsonl",
+  },
+}
+
+function recover.add_to_parser(parser)
+  parser:argument("journal", "The journal of that run."):args "?":argname "<journal>"
+  parser:flag("--dry-run", "Only show what would be undone.")
+end
+
+local COLORS = { warning = "yellow", error = "red" }
+
+local function as_json(result)
+  local still = output.array {}
+  for i = 1, #result.still_suspended do still[i] = tostring(result.still_suspended[i]) end
+  return {
+    ok = result.ok, found = #result.found, undos = result.undos, still_suspended = still,
+    still_undone = #result.still_undone, restarted = result.restarted,
+  }
+end
+
+local function run(args, node, dry_run)
+  local function log(level, text) args.output:line(text, COLORS[level]) end
+  return relup.recover(node, args.journal, { dry_run = dry_run, log = log })
+end
+
+-- Looks first and asks, where the node is not local. Gives an exit code where that ends it.
+local function look_first(args, node)
+  if args.dry_run or args.yes or session.is_local(args.node) then return nil end
+  local seen, message, code = run(args, node, true)
+  if not seen then
+    args.output:fail(message, code)
+    return exit.REFUSED
+  end
+  local question = ("Resumes %d processes on %s and undoes %d calls."):format(#seen.found, node.name, seen.undos)
+  if not session.confirm(args, question) then return exit.REFUSED end
+end
+
+--- Runs the command.
+-- @return exit code
+function recover.command(args)
+  local node <close>, failed = session.connect(args)
+  if not node then return failed end
+  local ended = look_first(args, node)
+  if ended then return ended end
+  local result, message, code = run(args, node, args.dry_run)
+  if not result then
+    args.output:fail(message, code)
+    return (code == "busy" or code == "wrong_node") and exit.REFUSED or exit.FAILED
+  end
+  args.output:give(as_json(result))
+  if args.dry_run or result.ok then return exit.OK end
+  args.output:fail(("%d processes are still suspended, %d calls could not be undone"):format(
+    #result.still_suspended, #result.still_undone), "suspended")
+  return exit.SUSPENDED
+end
+
+return recover
