@@ -291,8 +291,10 @@ end
 function node:eval(text, bindings, timeout)
   local forms, message, code, reason = parse_on_node(self, text)
   if not forms then return nil, message, code, reason end
-  local bound = {}
-  for name, value in pairs(bindings or {}) do bound[#bound + 1] = term.tuple { atom(name), value } end
+  local names, bound = {}, {}
+  for name in pairs(bindings or {}) do names[#names + 1] = name end
+  table.sort(names) -- bindings are an orddict
+  for i, name in ipairs(names) do bound[i] = term.tuple { atom(name), bindings[name] } end
   -- One block, and only its value: else every variable would come back with it.
   local block = term.tuple { atom "block", 1, forms }
   return self:call("erl_eval", "expr", { block, list(bound), atom "none", atom "none", atom "value" }, timeout)
