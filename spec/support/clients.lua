@@ -32,6 +32,7 @@ function clients.start()
   self.process = process.start {
     command = {
       "erl", "-noshell", "-boot", "start_clean", "+P", "262144", "-env", "ERL_CRASH_DUMP", "/dev/null",
+      "-kernel", "logger_level", "none", -- gun's last words would stand between our answers
       "-pa", compiled(), gun_folder .. "/gun-1.3.3/ebin", gun_folder .. "/cowlib-2.9.1/ebin", "-s", "chat_clients", "main",
     },
   }

@@ -5,13 +5,14 @@
 --
 -- @module edeliver.relup.install
 
+local core = require "edeliver.relup.core"
 local guard = require "edeliver.relup.guard"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local term = require "edeliver.relup.term"
 
 local install = {}
 
-local UNPACK_TIMEOUT, CHECK_TIMEOUT, INSTALL_TIMEOUT, RESTART_TIMEOUT = 120000, 60000, 300000, 20000 -- ms
+local UNPACK_TIMEOUT, CHECK_TIMEOUT, INSTALL_TIMEOUT, RESTART_TIMEOUT, LOOK_EVERY = 120000, 60000, 300000, 20000, 250 -- ms
 
 local function find(releases, wanted)
   for _, release in ipairs(releases) do
@@ -129,16 +130,34 @@ function install.prepare(node, version, ctx)
   return now
 end
 
+-- A failure past the point of no return is answered like any other, and then the node restarts: it has begun to by the time
+-- that release_handler answers the next question.
+local function is_restarting(node)
+  if not release_handler.which_releases(node) then return true end
+  local status = node:call("init", "get_status", {})
+  return status == nil or term.kind(status) == "tuple" and status[1] == term.atom "stopping"
+end
+
+-- Waits until a node that went down is up again; gives the version that it runs, or nil.
+local function running_after_restart(node)
+  local deadline = core.now() + RESTART_TIMEOUT
+  repeat
+    if node:reconnect(math.max(0, deadline - core.now())) and not is_restarting(node) then
+      local releases = release_handler.which_releases(node)
+      local now = releases and running(releases)
+      if now then return now.version end
+    end
+    core.sleep(LOOK_EVERY)
+  until core.now() > deadline
+end
+
 -- Looks whether the node came back after it went down in the middle, to say what it runs now.
 local function after_loss(node, version, message)
-  if node:reconnect(RESTART_TIMEOUT) then
-    local releases = release_handler.which_releases(node)
-    local now = releases and running(releases)
-    if now then
-      return nil, ("%s went down while %s was being installed and runs %s now: a failure after the point of no return makes "
-        .. "a node restart into the release that it had, and its connections are gone (%s)"):format(
-        node.name, version, now.version, message), "nodedown"
-    end
+  local now = running_after_restart(node)
+  if now then
+    return nil, ("%s went down while %s was being installed and runs %s now: a failure after the point of no return makes "
+      .. "a node restart into the release that it had, and its connections are gone (%s)"):format(
+      node.name, version, now, message), "nodedown"
   end
   return nil, ("%s went down while %s was being installed and has not come back: look at its log (%s)"):format(
     node.name, version, message), "nodedown"
@@ -202,6 +221,7 @@ local function explain_failure(node, version, message, code, ctx)
     return true
   end
   if code == "nodedown" or code == "guard_gone" and not node:is_open() then return after_loss(node, version, message) end
+  if code == "refused" and is_restarting(node) then return after_loss(node, version, message) end
   if code == "timeout" then
     message = message .. ": the node may still be at it; its release_handler answers when it has finished"
   end
@@ -237,7 +257,8 @@ function install.perform(node, ctx, options)
     if not done then return nil, message, why end
   end
   -- Not what release_handler answers: on the way down that is the version that runs now.
-  return ("%s -> %s%s%s"):format(now and now.version or "?", version, options.permanent and ", permanent" or "", seen and describe_look(seen) or "")
+  return ("%s -> %s%s%s"):format(now and now.version or "?", version, options.permanent and ", permanent" or "",
+    seen and describe_look(seen) or "")
 end
 
 local KNOWN = { permanent = true, timeout = true }

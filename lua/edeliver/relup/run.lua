@@ -69,7 +69,8 @@ local function record(self, entry, result, message, code)
     self.ctx:log("info", ("%s done in %.1f ms%s"):format(entry.name, entry.ms, text))
   end
   if self.journal then
-    self.journal:write("step", { name = entry.name, status = entry.status, took = math.floor(entry.ms * 10) / 10, message = entry.message })
+    local took = math.floor(entry.ms * 10) / 10
+    self.journal:write("step", { name = entry.name, status = entry.status, took = took, message = entry.message })
   end
 end
 

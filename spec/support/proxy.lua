@@ -1,0 +1,35 @@
+--- A proxy between an operator and a node, whose connections can be cut and healed (spec/support/proxy).
+
+local process = require "support.process"
+
+local proxy = {}
+local methods = {}
+local metatable = { __index = methods, __close = function(self) self:stop() end, __gc = function(self) self:stop() end }
+
+--- Starts a proxy to a port of the loopback: an object with `port` and the methods below.
+function proxy.start(target)
+  local self = setmetatable({ answers = 0 }, metatable)
+  self.process = process.start { command = { "escript", process.root .. "/spec/support/proxy/proxy.escript", target } }
+  self.port = assert(process.wait_until(function()
+    return tonumber(self.process:printed():match "^port (%d+)\n")
+  end, 15000))
+  return self
+end
+
+function methods:command(line)
+  self.answers = self.answers + 1
+  self.process:write(line)
+  assert(process.wait_until(function()
+    return select(2, self.process:printed():gsub("done\n", "")) >= self.answers
+  end), "the proxy gave no answer")
+end
+
+--- Ends all connections; new ones are refused from now on.
+function methods:cut() self:command "cut" end
+
+--- Takes connections again.
+function methods:heal() self:command "heal" end
+
+function methods:stop() self.process:stop() end
+
+return proxy

@@ -1,0 +1,64 @@
+#!/usr/bin/env escript
+%% A TCP proxy on the loopback: proxy.escript TARGET_PORT. Prints "port N"; then takes commands, one a line:
+%%
+%%   cut     ends all connections and takes no new ones
+%%   heal    takes connections again
+%%
+%% and answers each with "done".
+-mode(compile).
+
+main([Target]) ->
+    {ok, Listen} = gen_tcp:listen(0, [binary, {ip, {127,0,0,1}}, {active, false}, {nodelay, true}, {backlog, 128}]),
+    {ok, Port} = inet:port(Listen),
+    Self = self(),
+    spawn_link(fun() -> accept(Self, Listen) end),
+    spawn_link(fun() -> commands(Self) end),
+    io:format("port ~b~n", [Port]),
+    serve(list_to_integer(Target), open, []).
+
+accept(To, Listen) ->
+    {ok, Socket} = gen_tcp:accept(Listen),
+    ok = gen_tcp:controlling_process(Socket, To),
+    To ! {accepted, Socket},
+    accept(To, Listen).
+
+commands(To) ->
+    case io:get_line("") of
+        eof -> To ! eof;
+        Line -> To ! {command, string:trim(Line)}, commands(To)
+    end.
+
+serve(Target, State, Pairs) ->
+    receive
+        {accepted, Socket} when State =:= cut ->
+            gen_tcp:close(Socket),
+            serve(Target, State, Pairs);
+        {accepted, Socket} ->
+            case gen_tcp:connect({127,0,0,1}, Target, [binary, {active, true}, {nodelay, true}], 2000) of
+                {ok, Other} ->
+                    inet:setopts(Socket, [{active, true}]),
+                    serve(Target, State, [{Socket, Other}, {Other, Socket} | Pairs]);
+                {error, _} ->
+                    gen_tcp:close(Socket),
+                    serve(Target, State, Pairs)
+            end;
+        {tcp, From, Data} ->
+            [gen_tcp:send(To, Data) || {F, To} <- Pairs, F =:= From],
+            serve(Target, State, Pairs);
+        {tcp_closed, From} ->
+            [gen_tcp:close(To) || {F, To} <- Pairs, F =:= From],
+            serve(Target, State, [Pair || {F, T} = Pair <- Pairs, F =/= From, T =/= From]);
+        {tcp_error, From, _} ->
+            self() ! {tcp_closed, From},
+            serve(Target, State, Pairs);
+        {command, "cut"} ->
+            %% With a reset, as a connection ends that nobody ended in order.
+            [begin inet:setopts(S, [{linger, {true, 0}}]), gen_tcp:close(S) end || {S, _} <- Pairs],
+            io:format("done~n"),
+            serve(Target, cut, []);
+        {command, "heal"} ->
+            io:format("done~n"),
+            serve(Target, open, Pairs);
+        eof ->
+            ok
+    end.
