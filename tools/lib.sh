@@ -17,7 +17,7 @@ TEST_NEEDS=(
   "${BUILD_NEEDS[@]}" lua-busted:busted luarocks:luarocks
   lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term
   erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools
-  make:make zip:zip unzip:unzip openssl:openssl tmux:tmux lua-readline:lua=readline chromium:chromium
+  make:make zip:zip unzip:unzip openssl:openssl tmux:tmux lua-readline:lua=readline chromium:chromium zsh:zsh fish:fish groff-base:groff
 )
 # shellcheck disable=SC2034  # for tools/lint
 LINT_NEEDS=("${TEST_NEEDS[@]}" lua-check:luacheck lua-ldoc:ldoc shellcheck:shellcheck cppcheck:cppcheck)
