@@ -7,6 +7,8 @@ local web = require "edeliver.relup.web"
 
 local TIMEOUT, ROUNDS = 1000, 20 -- ms; how often to look again before saying that there is no end to new ones
 
+local NAMES = { transports = "websockets", channels = "channels", mixed = "websockets and channels" }
+
 local function count_silent(errors)
   local silent = 0
   for _, entry in ipairs(errors or {}) do
@@ -67,7 +69,7 @@ local suspend_channels = instruction.define {
     local target
     target, message, code = site:target(ctx.config.target)
     if not target then return nil, message, code end
-    if target == "transports" then
+    if target ~= "channels" then
       local hidden
       hidden, message, code = site:hide(ctx)
       if not hidden then return nil, message, code end
@@ -78,7 +80,7 @@ local suspend_channels = instruction.define {
       return nil, ("%d of %d processes did not answer within %s ms; config.tolerate says how many may"):format(
         silent, asked, tostring(ctx.config.suspend_timeout or TIMEOUT)), "timeout"
     end
-    return ("%d %s suspended%s"):format(asked - silent, target == "channels" and target or "websockets",
+    return ("%d %s suspended%s"):format(asked - silent, NAMES[target],
       silent > 0 and (", %d silent"):format(silent) or "")
   end,
 }

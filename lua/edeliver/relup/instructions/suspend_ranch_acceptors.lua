@@ -30,7 +30,7 @@ return instruction.define {
   run = function(node, _, ctx)
     local site, message, code = web.look(node, ctx)
     if not site then return nil, message, code end
-    local missing = site:missing_acceptors()
+    local missing = site:missing_acceptors(ctx.config.refuse)
     if missing then return nil, missing, "not_detected" end
     local pools
     pools, message, code = site:acceptors()

@@ -70,8 +70,10 @@ function bandit.find(node, name, config)
   }, bandit_site)
 end
 
-function bandit_site:missing_acceptors()
-  return self:missing("listener: it is suspended already (ThousandIsland.suspend)", function(one) return one.listens end)
+function bandit_site:missing_acceptors(refuse)
+  return refuse and self:missing("way to refuse connections in this version of the server: leave config.refuse out",
+    function(listener) return listener.can_refuse end)
+    or self:missing("listener: it is suspended already (ThousandIsland.suspend)", function(one) return one.listens end)
     or self:missing("acceptors", function(listener) return #listener.acceptor_sups > 0 end)
 end
 

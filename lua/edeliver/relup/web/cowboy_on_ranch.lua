@@ -1,11 +1,16 @@
---- The kind of server that Phoenix 1.4 to 1.8 has with Plug.Cowboy, and plain cowboy 2 listeners: cowboy 2 on ranch 1 or 2.
+--- The kind of server that Phoenix has with cowboy, and plain cowboy listeners: cowboy 1 and 2 on ranch 1 or 2.
 --
--- Chooses listeners among those that ranch has; reads nothing below them.
+-- Chooses listeners among those that ranch has, and the class of site that understands their connections.
 --
 -- @module edeliver.relup.web.cowboy_on_ranch
 
+local cowboy = require "edeliver.relup.web.cowboy"
+local cowboy_1 = require "edeliver.relup.web.cowboy_1"
+local endpoints = require "edeliver.relup.web.endpoints"
 local ranch = require "edeliver.relup.web.ranch"
+local several = require "edeliver.relup.web.several"
 local site = require "edeliver.relup.web.site"
+local supervised = require "edeliver.relup.web.supervised"
 local term = require "edeliver.relup.term"
 
 local cowboy_on_ranch = {}
@@ -41,21 +46,42 @@ end
 
 -- The different endpoints above listeners; nil unless each listener has one.
 local function endpoints_of(listeners)
-  local endpoints, seen = {}, {}
+  local above, seen = {}, {}
   for _, listener in ipairs(listeners) do
     if not listener.endpoint then return nil end
     if not seen[listener.endpoint] then
       seen[listener.endpoint] = true
-      endpoints[#endpoints + 1] = listener.endpoint
+      above[#above + 1] = listener.endpoint
     end
   end
-  return endpoints
+  return above
 end
 
-local function describe_kind(endpoints)
-  if not endpoints then return "cowboy on ranch" end
+-- What a listener's connections are understood by.
+local function class_of(listener)
+  if listener.protocol == "cowboy_protocol" then return cowboy_1 end
+  if listener.typed_supervisor and not cowboy.protocols[listener.protocol] then return supervised end
+  return site
+end
+
+-- The listeners by class: `{ class =, listeners = }`, in order.
+local function groups(listeners)
+  local found, by_class = {}, {}
+  for _, listener in ipairs(listeners) do
+    local class = class_of(listener)
+    if not by_class[class] then
+      by_class[class] = { class = class, listeners = {} }
+      found[#found + 1] = by_class[class]
+    end
+    table.insert(by_class[class].listeners, listener)
+  end
+  return found
+end
+
+local function describe_kind(above)
+  if not above then return "cowboy on ranch" end
   local words = {}
-  for i, endpoint in ipairs(endpoints) do words[i] = term.format(endpoint) end
+  for i, endpoint in ipairs(above) do words[i] = term.format(endpoint) end
   return "the Phoenix endpoint " .. table.concat(words, ", ")
 end
 
@@ -72,10 +98,19 @@ function cowboy_on_ranch.find(node, name, config)
   local listeners, message, code = ranch.listeners(node)
   if not listeners then return nil, message, code end
   local pick, what = picked_by(config)
-  local chosen = filter(listeners, pick or function(listener) return listener.endpoint and listener.app == name end)
+  local applications = endpoints.applications(name, config)
+  local chosen = filter(listeners, pick or function(listener) return listener.endpoint and applications[listener.app] end)
   if #chosen == 0 then return not_detected(node, name, listeners, what) end
-  local endpoints = endpoints_of(chosen)
-  return site.new { node = node, kind = describe_kind(endpoints), listeners = chosen, endpoints = endpoints }
+  local looked
+  looked, message, code = ranch.look_below(node, chosen)
+  if not looked then return nil, message, code end
+  local sites = {}
+  for _, group in ipairs(groups(chosen)) do
+    local above = endpoints_of(group.listeners)
+    sites[#sites + 1] = setmetatable(
+      { node = node, kind = describe_kind(above), listeners = group.listeners, endpoints = above }, group.class)
+  end
+  return several.as_one(node, sites)
 end
 
 return cowboy_on_ranch

@@ -1,23 +1,37 @@
 --- Finds the web server of an application.
 --
--- One module for each kind of server, tried in turn: each gives a site, or says what it looked at and what was missing. Nothing
--- is guessed: what no module understands is "not_detected".
+-- One module for each kind of server, all of them asked: each gives a site, or says what it looked at and what was missing.
+-- Nothing is guessed: what no module understands is "not_detected". Where several have one, all of them count.
 --
 -- @module edeliver.relup.web
 
 local application = require "edeliver.relup.otp.application"
+local endpoints = require "edeliver.relup.web.endpoints"
+local several = require "edeliver.relup.web.several"
+local term = require "edeliver.relup.term"
 
 local web = {}
 
---- The kinds, in the order in which they are tried. Each is a module with `find(node, name, config)`, which gives a site (see
+--- The kinds, in the order in which they are asked. Each is a module with `find(node, name, config)`, which gives a site (see
 -- `edeliver.relup.web.site` for its methods), or nil, message, code; "not_detected" lets the next kind try.
 web.kinds = { "cowboy_on_ranch", "bandit" }
+
+-- Endpoints of applications that were not meant, in words: of an umbrella's other applications, most likely.
+local function elsewhere(node, name, config)
+  local meant, words = endpoints.applications(name, config), {}
+  for _, endpoint in ipairs(endpoints.all(node) or {}) do
+    if not meant[endpoint.app] then words[#words + 1] = ("%s of %s"):format(term.format(endpoint.name), endpoint.app) end
+  end
+  if #words == 0 then return "" end
+  return ("; there is %s: config.applications names the applications of an umbrella"):format(table.concat(words, ", "))
+end
 
 --- Finds the listeners of an application, and whatever hangs from them.
 -- @param node
 -- @string name of the application: its Phoenix endpoints are looked for
 -- @tparam[opt] table config `port` or `listener` (the ref of a ranch listener: a string stands for an atom, or a term) picks a
--- listener, where there is no endpoint or only one of several is meant
+-- listener, where there is no endpoint or only one of several is meant; `applications` names further ones whose endpoints are
+-- meant, as the parts of an umbrella are
 -- @return[1] a site
 -- @treturn[2] nil
 -- @treturn[2] string what each kind looked at, and what was missing
@@ -26,14 +40,14 @@ function web.find(node, name, config)
   local runs, problem, why = application.is_running(node, name)
   if runs == nil then return nil, problem, why end
   if not runs then return nil, ("the application %s does not run on %s"):format(name, node.name), "not_running" end
-  local missing = {}
+  local sites, missing = {}, {}
   for _, kind in ipairs(web.kinds) do
     local site, message, code = require("edeliver.relup.web." .. kind).find(node, name, config or {})
-    if site then return site end
-    if code ~= "not_detected" then return nil, message, code end
-    missing[#missing + 1] = message
+    if not site and code ~= "not_detected" then return nil, message, code end
+    if site then sites[#sites + 1] = site else missing[#missing + 1] = message end
   end
-  return nil, table.concat(missing, "; "), "not_detected"
+  if #sites > 0 then return several.as_one(node, sites) end
+  return nil, table.concat(missing, "; ") .. elsewhere(node, name, config or {}), "not_detected"
 end
 
 --- Finds the web server of a run anew, and remembers it for the steps that follow.

@@ -14,7 +14,8 @@ local ranch = {}
 local atom = term.atom
 
 -- For every listener: its ref, supervisor, port, application, and which of its ancestors export what a Phoenix endpoint does.
-local LIST = [[
+-- Ranch 1.3 keeps no listeners' supervisors in its table, but those of the connections, which stand right below.
+local LIST = [=[
   IsEndpoint = fun(A) ->
     is_atom(A) andalso lists:all(fun({F, N}) -> erlang:function_exported(A, F, N) end,
                                  [{url, 0}, {static_url, 0}, {path, 1}, {static_path, 1}])
@@ -25,19 +26,37 @@ local LIST = [[
       undefined -> []
     end
   end,
+  Supervisors = fun() ->
+    case ets:match(ranch_server, {{listener_sup, '$1'}, '$2'}) of
+      [] -> [[R, S] || [R, Conns] <- ets:match(ranch_server, {{conns_sup, '$1'}, '$2'}), [S | _] <- [Ancestors(Conns)]];
+      Listed -> Listed
+    end
+  end,
   case ets:info(ranch_server, size) of
     undefined -> none;
     _ -> [{R, S, catch ranch:get_port(R), application:get_application(S), [A || A <- Ancestors(S), IsEndpoint(A)]}
-          || [R, S] <- ets:match(ranch_server, {{listener_sup, '$1'}, '$2'})]
-  end.]]
+          || [R, S] <- Supervisors(), is_pid(S)]
+  end.]=]
 
--- Not the transport's options as a whole: they may hold private keys.
+-- Not the transport's options as a whole: they may hold private keys. Ranch 1.3 has no info/1; there the specification of the
+-- connections' supervisor says the same.
 local DETAILS = [[
-  [begin
-     Info = case ranch:info(R) of Map when is_map(Map) -> maps:to_list(Map); List -> List end,
-     Type = case proplists:get_value(transport_options, Info) of #{connection_type := Given} -> Given; _ -> worker end,
-     {proplists:get_value(protocol, Info), Type}
-   end || R <- Refs].]]
+  Asked = fun(R) ->
+    Info = case ranch:info(R) of Map when is_map(Map) -> maps:to_list(Map); List -> List end,
+    Type = case proplists:get_value(transport_options, Info) of
+             #{connection_type := Given} -> Given;
+             Options when is_list(Options) -> proplists:get_value(connection_type, Options, worker);
+             _ -> worker
+           end,
+    {proplists:get_value(protocol, Info), Type}
+  end,
+  Specified = fun(S) ->
+    {ok, #{start := {_, _, [_, Type, _, _, _, Protocol]}}} = supervisor:get_childspec(S, ranch_conns_sup),
+    {Protocol, Type}
+  end,
+  {erlang:function_exported(ranch, suspend_listener, 1),
+   [case erlang:function_exported(ranch, info, 1) of true -> Asked(R); false -> Specified(S) end
+    || {R, S} <- lists:zip(Refs, Supervisors)]}.]]
 
 --- Every ranch listener of the node.
 -- @return[1] a list of `{ ref =, pid =, port = (nil while it does not listen), app = (nil where none), endpoint = (an atom,
@@ -63,11 +82,12 @@ function ranch.describe(listener)
 end
 
 local function with_details(node, listeners)
-  local refs = {}
-  for i, listener in ipairs(listeners) do refs[i] = listener.ref end
-  local answer, message, code = node:eval(DETAILS, { Refs = term.list(refs) })
+  local refs, sups = {}, {}
+  for i, listener in ipairs(listeners) do refs[i], sups[i] = listener.ref, listener.pid end
+  local answer, message, code = node:eval(DETAILS, { Refs = refs, Supervisors = sups })
   if not answer then return nil, message, code end
-  for i, row in ipairs(answer) do
+  for i, row in ipairs(answer[2]) do
+    listeners[i].can_refuse = answer[1]
     listeners[i].protocol = row[1].name
     listeners[i].typed_supervisor = row[2] == atom "supervisor"
   end
@@ -94,7 +114,8 @@ local function pids_of(items)
   return pids
 end
 
---- Looks below listeners: `protocol`, `typed_supervisor` (whether connections are), `acceptors_sup`, `connection_sups`.
+--- Looks below listeners: `protocol`, `typed_supervisor` (whether connections are), `can_refuse` (whether this ranch can suspend
+-- a listener as a whole, as it can since 1.6), `acceptors_sup`, `connection_sups`.
 -- What is missing stays nil.
 -- @return[1] true
 -- @return[2] nil, message, code

@@ -47,8 +47,11 @@ function site:missing(what, has)
 end
 
 --- What of the acceptors cannot be found, in words; nil where all is there.
-function site:missing_acceptors()
-  return self:missing("acceptors supervisor: it is suspended already (ranch:suspend_listener), or of an unknown kind",
+-- @tparam[opt] boolean refuse whether listeners are to be suspended as a whole
+function site:missing_acceptors(refuse)
+  return refuse and self:missing("way to refuse connections in this version of the server: leave config.refuse out",
+    function(listener) return listener.can_refuse end)
+    or self:missing("acceptors supervisor: it is suspended already (ranch:suspend_listener), or of an unknown kind",
     function(listener) return listener.acceptors_sup end)
 end
 

@@ -30,16 +30,18 @@ local BELOW = [[
                  {Sup, Child(acceptor, Children) =/= undefined, Child(connection_sup, Children)}
                end || {_, Sup, supervisor, _} <- supervisor:which_children(Pid), is_pid(Sup)]
          end,
+  CanRefuse = erlang:function_exported('Elixir.ThousandIsland', suspend, 1),
   [begin
      Children = supervisor:which_children(Server),
      Listener = Child(listener, Children),
      {case Listener of undefined -> undefined; _ -> catch Port(Listener) end, Listener =/= undefined,
-      Pool(Child(acceptor_pool_supervisor, Children))}
+      Pool(Child(acceptor_pool_supervisor, Children)), CanRefuse}
    end || Server <- Servers].]]
 
 local function is_pid(value) return term.kind(value) == "pid" end
 
---- Looks below listeners: `port`, `listens`, `acceptor_sups` (a list of `{ pid =, running = boolean }`), `connection_sups`.
+--- Looks below listeners: `port`, `listens`, `can_refuse` (whether it can suspend a server as a whole), `acceptor_sups` (a list
+-- of `{ pid =, running = boolean }`), `connection_sups`.
 -- @param node
 -- @tparam table listeners a list of `{ ref =, pid = of the server }`
 -- @return[1] true
@@ -52,6 +54,7 @@ function thousand_island.look_below(node, listeners)
   for i, row in ipairs(answer) do
     local listener = listeners[i]
     listener.port, listener.listens = math.type(row[1]) == "integer" and row[1] or nil, row[2]
+    listener.can_refuse = row[4]
     listener.acceptor_sups, listener.connection_sups = {}, {}
     for j, pair in ipairs(row[3]) do
       listener.acceptor_sups[j] = { pid = pair[1], running = pair[2] }
