@@ -1,0 +1,62 @@
+-- The report of a real upgrade as a page, read by headless Chromium.
+
+local process = require "support.process"
+local program = require "cli.program"
+local chat = require "support.chat"
+local clients = require "support.clients"
+
+local FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
+  .. "--disable-sync --disable-dev-shm-usage --disable-extensions --hide-scrollbars"
+
+local function has_chromium() return select(2, process.output "command -v chromium 2>/dev/null") == true end
+
+-- Runs Chromium on a page, in a profile of its own: what it printed, and what it complained of.
+local function chromium(folder, page, options)
+  local printed = process.output(("HOME=%s timeout -k 5 60 chromium %s --user-data-dir=%s/profile %s --enable-logging=stderr "
+    .. "file://%s 2>%s/complaints"):format(folder, FLAGS, folder, options, page, folder))
+  return printed, process.read_file(folder .. "/complaints") or ""
+end
+
+describe("upgrade --report", function()
+  local folder, page, report
+
+  setup(function()
+    folder = process.temporary_folder()
+    page = folder .. "/report.html"
+    local release <close> = chat.start()
+    local sockets <close> = clients.open { port = release.ports.endpoint, count = 10 } -- luacheck: ignore sockets
+    local upgraded = program.json("NODE upgrade 2.0.0 --report " .. page, { node = release })
+    assert(upgraded.code == 0, upgraded.err)
+    report = upgraded.json.result
+  end)
+  teardown(function() process.remove_folder(folder) end)
+
+  it("is a page that a browser reads as it is meant", function()
+    if not has_chromium() then return pending "needs chromium" end
+    local dom, complaints = chromium(folder, page, "--dump-dom")
+    assert.matches("<title>chat on chat%d+@127.0.0.1 to 2.0.0</title>", dom)
+    assert.matches('<span class="ok">done</span>', dom, 1, true)
+    assert.equal(#report.steps, select(2, dom:gsub('<div class="bar"', "")))
+    assert.matches("<dt>suspended</dt><dd>10 processes</dd>", dom, 1, true)
+    assert.matches("<dt>lost</dt><dd>nobody</dd>", dom, 1, true)
+    for _, step in ipairs(report.steps) do assert.matches("<td>" .. step.name .. "</td>", dom, 1, true) end
+    assert.is_nil(complaints:find("CONSOLE", 1, true), complaints)
+  end)
+
+  it("shows something, and fits", function()
+    if not has_chromium() then return pending "needs chromium" end
+    chromium(folder, page, ("--window-size=1000,900 --screenshot=%s/page.png"):format(folder))
+    local picture = assert(process.read_file(folder .. "/page.png"))
+    assert.equal("\137PNG\r\n\26\n", picture:sub(1, 8))
+    local width, height = (">I4I4"):unpack(picture, 17)
+    assert.same({ 1000, 900 }, { width, height })
+    -- A blank page of that size takes about 4 kB.
+    assert.is_true(#picture > 15000, #picture .. " bytes")
+  end)
+
+  it("says so where it cannot be written", function()
+    local release <close> = chat.start()
+    local ran = program.run("NODE check 2.0.0 --report /nonexistent/report.html", { node = release })
+    assert.matches("the report could not be written", ran.err, 1, true)
+  end)
+end)
