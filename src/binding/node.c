@@ -6,6 +6,7 @@
 #include "binding.h"
 #include "clock.h"
 #include "connect_options.h"
+#include "connection.h"
 #include "node.h"
 #include "relay.h"
 
@@ -24,14 +25,14 @@ typedef struct call_box {
 
 static edr_node *test_node(lua_State *L) { return ((node_box *)luaL_checkudata(L, 1, NODE))->node; }
 
-static edr_node *check_node(lua_State *L) {
+edr_node *edr_lua_check_node(lua_State *L) {
   edr_node *node = test_node(L);
   if (node == NULL) luaL_argerror(L, 1, "not connected");
   return node;
 }
 
 /* nil, message, code of what failed last on this node. */
-static int refused(lua_State *L, edr_node *node, edr_status status) {
+int edr_lua_node_refused(lua_State *L, edr_node *node, edr_status status) {
   const edr_error *error = edr_node_error(node);
   return edr_lua_refused(L, status, error->code == status && error->text[0] != '\0' ? error->text : edr_status_text(status));
 }
@@ -89,7 +90,7 @@ static int node_is_open(lua_State *L) {
 }
 
 static int node_self(lua_State *L) {
-  edr_lua_push_pid(L, edr_node_self(check_node(L)));
+  edr_lua_push_pid(L, edr_node_self(edr_lua_check_node(L)));
   return 1;
 }
 
@@ -104,7 +105,7 @@ static int call_gc(lua_State *L) {
 
 /* Starts a call and pushes its box, or nil, message, code; the number of results is returned. */
 static int start_call(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const char *module = check_atom(L, 2), *function = check_atom(L, 3);
   edr_buf *arguments;
   call_box *box;
@@ -120,11 +121,11 @@ static int start_call(lua_State *L) {
   lua_setiuservalue(L, -2, 1);
   status = edr_node_call(node, module, function, arguments, &box->call);
   edr_buf_deinit(arguments);
-  return status == EDR_OK ? 1 : refused(L, node, status);
+  return status == EDR_OK ? 1 : edr_lua_node_refused(L, node, status);
 }
 
 /* Waits for the call whose box is at `index`. */
-static int finish_call(lua_State *L, edr_node *node, int index, int64_t deadline_ms) {
+static int finish_call(lua_State *L, edr_node *node, int index, bool output, int64_t deadline_ms) {
   call_box *box = luaL_checkudata(L, index, CALL);
   const char *problem = NULL;
   edr_slice value;
@@ -135,8 +136,8 @@ static int finish_call(lua_State *L, edr_node *node, int index, int64_t deadline
   lua_getiuservalue(L, index, 1);
   if (!lua_rawequal(L, 1, -1)) return luaL_argerror(L, index, "a call of another connection");
   lua_pop(L, 1);
-  status = edr_node_await(node, box->call, deadline_ms);
-  if (status != EDR_OK) return refused(L, node, status);
+  status = output ? edr_node_await_output(node, box->call, deadline_ms) : edr_node_await(node, box->call, deadline_ms);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   outcome = edr_call_outcome(box->call);
   value = edr_call_value(box->call);
   status = edr_lua_decode(L, value.data, value.size, &problem);
@@ -160,14 +161,14 @@ static int finish_call(lua_State *L, edr_node *node, int index, int64_t deadline
 @return what it returned; or nil, nil, "error" | "exit" | "throw", reason; or nil, message, code
 */
 static int node_call(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 5, DEFAULT_TIMEOUT_MS);
   int results, box;
   lua_settop(L, 4);
   results = start_call(L);
   if (results != 1) return results;
   box = lua_gettop(L);
-  results = finish_call(L, node, box, deadline_ms);
+  results = finish_call(L, node, box, false, deadline_ms);
   /* Given up: its answer will be dropped when it comes. */
   if (((call_box *)lua_touserdata(L, box))->call != NULL) {
     edr_call_free(((call_box *)lua_touserdata(L, box))->call);
@@ -189,12 +190,13 @@ static int node_request(lua_State *L) {
 @function connection:await
 @param call
 @param[opt=5000] timeout in ms
+@tparam[opt] boolean output whether to come back with the code "again" when there is a request to print
 @return as `call` does
 */
 static int node_await(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 3, DEFAULT_TIMEOUT_MS);
-  return finish_call(L, node, 2, deadline_ms);
+  return finish_call(L, node, 2, lua_toboolean(L, 4), deadline_ms);
 }
 
 /*** Runs a function on the node and does not wait for it.
@@ -202,7 +204,7 @@ static int node_await(lua_State *L) {
 @return true, or nil, message, code
 */
 static int node_cast(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const char *module = check_atom(L, 2), *function = check_atom(L, 3);
   edr_buf *arguments;
   edr_status status;
@@ -211,7 +213,7 @@ static int node_cast(lua_State *L) {
   edr_lua_encode(L, 4, arguments);
   status = edr_node_cast(node, module, function, arguments, edr_deadline_after(DEFAULT_TIMEOUT_MS));
   edr_buf_deinit(arguments);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -225,7 +227,7 @@ static int node_cast(lua_State *L) {
 @return true, or nil, message, code
 */
 static int node_send(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_deadline_after(DEFAULT_TIMEOUT_MS);
   edr_pid pid;
   edr_buf *message;
@@ -239,7 +241,7 @@ static int node_send(lua_State *L) {
   status = by_name ? edr_node_send_name(node, check_atom(L, 2), message, deadline_ms)
                    : edr_node_send(node, &pid, message, deadline_ms);
   edr_buf_deinit(message);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -250,12 +252,12 @@ static int node_send(lua_State *L) {
 @return a term, or nil, message, code
 */
 static int node_receive(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 2, DEFAULT_TIMEOUT_MS);
   const char *problem = NULL;
   edr_buf *message = edr_lua_new_buf(L);
   edr_status status = edr_node_receive(node, deadline_ms, message);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   status = edr_lua_decode(L, message->data, message->size, &problem);
   edr_buf_deinit(message);
   return status == EDR_OK ? 1 : edr_lua_refused(L, status, problem);
@@ -267,13 +269,13 @@ static int node_receive(lua_State *L) {
 @return a reference, or nil, message, code
 */
 static int node_monitor(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   edr_pid pid;
   edr_ref ref;
   edr_status status;
   if (!edr_lua_to_pid(L, 2, &pid)) luaL_argerror(L, 2, "a pid expected");
   status = edr_node_monitor(node, &pid, &ref);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   edr_lua_push_ref(L, &ref);
   return 1;
 }
@@ -283,12 +285,12 @@ static int node_monitor(lua_State *L) {
 @param reference
 */
 static int node_demonitor(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   edr_ref ref;
   edr_status status;
   if (!edr_lua_to_ref(L, 2, &ref)) luaL_argerror(L, 2, "a reference expected");
   status = edr_node_demonitor(node, &ref);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -300,11 +302,11 @@ static int node_demonitor(lua_State *L) {
 @return a pid set, or nil, message, code
 */
 static int node_processes(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 2, DEFAULT_TIMEOUT_MS);
   edr_pids *pids = edr_lua_new_pids(L);
   const edr_status status = edr_relay_processes(node, deadline_ms, pids);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   edr_lua_pids_filled(L, pids);
   return 1;
 }
@@ -336,7 +338,7 @@ static int result_gc(lua_State *L) {
 static int node_sys(lua_State *L) {
   static const char *const requests[] = {"suspend", "resume", NULL};
   static const char *const reasons[] = {"ok", "timeout", "noproc", "error"};
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const char *request = requests[luaL_checkoption(L, 2, NULL, requests)];
   const int64_t deadline_ms = edr_lua_check_deadline(L, 4, 1000);
   edr_pids *pids;
@@ -356,7 +358,7 @@ static int node_sys(lua_State *L) {
   lua_setmetatable(L, -2);
   status = edr_relay_sys(node, pids, request, deadline_ms, result);
   if (status != EDR_OK) {
-    const int results = refused(L, node, status);
+    const int results = edr_lua_node_refused(L, node, status);
     lua_pushboolean(L, result->sent);
     return results + 1;
   }
@@ -443,7 +445,7 @@ static edr_status on_info(void *context, size_t index, edr_slice info) {
 @return a list with a table `{ item = value }` for each process, or false where it is dead; or nil, message, code
 */
 static int node_process_info(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 4, DEFAULT_TIMEOUT_MS);
   info_target target = {.L = L};
   edr_pids *pids;
@@ -472,7 +474,7 @@ static int node_process_info(lua_State *L) {
   edr_buf_deinit(items);
   if (target.raised) return lua_error(L);
   if (status == EDR_EBADARG) return edr_lua_refused(L, status, "the node refused these process_info items");
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_settop(L, target.list);
   return 1;
 }
@@ -484,7 +486,7 @@ static int node_process_info(lua_State *L) {
 @return two pid sets: those that do, and those that hibernate, of which only sys:get_status tells; or nil, message, code
 */
 static int node_suspended(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 3, DEFAULT_TIMEOUT_MS);
   edr_pids *pids, *suspended, *hibernating;
   edr_status status;
@@ -493,7 +495,7 @@ static int node_suspended(lua_State *L) {
   suspended = edr_lua_new_pids(L);
   hibernating = edr_lua_new_pids(L);
   status = edr_relay_suspended(node, pids, deadline_ms, suspended, hibernating);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   edr_lua_pids_filled(L, suspended);
   return 2;
 }
@@ -506,9 +508,9 @@ static int node_suspended(lua_State *L) {
 @return true, or nil, message, code
 */
 static int node_sleep(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const edr_status status = edr_node_sleep(node, edr_lua_check_deadline(L, 2, 0));
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -518,9 +520,9 @@ static int node_sleep(lua_State *L) {
 @return true, or nil, message, code
 */
 static int node_pump(lua_State *L) {
-  edr_node *node = check_node(L);
+  edr_node *node = edr_lua_check_node(L);
   const edr_status status = edr_node_pump(node);
-  if (status != EDR_OK) return refused(L, node, status);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -539,7 +541,7 @@ static int node_pollfd(lua_State *L) {
 @function connection:events
 */
 static int node_events(lua_State *L) {
-  lua_pushstring(L, edr_node_wants_write(check_node(L)) ? "rw" : "r");
+  lua_pushstring(L, edr_node_wants_write(edr_lua_check_node(L)) ? "rw" : "r");
   return 1;
 }
 
@@ -547,7 +549,7 @@ static int node_events(lua_State *L) {
 @function connection:timeout
 */
 static int node_timeout(lua_State *L) {
-  if (!edr_node_has_input(check_node(L))) return 0;
+  if (!edr_node_has_input(edr_lua_check_node(L))) return 0;
   lua_pushnumber(L, 0);
   return 1;
 }
@@ -556,7 +558,7 @@ static int node_timeout(lua_State *L) {
 @function connection:dropped
 */
 static int node_dropped(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)edr_node_dropped(check_node(L)));
+  lua_pushinteger(L, (lua_Integer)edr_node_dropped(edr_lua_check_node(L)));
   return 1;
 }
 
@@ -582,6 +584,9 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"events", node_events},
                                      {"timeout", node_timeout},
                                      {"dropped", node_dropped},
+                                     {"keep_output", edr_lua_node_keep_output},
+                                     {"output", edr_lua_node_output},
+                                     {"await_output", edr_lua_node_await_output},
                                      {"__gc", node_gc},
                                      {"__close", node_close},
                                      {NULL, NULL}};

@@ -81,6 +81,7 @@ edr_status edr_node_open(const edr_node_options *options, edr_node **out_node, e
   node->ref_words[0] = (uint32_t)edr_clock_now_us() & 0x3ffff;
   node->ref_words[1] = (uint32_t)(edr_clock_now_us() >> 18);
   edr_inbox_init(&node->inbox, options->max_mailbox);
+  edr_inbox_init(&node->output, 0);
   status = edr_stream_open(&node->stream, node->dialed.transport, options->max_frame,
                            options->tick_ms > 0 ? options->tick_ms : DEFAULT_TICK_MS, edr_node_on_frame, node);
   node->open = status == EDR_OK;
@@ -113,6 +114,7 @@ void edr_node_free(edr_node *node) {
     orphan->node = NULL;
   }
   edr_inbox_deinit(&node->inbox);
+  edr_inbox_deinit(&node->output);
   edr_buf_deinit(&node->frame);
   edr_buf_deinit(&node->reply);
   free(node->name);
@@ -203,6 +205,9 @@ edr_status edr_node_receive(edr_node *node, int64_t deadline_ms, edr_buf *messag
   }
   return edr_buf_status(message);
 }
+
+void edr_node_keep_output(edr_node *node, bool keep) { node->keeps_output = keep; }
+edr_status edr_node_output(edr_node *node, edr_buf *request) { return edr_inbox_take(&node->output, request); }
 
 edr_status edr_node_pump(edr_node *node) {
   const edr_status status = edr_stream_read(&node->stream, edr_clock_now_ms());

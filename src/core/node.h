@@ -66,6 +66,18 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
 edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms);
 edr_outcome edr_call_outcome(const edr_call *call);
 
+/* What is called prints to us. From now on its requests (`{io_request, From, ReplyAs, Request}`, stdlib User's Guide, "The
+ * Erlang I/O Protocol") are kept for the caller to answer, each printing process waiting for that; or, as from the start,
+ * they are answered here and shown to nobody. */
+void edr_node_keep_output(edr_node *node, bool keep);
+
+/* The oldest of those requests, taken out: appended to `request`. EDR_EAGAIN: there is none; EDR_ENOMEM. */
+edr_status edr_node_output(edr_node *node, edr_buf *request);
+
+/* As edr_node_await, but also ends, with EDR_EAGAIN, when there is a request to print. `call` may be NULL: nothing else is
+ * waited for. */
+edr_status edr_node_await_output(edr_node *node, edr_call *call, int64_t deadline_ms);
+
 /* The term that came back, without a version byte, checked to be well-formed. Valid until the call is freed. */
 edr_slice edr_call_value(const edr_call *call);
 void edr_call_free(edr_call *call);

@@ -156,16 +156,31 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
   return EDR_OK;
 }
 
-edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms) {
-  while (call->outcome == EDR_OUTCOME_PENDING && call->unreadable == EDR_OK) {
-    edr_status status = edr_stream_read(&node->stream, deadline_ms);
-    if (call->outcome != EDR_OUTCOME_PENDING) return EDR_OK; /* the answer came before the connection broke */
+static bool has_ended(const edr_call *call) {
+  return call != NULL && (call->outcome != EDR_OUTCOME_PENDING || call->unreadable != EDR_OK);
+}
+
+/* Until the call, if there is one, has ended; or, where output counts, something is to be printed: EDR_EAGAIN. */
+static edr_status await(edr_node *node, const edr_call *call, bool output_counts, int64_t deadline_ms) {
+  while (!has_ended(call)) {
+    edr_status status;
+    if (output_counts && node->output.count > 0) return EDR_EAGAIN;
+    status = edr_stream_read(&node->stream, deadline_ms);
+    if (has_ended(call)) break; /* the answer came before the connection broke */
     if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;
-    if (status != EDR_OK) return edr_node_fail(node, status, "waiting for the answer to a call");
+    if (status != EDR_OK) return edr_node_fail(node, status, call != NULL ? "waiting for the answer to a call" : "waiting");
   }
   if (call->unreadable == EDR_OK) return EDR_OK;
   return edr_error_set(&node->error, call->unreadable, 0, "the answer to a call on %s is too deep or too large: %s",
                        node->name, edr_status_text(call->unreadable));
+}
+
+edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms) {
+  return await(node, call, false, deadline_ms);
+}
+
+edr_status edr_node_await_output(edr_node *node, edr_call *call, int64_t deadline_ms) {
+  return await(node, call, true, deadline_ms);
 }
 
 edr_outcome edr_call_outcome(const edr_call *call) { return call->outcome; }

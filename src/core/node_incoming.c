@@ -148,8 +148,8 @@ static edr_status on_reg_send(edr_node *node, const edr_control *control) {
   return status;
 }
 
-/* We are the group leader of what we call: what it prints is taken, so that it does not hang, and not shown.
- * `{io_request, From, ReplyAs, Request}` gets `{io_reply, ReplyAs, ok}`; there is nothing here to read from.
+/* We are the group leader of what we call. Where nobody wants to see what it prints, it is taken all the same, so that it does
+ * not hang. `{io_request, From, ReplyAs, Request}` gets `{io_reply, ReplyAs, ok}`; there is nothing here to read from.
  * Source: stdlib User's Guide, "The Erlang I/O Protocol". */
 static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
   edr_slice request[8];
@@ -197,7 +197,8 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
 
   if (control->payload.data == NULL) return EDR_EPROTOCOL;
   count = tuple_elements(control->payload, parts, 4);
-  if (count == 4 && is_atom(parts[0], "io_request")) return on_io_request(node, parts);
+  if (count == 4 && is_atom(parts[0], "io_request"))
+    return node->keeps_output ? edr_inbox_put(&node->output, control->payload) : on_io_request(node, parts);
   if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK) {
     call = find_call(node, &ref);
     if (call == NULL) return is_given_up(node, &ref) ? EDR_OK : edr_inbox_put(&node->inbox, control->payload);

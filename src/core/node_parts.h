@@ -44,6 +44,8 @@ struct edr_node {
   edr_monitor *monitors;
   edr_pending_spawn spawn;
   edr_inbox inbox;
+  edr_inbox output;  /* requests to print, while `keeps_output` */
+  bool keeps_output; /* else they are answered, and what they print is not shown */
   uint32_t ref_words[3]; /* the next reference */
   edr_pid gone;          /* of edr_node_gone_pid, once `gone_known` */
   bool gone_known;

@@ -9,6 +9,7 @@
 -- @classmod edeliver.relup.node
 
 local core = require "edeliver.relup.core"
+local output = require "edeliver.relup.output"
 local term = require "edeliver.relup.term"
 local tls_options = require "edeliver.relup.tls_options"
 
@@ -80,7 +81,7 @@ function node:reconnect(patience)
   repeat
     local connection, message, code = core.connect(self.options)
     if connection then
-      self.connection = connection
+      self.connection = self.show and output.new(connection, self.show, core.now) or connection
       return true
     end
     if code == "interrupted" or core.now() >= give_up then return nil, message, code end
@@ -156,6 +157,16 @@ function node:cast(module, fun, arguments) return self.connection:cast(module, f
 -- @return[2] nil, message, code
 function node:map(module, fun, items, timeout)
   return self:call("lists", "map", { term.export(module, fun, 1), items }, timeout)
+end
+
+--- From now on, what the functions that we call print (`io:format` and its like) is handed over, while we wait for them or for
+-- anything else here. Until then it is shown to nobody. What already runs prints to us as well.
+-- @tparam[opt] function show gets each piece of text, in UTF-8; nil: nobody wants to see it any more
+-- @usage node:on_output(io.write)
+function node:on_output(show)
+  if self.show then self.connection = self.connection:stop() end
+  self.show = show
+  if show then self.connection = output.new(self.connection, show, core.now) end
 end
 
 -- Messages -----------------------------------------------------------------------------------------------------------
