@@ -144,312 +144,317 @@ local function check_journal(scene, operator, position, ended)
   assert.equal(undos, #state.undos > 0)
 end
 
-describe("after an accident", function()
-  local scene
-
-  setup(function()
-    scene = start_scene(SOCKETS, { next = { "2.0.0", "2.0.1-early" } })
-    for _, version in ipairs { "2.0.0", "2.0.1-early" } do
-      assert(scene.release:eval(("release_handler:unpack_release(\"chat-%s\")"):format(version)))
-    end
-  end)
-
+describe("the fault matrix", function()
   teardown(function()
-    scene:stop()
     print "\n\naccident                         after                outcome                clean after"
     for _, row in ipairs(rows) do
       print(("%-32s %-20s %-22s %6.0f ms"):format(row.fault, row.position, row.outcome, row.ms))
     end
   end)
 
-  -- One accident at one place; the versions take turns, so that half of them happen on the way down.
-  local function accident(fault, position, expected, ended, options)
-    options = options or {}
-    local before = current(scene)
-    local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-    local operator = operate(scene, setmetatable({ version = version, fault = fault, after = position }, { __index = options }))
-    local _, printed = wait_for_end(operator)
-    assert.matches("at the fault", printed)
-    if expected then assert.matches(expected, printed) end
-    local ms = wait_until_clean(scene, (options.grace or GRACE) + 2000)
-    local now = position >= INSTALLED and version or before
-    assert.equal(now, current(scene))
-    check_served(scene, now)
-    check_journal(scene, operator, position, ended)
-    note(fault, STEPS[position], expected and outcome_of(printed) or "killed", ms)
-  end
-
-  for position = 0, #STEPS do
-    local where = "after step " .. position .. ", " .. STEPS[position] .. ": "
-    it(where .. "SIGKILL", function() accident("kill", position, nil, false) end)
-    it(where .. "os.exit", function() accident("exit", position, nil, false) end)
-    it(where .. "SIGTERM", function() accident("term", position, "failed interrupted", true) end)
-    it(where .. "SIGINT", function() accident("int", position, "failed interrupted", true) end)
-    it(where .. "an error in a user's step", function() accident("error", position, "failed lua", true) end)
-  end
-
-  describe("with the steps inside the relup", function()
-    -- Steps 4 to 6 stand right after the point of no return, 8 to 10 at the end of the script. What fails there cancels
-    -- nothing, and the node must not restart.
-    for _, case in ipairs {
-      { fault = "kill", after = 2, installs = false }, { fault = "kill", after = 5, installs = true },
-      { fault = "kill", after = 7, installs = true }, { fault = "exit", after = 6, installs = true },
-      { fault = "error", after = 2, installs = false, expected = "failed" },
-      { fault = "error", after = 5, installs = true, expected = "failed" },
-      { fault = "error", after = 8, installs = true, expected = "failed" },
-      { fault = "term", after = 5, installs = true, expected = "failed" },
-    } do
-      it(("after step %d, %s: %s"):format(case.after, STEPS[case.after], case.fault), function()
-        local before = current(scene)
-        local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-        local pid = scene.release:pid()
-        local relup_path = scene.release.root .. "/releases/2.0.0/relup"
-        local relup_before = process.read_file(relup_path)
-        local operator = operate(scene, { version = version, fault = case.fault, after = case.after, mode = "install" })
-        local _, printed = wait_for_end(operator)
-        if case.expected then assert.matches(case.expected, printed) end
-        local ms = wait_until_clean(scene, GRACE + 2000)
-        local now = case.installs and version or before
-        assert.equal(now, current(scene))
-        assert.equal(pid, scene.release:pid())
-        check_served(scene, now)
-        assert.equal(relup_before, process.read_file(relup_path))
-        note(case.fault .. " inside the relup", STEPS[case.after], outcome_of(printed) or "killed", ms)
-      end)
-    end
-  end)
-
-  describe("of the connection", function()
-    local between
+  describe("after an accident", function()
+    local scene
 
     setup(function()
-      local port = assert(scene.release:eval [[
-        [Name, Host] = string:split(atom_to_list(node()), "@"),
-        {port, Port, _} = erl_epmd:port_please(Name, Host), Port]])
-      between = proxy.start(port)
+      scene = start_scene(SOCKETS, { next = { "2.0.0", "2.0.1-early" } })
+      for _, version in ipairs { "2.0.0", "2.0.1-early" } do
+        assert(scene.release:eval(("release_handler:unpack_release(\"chat-%s\")"):format(version)))
+      end
     end)
 
-    teardown(function() between:stop() end)
+    teardown(function()
+      scene:stop()
+    end)
 
-    for _, position in ipairs { 3, 4, 5, 7, 9 } do
-      it("after " .. STEPS[position] .. ": cut, and healed within the grace period", function()
-        local before = current(scene)
-        local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-        local operator = operate(scene, {
-          version = version, fault = "listen", after = position, grace = 3000, port = between.port,
-        })
-        assert.truthy(operator.at_the_fault())
-        between:cut()
-        process.sleep(300)
-        between:heal()
-        local _, printed = wait_for_end(operator)
-        assert.matches("failed nodedown", printed)
-        local ms = wait_until_clean(scene, 2000)
-        local now = position >= INSTALLED and version or before
-        check_served(scene, now)
-        check_journal(scene, operator, position, true)
-        assert.is_nil(scene.release:printed():match("did not come back[^\n]*", -200))
-        note("cut and healed", STEPS[position], outcome_of(printed), ms)
-      end)
-
-      it("after " .. STEPS[position] .. ": cut for longer than the grace period", function()
-        local before = current(scene)
-        local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-        local operator = operate(scene, { version = version, fault = "listen", after = position, port = between.port })
-        assert.truthy(operator.at_the_fault())
-        between:cut()
-        local ms = wait_until_clean(scene, GRACE + 2000)
-        local _, printed = wait_for_end(operator)
-        between:heal()
-        assert.matches("failed nodedown", printed)
-        check_served(scene, position >= INSTALLED and version or before)
-        note("cut for good", STEPS[position], outcome_of(printed), ms)
-      end)
-    end
-
-    it("while nobody looked, and healed: a sequence that was past its install goes on and ends well", function()
+    -- One accident at one place; the versions take turns, so that half of them happen on the way down.
+    local function accident(fault, position, expected, ended, options)
+      options = options or {}
       local before = current(scene)
       local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-      local operator = operate(scene, { version = version, fault = "doze", wait = 800, after = INSTALLED, grace = 3000,
-        port = between.port })
-      assert.truthy(operator.at_the_fault())
-      between:cut()
-      between:heal()
+      local operator = operate(scene, setmetatable({ version = version, fault = fault, after = position }, { __index = options }))
       local _, printed = wait_for_end(operator)
-      assert.matches("\nok\n", printed)
-      local ms = wait_until_clean(scene, 2000)
-      check_served(scene, version)
-      check_journal(scene, operator, 10, true)
-      note("cut while nobody looked, healed", STEPS[INSTALLED], "ok", ms)
-    end)
-  end)
-
-  it("an operator who is stopped (SIGSTOP) counts as lost, and is told when it goes on", function()
-    local before = current(scene)
-    local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-    local operator = operate(scene, { version = version, fault = "doze", wait = 500, after = CHANNELS_SUSPENDED, lease = 600 })
-    assert.truthy(operator.at_the_fault())
-    operator.process:signal "STOP"
-    local ms = wait_until_clean(scene, 600 + 300 + GRACE + 2000)
-    operator.process:signal "CONT"
-    local _, printed = wait_for_end(operator)
-    assert.matches("failed guard_gone", printed)
-    check_served(scene, before)
-    check_journal(scene, operator, CHANNELS_SUSPENDED, true)
-    assert.equal(before, current(scene))
-    note("stopped (SIGSTOP)", STEPS[CHANNELS_SUSPENDED], "failed guard_gone", ms)
-  end)
-
-  it("a journal that cannot be written stops the run before it touches anything", function()
-    local before = current(scene)
-    local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-    local operator = operate(scene, { version = version, fault = "none", after = 5, journal = "/dev/full" })
-    local _, printed = wait_for_end(operator)
-    assert.matches("failed journal", printed)
-    assert.matches("No space left on device", printed)
-    local ms = wait_until_clean(scene, 2000)
-    check_served(scene, before)
-    note("disk full", "(at once)", "failed journal", ms)
-  end)
-
-  it("a journal that can be written no longer stops the run before the act", function()
-    local before = current(scene)
-    local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-    -- Room for the steps before, and for the acceptors' undo, but not for the line with a thousand pids.
-    local operator = operate(scene, { version = version, fault = "none", after = 0, file_limit = 40 })
-    local _, printed = wait_for_end(operator)
-    assert.matches("suspend_channels failed: the journal .* cannot be written", printed)
-    assert.matches("100 acceptors stopped", printed)
-    local ms = wait_until_clean(scene, 2000)
-    assert.equal(before, current(scene))
-    check_served(scene, before)
-    note("disk full", STEPS[ACCEPTORS_STOPPED], "failed journal", ms)
-  end)
-
-  it("a relup that fails before the point of no return leaves everything as it was", function()
-    if current(scene) ~= "1.0.0" then
-      local _, printed = wait_for_end(operate(scene, { version = "1.0.0", fault = "none", after = 0 }))
-      assert.matches("\nok\n", printed)
+      assert.matches("at the fault", printed)
+      if expected then assert.matches(expected, printed) end
+      local ms = wait_until_clean(scene, (options.grace or GRACE) + 2000)
+      local now = position >= INSTALLED and version or before
+      assert.equal(now, current(scene))
+      check_served(scene, now)
+      check_journal(scene, operator, position, ended)
+      note(fault, STEPS[position], expected and outcome_of(printed) or "killed", ms)
     end
-    local operator = operate(scene, { version = "2.0.1-early", fault = "none", after = 0 })
-    local _, printed = wait_for_end(operator)
-    assert.matches("failed refused", printed)
-    assert.matches("chat_upgrade_fails", printed)
-    local ms = wait_until_clean(scene, 2000)
-    check_served(scene, "1.0.0")
-    note("relup fails early", "check connections", "failed refused", ms)
-  end)
 
-  it("a guard that is killed lets nothing more happen; what was done is undone by the operator", function()
-    local before = current(scene)
-    local version = before == "2.0.0" and "1.0.0" or "2.0.0"
-    local operator = operate(scene, { version = version, fault = "doze", wait = 1000, after = ACCEPTORS_STOPPED })
-    assert.truthy(operator.at_the_fault())
-    assert(scene.release:eval "exit(whereis(edeliver_relup), kill)")
-    local _, printed = wait_for_end(operator)
-    assert.matches("failed guard_gone", printed)
-    local ms = wait_until_clean(scene, 2000)
-    check_served(scene, before)
-    check_journal(scene, operator, ACCEPTORS_STOPPED, true)
-    note("the guard is killed", STEPS[ACCEPTORS_STOPPED], "failed guard_gone", ms)
-  end)
+    for position = 0, #STEPS do
+      local where = "after step " .. position .. ", " .. STEPS[position] .. ": "
+      it(where .. "SIGKILL", function() accident("kill", position, nil, false) end)
+      it(where .. "os.exit", function() accident("exit", position, nil, false) end)
+      it(where .. "SIGTERM", function() accident("term", position, "failed interrupted", true) end)
+      it(where .. "SIGINT", function() accident("int", position, "failed interrupted", true) end)
+      it(where .. "an error in a user's step", function() accident("error", position, "failed lua", true) end)
+    end
 
-  it("no message of any socket was lost in all of that", function()
-    local stats = scene.clients:drain(10000)
-    assert.equal(SOCKETS, stats.open)
-    assert.equal(0, stats.reconnects)
-    assert.equal(0, stats.lost + stats.pending)
-    assert.equal(stats.sent, stats.answered)
-  end)
-end)
-
-describe("after an accident on the node", function()
-  local scene
-
-  before_each(function() scene = start_scene(FEW, { next = { "2.0.0", "2.0.1-late" } }) end)
-  after_each(function() scene:stop() end)
-
-  for _, position in ipairs { ACCEPTORS_STOPPED, INSTALLED } do
-    it("after " .. STEPS[position] .. ": the acceptors' supervisor crashes", function()
-      local operator = operate(scene, { version = "2.0.0", fault = "listen", wait = 700, after = position })
-      assert.truthy(operator.at_the_fault())
-      local site = assert(require("edeliver.relup.web").find(scene.node, "chat"))
-      scene.node:call("erlang", "exit", { site.listeners[1].acceptors_sup, term.atom "kill" })
-      local _, printed = wait_for_end(operator)
-      local ms = wait_until_clean(scene, 2000)
-      check_served(scene, current(scene))
-      check_journal(scene, operator, 10, true)
-      note("acceptors' supervisor crashes", STEPS[position], outcome_of(printed), ms)
+    describe("with the steps inside the relup", function()
+      -- Steps 4 to 6 stand right after the point of no return, 8 to 10 at the end of the script. What fails there cancels
+      -- nothing, and the node must not restart.
+      for _, case in ipairs {
+        { fault = "kill", after = 2, installs = false }, { fault = "kill", after = 5, installs = true },
+        { fault = "kill", after = 7, installs = true }, { fault = "exit", after = 6, installs = true },
+        { fault = "error", after = 2, installs = false, expected = "failed" },
+        { fault = "error", after = 5, installs = true, expected = "failed" },
+        { fault = "error", after = 8, installs = true, expected = "failed" },
+        { fault = "term", after = 5, installs = true, expected = "failed" },
+      } do
+        it(("after step %d, %s: %s"):format(case.after, STEPS[case.after], case.fault), function()
+          local before = current(scene)
+          local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+          local pid = scene.release:pid()
+          local relup_path = scene.release.root .. "/releases/2.0.0/relup"
+          local relup_before = process.read_file(relup_path)
+          local operator = operate(scene, { version = version, fault = case.fault, after = case.after, mode = "install" })
+          local _, printed = wait_for_end(operator)
+          if case.expected then assert.matches(case.expected, printed) end
+          local ms = wait_until_clean(scene, GRACE + 2000)
+          local now = case.installs and version or before
+          assert.equal(now, current(scene))
+          assert.equal(pid, scene.release:pid())
+          check_served(scene, now)
+          assert.equal(relup_before, process.read_file(relup_path))
+          note(case.fault .. " inside the relup", STEPS[case.after], outcome_of(printed) or "killed", ms)
+        end)
+      end
     end)
-  end
 
-  for _, position in ipairs { CHANNELS_SUSPENDED, INSTALLED } do
-    it("after " .. STEPS[position] .. ": half of the websockets die", function()
-      local operator = operate(scene, { version = "2.0.0", fault = "listen", wait = 500, after = position })
-      assert.truthy(operator.at_the_fault())
-      local suspended = assert(scene.node:suspended())
-      local half = {}
-      for i = 1, FEW // 2 do half[i] = suspended[i] end
-      assert.equal(FEW // 2, #half)
-      for _, pid in ipairs(half) do scene.node:call("erlang", "exit", { pid, term.atom "kill" }) end
-      local _, printed = wait_for_end(operator)
-      assert.matches("\nok\n", printed)
-      local ms = wait_until_clean(scene, 2000)
-      -- Their clients connect again, which waits for the acceptors.
-      assert.truthy(process.wait_until(function()
-        local stats = scene.clients:stats()
-        return stats.open == FEW and stats.reconnects == FEW // 2
-      end, 5000))
-      check_journal(scene, operator, 10, true)
-      assert.equal("2.0.0", current(scene))
-      note("half of the websockets die", STEPS[position], "ok", ms)
+    describe("of the connection", function()
+      local between
+
+      setup(function()
+        local port = assert(scene.release:eval [[
+          [Name, Host] = string:split(atom_to_list(node()), "@"),
+          {port, Port, _} = erl_epmd:port_please(Name, Host), Port]])
+        between = proxy.start(port)
+      end)
+
+      teardown(function() between:stop() end)
+
+      for _, position in ipairs { 3, 4, 5, 7, 9 } do
+        it("after " .. STEPS[position] .. ": cut, and healed within the grace period", function()
+          local before = current(scene)
+          local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+          local operator = operate(scene, {
+            version = version, fault = "listen", after = position, grace = 3000, port = between.port,
+          })
+          assert.truthy(operator.at_the_fault())
+          between:cut()
+          process.sleep(300)
+          between:heal()
+          local _, printed = wait_for_end(operator)
+          assert.matches("failed nodedown", printed)
+          local ms = wait_until_clean(scene, 2000)
+          local now = position >= INSTALLED and version or before
+          check_served(scene, now)
+          check_journal(scene, operator, position, true)
+          assert.is_nil(scene.release:printed():match("did not come back[^\n]*", -200))
+          note("cut and healed", STEPS[position], outcome_of(printed), ms)
+        end)
+
+        it("after " .. STEPS[position] .. ": cut for longer than the grace period", function()
+          local before = current(scene)
+          local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+          local operator = operate(scene, { version = version, fault = "listen", after = position, port = between.port })
+          assert.truthy(operator.at_the_fault())
+          between:cut()
+          local ms = wait_until_clean(scene, GRACE + 2000)
+          local _, printed = wait_for_end(operator)
+          between:heal()
+          assert.matches("failed nodedown", printed)
+          check_served(scene, position >= INSTALLED and version or before)
+          note("cut for good", STEPS[position], outcome_of(printed), ms)
+        end)
+      end
+
+      it("while nobody looked, and healed: a sequence that was past its install goes on and ends well", function()
+        local before = current(scene)
+        local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+        local operator = operate(scene, { version = version, fault = "doze", wait = 800, after = INSTALLED, grace = 3000,
+          port = between.port })
+        assert.truthy(operator.at_the_fault())
+        between:cut()
+        between:heal()
+        local _, printed = wait_for_end(operator)
+        assert.matches("\nok\n", printed)
+        local ms = wait_until_clean(scene, 2000)
+        check_served(scene, version)
+        check_journal(scene, operator, 10, true)
+        note("cut while nobody looked, healed", STEPS[INSTALLED], "ok", ms)
+      end)
     end)
-  end
 
-  for _, case in ipairs { { name = "late", hold = 900 }, { name = "never", hold = 4000 } } do
-    it("websockets that answer " .. case.name .. " are resumed all the same", function()
-      assert(scene.release:eval(([[
-        Pids = lists:sublist([P || {P, removed} <- lists:append([element(2, process_info(S, dictionary)) ||
-          {_, S} <- ranch_server:get_connections_sups('Elixir.Chat.Endpoint.HTTP')])], 10),
-        10 = length(Pids),
-        spawn(fun() -> [erlang:suspend_process(P) || P <- Pids], timer:sleep(%d) end), ok]]):format(case.hold)))
-      local operator = operate(scene, { version = "2.0.0", fault = "none", after = 0, suspend_timeout = 400 })
+    it("an operator who is stopped (SIGSTOP) counts as lost, and is told when it goes on", function()
+      local before = current(scene)
+      local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+      local operator = operate(scene, { version = version, fault = "doze", wait = 500, after = CHANNELS_SUSPENDED, lease = 600 })
+      assert.truthy(operator.at_the_fault())
+      operator.process:signal "STOP"
+      local ms = wait_until_clean(scene, 600 + 300 + GRACE + 2000)
+      operator.process:signal "CONT"
       local _, printed = wait_for_end(operator)
-      assert.matches("suspend_channels failed: 10 of 100 processes did not answer", printed)
-      local ms = wait_until_clean(scene, case.hold + 2000)
-      assert.equal("1.0.0", current(scene))
+      assert.matches("failed guard_gone", printed)
+      check_served(scene, before)
+      check_journal(scene, operator, CHANNELS_SUSPENDED, true)
+      assert.equal(before, current(scene))
+      note("stopped (SIGSTOP)", STEPS[CHANNELS_SUSPENDED], "failed guard_gone", ms)
+    end)
+
+    it("a journal that cannot be written stops the run before it touches anything", function()
+      local before = current(scene)
+      local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+      local operator = operate(scene, { version = version, fault = "none", after = 5, journal = "/dev/full" })
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed journal", printed)
+      assert.matches("No space left on device", printed)
+      local ms = wait_until_clean(scene, 2000)
+      check_served(scene, before)
+      note("disk full", "(at once)", "failed journal", ms)
+    end)
+
+    it("a journal that can be written no longer stops the run before the act", function()
+      local before = current(scene)
+      local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+      -- Room for the steps before, and for the acceptors' undo, but not for the line with a thousand pids.
+      local operator = operate(scene, { version = version, fault = "none", after = 0, file_limit = 40 })
+      local _, printed = wait_for_end(operator)
+      assert.matches("suspend_channels failed: the journal .* cannot be written", printed)
+      assert.matches("100 acceptors stopped", printed)
+      local ms = wait_until_clean(scene, 2000)
+      assert.equal(before, current(scene))
+      check_served(scene, before)
+      note("disk full", STEPS[ACCEPTORS_STOPPED], "failed journal", ms)
+    end)
+
+    it("a relup that fails before the point of no return leaves everything as it was", function()
+      if current(scene) ~= "1.0.0" then
+        local _, printed = wait_for_end(operate(scene, { version = "1.0.0", fault = "none", after = 0 }))
+        assert.matches("\nok\n", printed)
+      end
+      local operator = operate(scene, { version = "2.0.1-early", fault = "none", after = 0 })
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed refused", printed)
+      assert.matches("chat_upgrade_fails", printed)
+      local ms = wait_until_clean(scene, 2000)
       check_served(scene, "1.0.0")
-      local stats = scene.clients:drain(10000)
-      assert.equal(0, stats.lost + stats.pending)
-      note("websockets answer " .. case.name, STEPS[CHANNELS_SUSPENDED], outcome_of(printed), ms)
+      note("relup fails early", "check connections", "failed refused", ms)
     end)
-  end
 
-  it("a relup that fails past the point of no return: the node restarts, and nothing is left", function()
-    assert(scene.release:eval "release_handler:unpack_release(\"chat-2.0.1-late\")")
-    local operator = operate(scene, { version = "2.0.1-late", fault = "none", after = 0 })
-    local _, printed = wait_for_end(operator)
-    assert.matches("failed nodedown", printed)
-    assert.matches("runs 1.0.0 now", printed)
-    scene.node:close()
-    scene.node = scene:connect()
-    local ms = wait_until_clean(scene, 5000)
-    check_journal(scene, operator, 10, true)
-    note("relup fails late", STEPS[6], "failed nodedown", ms)
+    it("a guard that is killed lets nothing more happen; what was done is undone by the operator", function()
+      local before = current(scene)
+      local version = before == "2.0.0" and "1.0.0" or "2.0.0"
+      local operator = operate(scene, { version = version, fault = "doze", wait = 1000, after = ACCEPTORS_STOPPED })
+      assert.truthy(operator.at_the_fault())
+      assert(scene.release:eval "exit(whereis(edeliver_relup), kill)")
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed guard_gone", printed)
+      local ms = wait_until_clean(scene, 2000)
+      check_served(scene, before)
+      check_journal(scene, operator, ACCEPTORS_STOPPED, true)
+      note("the guard is killed", STEPS[ACCEPTORS_STOPPED], "failed guard_gone", ms)
+    end)
+
+    it("no message of any socket was lost in all of that", function()
+      local stats = scene.clients:drain(10000)
+      assert.equal(SOCKETS, stats.open)
+      assert.equal(0, stats.reconnects)
+      assert.equal(0, stats.lost + stats.pending)
+      assert.equal(stats.sent, stats.answered)
+    end)
   end)
 
-  it("a node that is killed: the operator says so and ends", function()
-    local operator = operate(scene, { version = "2.0.0", fault = "listen", after = CHANNELS_SUSPENDED })
-    assert.truthy(operator.at_the_fault())
-    local started = process.now()
-    scene.release:signal "KILL"
-    local _, printed = wait_for_end(operator)
-    assert.matches("failed nodedown", printed)
-    assert.matches("cannot be reached", printed)
-    local state = assert(journal.read(operator.journal))
-    assert.is_truthy(state.ended)
-    assert.equal(FEW, state.ended.still_suspended)
-    assert.equal(FEW, #state.pids)
-    note("the node is killed", STEPS[CHANNELS_SUSPENDED], "failed nodedown", process.now() - started)
+  describe("after an accident on the node", function()
+    local scene
+
+    before_each(function() scene = start_scene(FEW, { next = { "2.0.0", "2.0.1-late" } }) end)
+    after_each(function() scene:stop() end)
+
+    for _, position in ipairs { ACCEPTORS_STOPPED, INSTALLED } do
+      it("after " .. STEPS[position] .. ": the acceptors' supervisor crashes", function()
+        local operator = operate(scene, { version = "2.0.0", fault = "listen", wait = 700, after = position })
+        assert.truthy(operator.at_the_fault())
+        local site = assert(require("edeliver.relup.web").find(scene.node, "chat"))
+        scene.node:call("erlang", "exit", { site.listeners[1].acceptors_sup, term.atom "kill" })
+        local _, printed = wait_for_end(operator)
+        local ms = wait_until_clean(scene, 2000)
+        check_served(scene, current(scene))
+        check_journal(scene, operator, 10, true)
+        note("acceptors' supervisor crashes", STEPS[position], outcome_of(printed), ms)
+      end)
+    end
+
+    for _, position in ipairs { CHANNELS_SUSPENDED, INSTALLED } do
+      it("after " .. STEPS[position] .. ": half of the websockets die", function()
+        local operator = operate(scene, { version = "2.0.0", fault = "listen", wait = 500, after = position })
+        assert.truthy(operator.at_the_fault())
+        local suspended = assert(scene.node:suspended())
+        local half = {}
+        for i = 1, FEW // 2 do half[i] = suspended[i] end
+        assert.equal(FEW // 2, #half)
+        for _, pid in ipairs(half) do scene.node:call("erlang", "exit", { pid, term.atom "kill" }) end
+        local _, printed = wait_for_end(operator)
+        assert.matches("\nok\n", printed)
+        local ms = wait_until_clean(scene, 2000)
+        -- Their clients connect again, which waits for the acceptors.
+        assert.truthy(process.wait_until(function()
+          local stats = scene.clients:stats()
+          return stats.open == FEW and stats.reconnects == FEW // 2
+        end, 5000))
+        check_journal(scene, operator, 10, true)
+        assert.equal("2.0.0", current(scene))
+        note("half of the websockets die", STEPS[position], "ok", ms)
+      end)
+    end
+
+    for _, case in ipairs { { name = "late", hold = 900 }, { name = "never", hold = 4000 } } do
+      it("websockets that answer " .. case.name .. " are resumed all the same", function()
+        assert(scene.release:eval(([[
+          Pids = lists:sublist([P || {P, removed} <- lists:append([element(2, process_info(S, dictionary)) ||
+            {_, S} <- ranch_server:get_connections_sups('Elixir.Chat.Endpoint.HTTP')])], 10),
+          10 = length(Pids),
+          spawn(fun() -> [erlang:suspend_process(P) || P <- Pids], timer:sleep(%d) end), ok]]):format(case.hold)))
+        local operator = operate(scene, { version = "2.0.0", fault = "none", after = 0, suspend_timeout = 400 })
+        local _, printed = wait_for_end(operator)
+        assert.matches("suspend_channels failed: 10 of 100 processes did not answer", printed)
+        local ms = wait_until_clean(scene, case.hold + 2000)
+        assert.equal("1.0.0", current(scene))
+        check_served(scene, "1.0.0")
+        local stats = scene.clients:drain(10000)
+        assert.equal(0, stats.lost + stats.pending)
+        note("websockets answer " .. case.name, STEPS[CHANNELS_SUSPENDED], outcome_of(printed), ms)
+      end)
+    end
+
+    it("a relup that fails past the point of no return: the node restarts, and nothing is left", function()
+      assert(scene.release:eval "release_handler:unpack_release(\"chat-2.0.1-late\")")
+      local operator = operate(scene, { version = "2.0.1-late", fault = "none", after = 0 })
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed nodedown", printed)
+      assert.matches("runs 1.0.0 now", printed)
+      scene.node:close()
+      scene.node = scene:connect()
+      local ms = wait_until_clean(scene, 5000)
+      check_journal(scene, operator, 10, true)
+      note("relup fails late", STEPS[6], "failed nodedown", ms)
+    end)
+
+    it("a node that is killed: the operator says so and ends", function()
+      local operator = operate(scene, { version = "2.0.0", fault = "listen", after = CHANNELS_SUSPENDED })
+      assert.truthy(operator.at_the_fault())
+      local started = process.now()
+      scene.release:signal "KILL"
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed nodedown", printed)
+      assert.matches("cannot be reached", printed)
+      local state = assert(journal.read(operator.journal))
+      assert.is_truthy(state.ended)
+      assert.equal(FEW, state.ended.still_suspended)
+      assert.equal(FEW, #state.pids)
+      note("the node is killed", STEPS[CHANNELS_SUSPENDED], "failed nodedown", process.now() - started)
+    end)
   end)
 end)

@@ -15,6 +15,7 @@
 %%   {Token, {next, Id}}            waits for what comes after event Id: {Id + 1, {run, N, Name, Arguments}} | {_, {performed, Result}}
 %%   {Token, {answer, N, Outcome}}  ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text}
 %%   {Token, {back, Pid}}           ok | {lost, Text}: the operator has come back, under another pid
+%%   {Token, undo}                  ok: undoes everything now, and leaves
 %%   {Token, leave}                 ok: nothing is to be undone any more
 %%   who                            {guard, Who, here | gone | lost, milliseconds until it undoes | undefined, pids, undos}
 %%   undo                           ok | {busy, who's answer}: for recovery: does not wait for an operator who is gone
@@ -190,6 +191,11 @@ Loop = fun Loop(S) ->
                 #{performing := none} -> Leave(S), gen_server:reply(From, ok);
                 _ -> gen_server:reply(From, ok), Loop(Abandon(S#{status := lost, pids := [], undos := []}))
             end;
+        {'$gen_call', From, {Token, undo}} ->
+            {Next, Undone} = Lost(S, "could not undo everything itself"),
+            _ = [Leave(Undone) || Next =:= leave],
+            gen_server:reply(From, ok),
+            case Next of leave -> left; stay -> Loop(Undone) end;
         {'$gen_call', From, {Token, Request}} ->
             case S of
                 #{status := lost} ->

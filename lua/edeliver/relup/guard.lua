@@ -15,7 +15,7 @@ local atom, tuple, list = term.atom, term.tuple, term.list
 
 guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
 guard.GRACE, guard.LEASE = 5000, 15000 -- ms
-local TIMEOUT = 5000 -- ms
+local TIMEOUT, UNDO_TIMEOUT = 5000, 60000 -- ms
 
 -- Reads what lies beside this file, wherever it was installed.
 local function source()
@@ -173,6 +173,9 @@ function guard:come_back()
   end
   return nil, message, code
 end
+
+--- Has the guard undo now what it knows to be owed, and leave.
+function guard:undo() return self:ask(atom "undo", UNDO_TIMEOUT) end
 
 --- The run is over.
 function guard:leave() return self:ask(atom "leave") end

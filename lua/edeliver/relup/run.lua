@@ -7,9 +7,11 @@
 
 local context = require "edeliver.relup.context"
 local core = require "edeliver.relup.core"
+local ending = require "edeliver.relup.ending"
 local guard = require "edeliver.relup.guard"
 local instruction = require "edeliver.relup.instruction"
 local journal = require "edeliver.relup.journal"
+local protected = require "edeliver.relup.protected"
 local report = require "edeliver.relup.report"
 local term = require "edeliver.relup.term"
 
@@ -35,19 +37,6 @@ function run.new(fields)
 end
 
 -- Steps --------------------------------------------------------------------------------------------------------------
-
--- Calls a function of somebody else's; an error in it becomes nil, message, code.
-local function protected(f, ...)
-  local outcome = table.pack(xpcall(f, function(problem)
-    if type(problem) == "string" and problem:find("interrupted by SIG", 1, true) then return problem end
-    return debug.traceback(tostring(problem), 2)
-  end, ...))
-  if outcome[1] then return table.unpack(outcome, 2, math.max(outcome.n, 2)) end
-  local message = outcome[2]
-  local signal = message:match "interrupted by (SIG%u+)"
-  if signal then return nil, "interrupted by " .. signal, "interrupted" end
-  return nil, message, "lua"
-end
 
 local function argument_of(step, ctx)
   if step.arguments then return step.arguments(ctx.instructions, ctx.config) end
@@ -184,120 +173,18 @@ end
 
 -- Ending -------------------------------------------------------------------------------------------------------------
 
--- After the connection was lost: back to the node, and to the guard on it.
+--- After the connection was lost: back to the node, and to the guard on it.
 function run:come_back()
   if self.guard then return self.guard:come_back() end
   if self.node:is_open() then return true end
   return self.node:reconnect()
 end
 
--- The steps' own undo, last first: only of a run that failed, and of those that were reached.
-local function undo_steps(self)
-  for i = self.reached, 1, -1 do
-    local step = self.steps[i]
-    if step.undo then
-      local result, message = protected(step.undo, self.node, self.ctx)
-      local failed = result == nil and message ~= nil
-      table.insert(self.report.undone, step.name .. (failed and (" could not be undone: " .. message) or ""))
-    end
-  end
-end
-
--- Who of those that never confirmed their resume really sits suspended now.
-local function look_again(self, owed)
-  if not self.node:is_open() then return owed end
-  local sitting, sleeping = self.node:suspended(owed)
-  if not sitting then return owed end
-  return sitting:plus(sleeping)
-end
-
--- Whether the guard undoes, or has undone, what we owe, so that we must not: another run may have begun meanwhile.
-local function left_to_guard(self)
-  if not self.guard then return false end
-  local back, _, code = self.guard:come_back()
-  if back then return false end
-  if code ~= "guard_lost" and code ~= "guard_gone" then
-    self.unreachable = true
-    table.insert(self.report.undone, ("nothing from here: %s cannot be reached. The guard there undoes everything %.1f s after "
-      .. "it has lost us"):format(self.node.name, self.guard.grace / 1000))
-    return true
-  end
-  local other = guard.who(self.node)
-  if not other or other.status == "lost" then return false end
-  self.ctx.ledger:forget()
-  table.insert(self.report.undone, ("by the guard on the node: all of it. Another run goes on there, of %s: nothing was touched")
-    :format(other.who))
-  self.guard = nil
-  return true
-end
-
-local function settle_ledger(self)
-  local ledger, result = self.ctx.ledger, self.report
-  local owed_pids, owed_undos = #ledger:suspended(), #ledger.undos
-  -- Whoever asks once more to be let go is told what there is to wait for.
-  local settled, message = ledger:settle(function()
-    local signal = core.take_signal()
-    if not signal then return end
-    self.ctx:log("warning", ("%s: still resuming; suspended on %s are %s"):format(
-      signal, self.node.name, tostring(ledger:suspended())))
-  end)
-  if owed_pids > #ledger:suspended() then
-    table.insert(result.undone, ("%d processes resumed"):format(owed_pids - #ledger:suspended()))
-  end
-  if owed_undos > #ledger.undos then
-    table.insert(result.undone, ("%d calls undone"):format(owed_undos - #ledger.undos))
-  end
-  if not settled then result.message = result.message or message end
-end
-
-local function settle(self)
-  local ledger, result = self.ctx.ledger, self.report
-  if self.config.dry_run then
-    result.would_suspend = ledger:suspended()
-    ledger:forget()
-  elseif not ledger:is_settled() and not left_to_guard(self) then
-    settle_ledger(self)
-  end
-  if not ledger:is_settled() then
-    for i, pid in look_again(self, ledger:suspended()):iter() do result.still_suspended[i] = pid end
-    result.still_undone = ledger.undos
-  end
-  result.after_install = self.ctx.memory.after_install
-  result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
-  result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost
-  return true
-end
-
--- Over a connection that was lost while nothing was owed, the guard is told that its operator is back, to be told to go.
-local function dismiss(the_guard)
-  if the_guard.node:is_open() or the_guard:come_back() then the_guard:leave() end
-end
-
--- What is left to be said, to the guard, the journal and the operator.
-local function conclude(self, signal)
-  local result = self.report
-  result.ok = self.succeeded and #result.still_suspended == 0 and #result.still_undone == 0
-  if not result.ok then result.code = result.code or (signal and "interrupted") or "suspended" end
-  for _, undone in ipairs(result.undone) do self.ctx:log("info", "undone: " .. undone) end
-  if self.guard and not self.unreachable then protected(dismiss, self.guard) end
-  if self.journal then
-    local written, message = self.journal:close {
-      ok = result.ok, message = result.message, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
-    }
-    if not written then self.ctx:log("warning", message) end
-  end
-end
-
---- The one way out of a run, whatever ended it. Signals wait until it is done. May be called twice.
+--- Ends the run, once; see `edeliver.relup.ending`.
 function run:finish()
   if self.finished then return end
   self.finished = true
-  local signal = core.block_signals()
-  if not self.succeeded then protected(undo_steps, self) end
-  local settled, message = protected(settle, self)
-  if not settled then self.report.message = ("%s; then, while undoing: %s"):format(self.report.message or "", message) end
-  protected(conclude, self, signal)
-  if self.catching then core.release_signals() end
+  ending.finish(self)
 end
 
 --- The report of a run that has finished, as `sequence:run` gives it.

@@ -1,0 +1,132 @@
+--- How a run ends: settles what is owed, lets the guard go, closes the journal. Nothing may raise here, and signals wait.
+--
+-- The one place that decides who undoes: we, or the guard on the node, where we were away for too long or cannot get at the
+-- node. Knows the run's parts, and no step by name.
+--
+-- @module edeliver.relup.ending
+
+local core = require "edeliver.relup.core"
+local guard = require "edeliver.relup.guard"
+local protected = require "edeliver.relup.protected"
+
+local ending = {}
+
+-- The steps' own undo, last first: only of a run that failed, and of those that were reached.
+local function undo_steps(self)
+  for i = self.reached, 1, -1 do
+    local step = self.steps[i]
+    if step.undo then
+      local result, message = protected(step.undo, self.node, self.ctx)
+      local failed = result == nil and message ~= nil
+      table.insert(self.report.undone, step.name .. (failed and (" could not be undone: " .. message) or ""))
+    end
+  end
+end
+
+-- Who of those that never confirmed their resume really sits suspended now.
+local function look_again(self, owed)
+  if not self.node:is_open() then return owed end
+  local sitting, sleeping = self.node:suspended(owed)
+  if not sitting then return owed end
+  return sitting:plus(sleeping)
+end
+
+-- Whether the guard undoes, or has undone, what we owe, so that we must not: another run may have begun meanwhile.
+local function left_to_guard(self)
+  if not self.guard then return false end
+  local back, _, code = self.guard:come_back()
+  if back then return false end
+  if code ~= "guard_lost" and code ~= "guard_gone" then
+    self.unreachable = true
+    table.insert(self.report.undone, ("nothing from here: %s cannot be reached. The guard there undoes everything %.1f s after "
+      .. "it has lost us"):format(self.node.name, self.guard.grace / 1000))
+    return true
+  end
+  local other = guard.who(self.node)
+  if not other or other.status == "lost" then return false end
+  self.ctx.ledger:forget()
+  table.insert(self.report.undone, ("by the guard on the node: all of it. Another run goes on there, of %s: nothing was touched")
+    :format(other.who))
+  self.guard = nil
+  return true
+end
+
+local function settle_ledger(self)
+  local ledger, result = self.ctx.ledger, self.report
+  local owed_pids, owed_undos = #ledger:suspended(), #ledger.undos
+  -- Whoever asks once more to be let go is told what there is to wait for.
+  local settled, message = ledger:settle(function()
+    local signal = core.take_signal()
+    if not signal then return end
+    self.ctx:log("warning", ("%s: still resuming; suspended on %s are %s"):format(
+      signal, self.node.name, tostring(ledger:suspended())))
+  end)
+  if owed_pids > #ledger:suspended() then
+    table.insert(result.undone, ("%d processes resumed"):format(owed_pids - #ledger:suspended()))
+  end
+  if owed_undos > #ledger.undos then
+    table.insert(result.undone, ("%d calls undone"):format(owed_undos - #ledger.undos))
+  end
+  if not settled then result.message = result.message or message end
+end
+
+local function settle(self)
+  local ledger = self.ctx.ledger
+  if self.config.dry_run then
+    self.report.would_suspend = ledger:suspended()
+    ledger:forget()
+  elseif not ledger:is_settled() and not left_to_guard(self) then
+    settle_ledger(self)
+  end
+  return true
+end
+
+-- What is still owed, and what it has cost.
+local function account(self)
+  local ledger, result = self.ctx.ledger, self.report
+  if not ledger:is_settled() then
+    for i, pid in look_again(self, ledger:suspended()):iter() do result.still_suspended[i] = pid end
+    result.still_undone = ledger.undos
+  end
+  result.after_install = self.ctx.memory.after_install
+  result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
+  result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost
+  return true
+end
+
+-- Lets the guard go. What we could not undo, it tries once more. Over a connection that was lost while nothing was owed, it is
+-- told first that its operator is back.
+local function dismiss(self)
+  local the_guard = self.guard
+  if not self.node:is_open() and not the_guard:come_back() then return end
+  if self.ctx.ledger:is_settled() then the_guard:leave() else the_guard:undo() end
+end
+
+-- What is left to be said, to the guard, the journal and the operator.
+local function conclude(self, signal)
+  local result = self.report
+  result.ok = self.succeeded and #result.still_suspended == 0 and #result.still_undone == 0
+  if not result.ok then result.code = result.code or (signal and "interrupted") or "suspended" end
+  for _, undone in ipairs(result.undone) do self.ctx:log("info", "undone: " .. undone) end
+  if self.guard and not self.unreachable then protected(dismiss, self) end
+  if self.journal then
+    local written, message = self.journal:close {
+      ok = result.ok, message = result.message, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
+    }
+    if not written then self.ctx:log("warning", message) end
+  end
+end
+
+--- The one way out of a run, whatever ended it. Signals wait until it is done.
+-- @param self the run
+function ending.finish(self)
+  local signal = core.block_signals()
+  if not self.succeeded then protected(undo_steps, self) end
+  local settled, message = protected(settle, self)
+  if not settled then self.report.message = ("%s; then, while undoing: %s"):format(self.report.message or "", message) end
+  protected(account, self)
+  protected(conclude, self, signal)
+  if self.catching then core.release_signals() end
+end
+
+return ending
