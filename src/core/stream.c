@@ -265,4 +265,11 @@ short edr_stream_events(edr_stream *stream) {
   return events;
 }
 
-const char *edr_stream_reason(const edr_stream *stream) { return edr_transport_reason(&stream->transport); }
+const char *edr_stream_reason(edr_stream *stream) {
+  const char *reason;
+  if (stream->transport.fd < 0) return "";
+  pthread_mutex_lock(&stream->lock); /* the ticker may be the one that finds it */
+  reason = edr_transport_reason(&stream->transport);
+  pthread_mutex_unlock(&stream->lock);
+  return reason;
+}

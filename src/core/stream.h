@@ -68,6 +68,6 @@ size_t edr_stream_queued(edr_stream *stream);
 short edr_stream_events(edr_stream *stream);
 
 /* In words, what errno does not say of why the stream broke: OpenSSL's reason, or "". */
-const char *edr_stream_reason(const edr_stream *stream);
+const char *edr_stream_reason(edr_stream *stream);
 
 #endif
