@@ -9,6 +9,8 @@ local json = require "dkjson"
 local core = require "edeliver.relup.core"
 local term = require "edeliver.relup.term"
 
+core.set_types(term.types) -- a journal may be read before there is any node
+
 local journal = {}
 journal.__index = journal
 
