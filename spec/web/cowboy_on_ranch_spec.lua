@@ -55,3 +55,20 @@ for _, version in ipairs { 2, 1 } do
     end)
   end)
 end
+
+describe("web.cowboy_on_ranch over TLS", function()
+  it("finds n of n websockets, suspends n of n, and resumes them", function()
+    local chat <close> = require("support.servers").start()
+    local port = tonumber(chat.release:eval "kiosk_clients:tls_listener(chat_tls)")
+    local sockets <close> = chat:open_tls(port, 4) -- luacheck: ignore
+    local site = assert(cowboy_on_ranch.find(chat.node, "chat", { port = port }))
+    assert.equal("cowboy_tls", site.listeners[1].protocol)
+    assert.is_nil(site:missing_connections())
+    local found = assert(site:connections())
+    assert.same({ 4, 0 }, { #found.websockets, #found.http })
+    local ctx = chat:context { port = port }
+    assert.equal("4 websockets suspended", chat:run("suspend_channels", ctx))
+    assert.equal("4 processes resumed", chat:run("resume_channels", ctx))
+    assert.equal(0, #assert(site:requests()))
+  end)
+end)

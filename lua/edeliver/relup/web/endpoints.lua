@@ -8,8 +8,6 @@ local term = require "edeliver.relup.term"
 
 local endpoints = {}
 
-local atom = term.atom
-
 -- Registered supervisors whose module exports what an endpoint does, and whose application they belong to.
 local FIND = [[
   Exports = fun(Name) ->
@@ -80,21 +78,17 @@ function endpoints.idle_timeout(node, names)
   return shortest
 end
 
--- Long polling has one process for each client, below a supervisor of Phoenix's own (below the endpoint's up to 1.3).
+-- Long polling has one process for each client, below a supervisor of Phoenix's own: Phoenix.Transports.LongPoll.Supervisor, or
+-- up to 1.3 MyApp.Endpoint.LongPoll.Supervisor.
 local POLLS = [[
-  Sup = 'Elixir.Phoenix.Transports.LongPoll.Supervisor',
-  case whereis(Sup) of
-    undefined -> none;
-    _ -> proplists:get_value(active, supervisor:count_children(Sup), 0)
-  end.]]
+  Sups = [Name || Name <- registered(), lists:suffix(".LongPoll.Supervisor", atom_to_list(Name))],
+  lists:sum([proplists:get_value(active, supervisor:count_children(Sup), 0) || Sup <- Sups]).]]
 
---- How many clients poll; they are left alone.
--- @return[1] a number; 0 where Phoenix has no such supervisor
+--- How many clients poll, on the whole node; they are left alone.
+-- @return[1] a number
 -- @return[2] nil, message, code
 function endpoints.count_polls(node)
-  local answer, message, code = node:eval(POLLS)
-  if answer == nil then return nil, message, code end
-  return answer == atom "none" and 0 or answer
+  return node:eval(POLLS)
 end
 
 return endpoints

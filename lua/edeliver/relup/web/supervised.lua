@@ -1,6 +1,7 @@
 --- Sites of ranch listeners with `connection_type => supervisor` and a protocol of their own, which starts a supervisor for each
 -- connection and cowboy 2's process below it. Ranch's books know the supervisors alone, so websockets are told by where
--- cowboy's processes are in its code; only of those that hibernate is the status asked, which cowboy always gives.
+-- cowboy's processes are in its code. Only those that hibernate or sit suspended are asked for their status, which cowboy
+-- gives at once.
 --
 -- @classmod edeliver.relup.web.supervised
 
@@ -23,13 +24,14 @@ local BELOW = [[
   Supervisors = [Pid || Pid <- Pids, IsSupervisor(Pid)],
   Rows = lists:append([try supervisor:which_children(Sup) catch exit:_ -> [] end || Sup <- Supervisors]),
   Cowboys = [Pid || {_, Pid, worker, [Module]} <- Rows, is_pid(Pid), Module =:= cowboy_clear orelse Module =:= cowboy_tls],
-  Asleep = fun(Pid) ->
+  Status = fun(Pid) ->
     case catch sys:get_status(Pid, 1000) of {status, _, {module, cowboy_websocket}, _} -> true; _ -> false end
   end,
   IsWebsocket = fun(Pid) ->
     case process_info(Pid, current_function) of
       {_, {cowboy_websocket, _, _}} -> true;
-      {_, {erlang, hibernate, _}} -> Asleep(Pid);
+      {_, {erlang, hibernate, _}} -> Status(Pid);
+      {_, {sys, _, _}} -> Status(Pid);
       {_, {cowboy_http, _, _}} -> false;
       {_, _} ->
         case process_info(Pid, backtrace) of

@@ -1,0 +1,67 @@
+--- Servers of which Debian carries none (spec/support/servers), on the node of the chat release: compiled once, loaded there.
+
+local live = require "support.live"
+local process = require "support.process"
+
+local servers = {}
+local methods = {}
+
+local function compiled()
+  local source = process.root .. "/spec/support/servers"
+  local sum = process.output(("cat %s/*.erl | cksum | tr -d ' \n'"):format(process.quote(source)))
+  local out = ("%s/build/servers/%s"):format(process.root, sum)
+  if not process.read_file(out .. "/kiosk_app.beam") then
+    local made = ("%s.%d"):format(out, math.random(1 << 40))
+    local command = ("mkdir -p '%s' && erlc -Werror -o '%s' '%s'/*.erl 2>&1"):format(made, made, source)
+    local printed, succeeded = process.output(command)
+    -- Two programs may compile at once: the first to finish has the name.
+    if succeeded then os.execute(("mv -T '%s' '%s' 2>/dev/null || rm -rf '%s'"):format(made, out, made)) end
+    assert(succeeded, printed)
+  end
+  return out
+end
+
+--- Starts the chat release with the modules loaded.
+-- @tparam[opt] table options as `live.start` takes them
+-- @return a `support.live` object with the methods below
+function servers.start(options)
+  local self = live.start(options)
+  local loaded = ([[lists:foreach(fun(F) -> {module, _} = code:load_abs(filename:rootname(F)) end,
+    filelib:wildcard("%s/*.beam"))]]):format(compiled())
+  assert(self.release:eval(loaded) == "ok")
+  for name, method in pairs(methods) do self[name] = method end
+  return self
+end
+
+--- Starts an application of theirs, "kiosk" (Bandit) or "booth" (cowboy 1); gives its port.
+function methods:serve(name)
+  assert(self.release:eval(("kiosk_app:start_application(%s)"):format(name)) == "ok")
+  local port = name == "kiosk" and "persistent_term:get(kiosk_port)" or "ranch:get_port('Elixir.Booth.Endpoint.HTTP')"
+  return tonumber(self.release:eval(port))
+end
+
+-- A process on the node that holds sockets.
+local holder = {}
+holder.__index = holder
+
+--- How many of the sockets answer a ping in time.
+function holder:ping(ms)
+  return tonumber(self.release:eval(("kiosk_clients:ping(list_to_pid(\"%s\"), %d)"):format(self.pid, ms)))
+end
+
+function holder:close() self.release:eval(("kiosk_clients:close(list_to_pid(\"%s\"))"):format(self.pid)) end
+holder.__close = holder.close
+
+local function hold(self, expression)
+  return setmetatable({ release = self.release, pid = assert(self.release:eval(expression)) }, holder)
+end
+
+--- Opens sockets on the node, each of which sends lines; they stay open until the object is closed.
+function methods:open(port, count, ...)
+  return hold(self, ('kiosk_clients:open(%d, %d, ["%s"])'):format(port, count, table.concat({ ... }, '", "')))
+end
+
+--- Opens websockets over TLS.
+function methods:open_tls(port, count) return hold(self, ("kiosk_clients:open_tls(%d, %d)"):format(port, count)) end
+
+return servers

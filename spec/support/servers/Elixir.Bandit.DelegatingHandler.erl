@@ -1,0 +1,39 @@
+%% A connection of Bandit: a gen_server that runs requests itself, and later is the websocket, with nothing to show for it.
+-module('Elixir.Bandit.DelegatingHandler').
+-behaviour(gen_server).
+-export([start_link/0, init/1, handle_info/2, handle_call/3, handle_cast/2]).
+
+start_link() -> gen_server:start_link(?MODULE, [], []).
+
+init([]) -> {ok, #{}}.
+
+handle_info({ready, Socket}, State) ->
+    ok = inet:setopts(Socket, [{active, true}]),
+    {noreply, State#{socket => Socket}};
+handle_info({tcp, Socket, Line}, State) ->
+    handle_line(string:lexemes(string:trim(Line), " "), Socket, State);
+handle_info({push, Text}, #{socket := Socket} = State) ->
+    ok = gen_tcp:send(Socket, Text),
+    {noreply, State};
+handle_info({tcp_closed, _}, State) -> {stop, normal, State};
+handle_info(_, State) -> {noreply, State}.
+
+handle_line([<<"get">>, Ms], Socket, State) ->
+    done = 'Elixir.Bandit.Pipeline':run(binary_to_integer(Ms)),
+    reply(Socket, "done\n", State);
+handle_line([<<"upgrade">>], Socket, State) ->
+    reply(Socket, "upgraded\n", State);
+handle_line([<<"join">>], Socket, State) ->
+    {ok, Channel} = supervisor:start_child(kiosk_pool, [self()]),
+    monitor(process, Channel),
+    reply(Socket, "joined\n", State#{channel => Channel});
+handle_line([<<"ping">>], _Socket, #{channel := Channel} = State) ->
+    Channel ! ping,
+    {noreply, State}.
+
+reply(Socket, Text, State) ->
+    ok = gen_tcp:send(Socket, Text),
+    {noreply, State}.
+
+handle_call(_, _, State) -> {reply, ok, State}.
+handle_cast(_, State) -> {noreply, State}.

@@ -1,0 +1,59 @@
+local servers = require "support.servers"
+local web = require "edeliver.relup.web"
+local live = require "support.live"
+
+describe("web.cowboy_1", function()
+  local chat, port
+  setup(function()
+    chat = servers.start()
+    port = chat:serve "booth"
+  end)
+  teardown(function() chat:stop() end)
+
+  local function site() return assert(web.find(chat.node, "booth", {})) end
+
+  local function context(config)
+    local ctx = chat:context(config)
+    ctx.name = "booth"
+    return ctx
+  end
+
+  it("finds websockets by ranch's books, and channels by their links", function()
+    local joined <close> = chat:open(port, 5, "upgrade", "join") -- luacheck: ignore
+    local bare <close> = chat:open(port, 2, "upgrade") -- luacheck: ignore
+    local http <close> = chat:open(port, 3, "get 0") -- luacheck: ignore
+    local found = assert(site():connections())
+    assert.same({ 5, 5, 2, 3 }, { #found.websockets, #found.channels, #found.idle, #found.http })
+    assert.equal(2, #assert(site():new_targets("channels", chat.node:pids { found.channels[1], found.channels[2],
+      found.channels[3] })))
+    assert.is_nil(site():missing_connections())
+  end)
+
+  it("can suspend channels alone, and says so before anything is touched", function()
+    local target, message, code = site():target()
+    assert.is_nil(target)
+    assert.equal("not_supported", code)
+    assert.matches('config.target = "channels"', message, 1, true)
+    assert.equal("channels", site():target "auto")
+    target, message = chat:run("check_ranch_connections", context {})
+    assert.is_nil(target)
+    assert.matches("answer no sys messages", message)
+  end)
+
+  it("suspends n of n channels and resumes them; events wait", function()
+    local sockets <close> = chat:open(port, 6, "upgrade", "join")
+    local ctx = context { target = "auto" }
+    assert.equal("6 channels suspended", chat:run("suspend_channels", ctx))
+    assert.equal(0, sockets:ping(100))
+    assert.equal("6 processes resumed", chat:run("resume_channels", ctx))
+    assert.equal(6, sockets:ping(2000))
+  end)
+
+  it("sees the requests that run, in the connections themselves", function()
+    local idle <close> = chat:open(port, 2, "get 0") -- luacheck: ignore
+    assert.equal(0, #assert(site():requests()))
+    assert(chat.release:eval(("spawn(fun() -> kiosk_clients:open(%d, 1, [\"get 400\"]) end)"):format(port)))
+    live.eventually(function() return #assert(site():requests()) == 1 end)
+    live.eventually(function() return #assert(site():requests()) == 0 end)
+  end)
+end)

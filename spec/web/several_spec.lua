@@ -1,0 +1,50 @@
+local clients = require "support.clients"
+local servers = require "support.servers"
+local web = require "edeliver.relup.web"
+
+describe("web.several", function()
+  local chat, kiosk, booth
+  setup(function()
+    chat = servers.start()
+    kiosk, booth = chat:serve "kiosk", chat:serve "booth"
+  end)
+  teardown(function() chat:stop() end)
+
+  it("says which endpoints other applications have, and finds them when they are named", function()
+    local none, message, code = web.find(chat.node, "stdlib", {})
+    assert.is_nil(none)
+    assert.equal("not_detected", code)
+    assert.matches("'Elixir.Kiosk.Endpoint' of kiosk", message)
+    assert.matches("config.applications", message)
+    local site = assert(web.find(chat.node, "stdlib", { applications = { "kiosk", "chat" } }))
+    assert.equal(2, #site.listeners)
+    assert.matches("'Elixir.Chat.Endpoint'.*; .*'Elixir.Kiosk.Endpoint' on Bandit", tostring(site))
+  end)
+
+  it("suspends the sockets of every endpoint, each by its own target, and resumes them", function()
+    local sockets <close> = clients.open { port = chat.ports.endpoint, count = 4 }
+    local on_bandit <close> = chat:open(kiosk, 3, "upgrade", "join")
+    local on_cowboy_1 <close> = chat:open(booth, 2, "upgrade", "join")
+    local ctx = chat:context { applications = { "kiosk", "booth" }, target = "auto" }
+    assert.matches("120 acceptors", chat:run("check_ranch_acceptors", ctx))
+    assert.equal("9 websockets, 9 channels, 0 http connections", chat:run("check_ranch_connections", ctx))
+    assert.equal("120 acceptors stopped", chat:run("suspend_ranch_acceptors", ctx))
+    assert.equal("9 websockets and channels suspended", chat:run("suspend_channels", ctx))
+    assert.equal(0, on_bandit:ping(50))
+    assert.equal(0, on_cowboy_1:ping(50))
+    assert.equal("0 requests have ended, 0 run on", chat:run("finish_running_requests", ctx))
+    assert.equal("9 processes resumed", chat:run("resume_channels", ctx))
+    assert.equal("120 acceptors run", chat:run("resume_ranch_acceptors", ctx))
+    assert.equal(3, on_bandit:ping(2000))
+    assert.equal(2, on_cowboy_1:ping(2000))
+    assert.equal(0, sockets:drain(2000).pending)
+  end)
+
+  it("passes on what one of them cannot do", function()
+    local site = assert(web.find(chat.node, "chat", { applications = { "booth" } }))
+    local target, message, code = site:target "transports"
+    assert.is_nil(target)
+    assert.matches("cowboy 1", message)
+    assert.equal("not_supported", code)
+  end)
+end)
