@@ -205,7 +205,10 @@ static void check_echo(int version, size_t renew_each) {
   }
   CHECK(status == EDR_OK);
   while (status == EDR_OK && got.frames < COUNT) status = edr_stream_read(&stream, edr_deadline_after(10000));
-  if (status != EDR_OK) fprintf(stderr, "version %x, new keys each %zu: %s after %zu frames %s\n", (unsigned)version, renew_each, edr_status_name(status), got.frames, edr_stream_reason(&stream));
+  if (status != EDR_OK) {
+    fprintf(stderr, "version %x, new keys each %zu: %s after %zu frames %s\n", (unsigned)version, renew_each,
+            edr_status_name(status), got.frames, edr_stream_reason(&stream));
+  }
   CHECK(status == EDR_OK && got.frames == COUNT && got.bytes == sent && !got.damaged);
   CHECK(edr_stream_read(&stream, edr_deadline_after(200)) == EDR_ETIMEOUT); /* ticks alone: the owner sleeps */
   CHECK(edr_stream_queued(&stream) == 0);
@@ -278,7 +281,7 @@ static void test_false_servers(void) {
   check_false_server("", 0, 0, true, EDR_ETIMEOUT, "keeps silent");
   check_false_server("", 0, 0, false, EDR_ENODEDOWN, "does it speak TLS?");
   check_false_server(web, sizeof web - 1, 0, true, EDR_ETLS, "does not speak TLS");
-  check_false_server(alert, sizeof alert - 1, 0, true, EDR_ETLS, "the node refused: sslv3 alert handshake failure: no certificate");
+  check_false_server(alert, sizeof alert - 1, 0, true, EDR_ETLS, "the node refused: sslv3 alert handshake failure: no cert");
   check_false_server(hello, sizeof hello, 0, false, EDR_ETLS, "closed the connection during the handshake");
   check_false_server(hello, sizeof hello, 20, true, EDR_ETIMEOUT, "did not finish the handshake in time");
 }

@@ -1,5 +1,5 @@
-/* Opens an authenticated distribution connection: epmd, TCP, TLS where asked for, and erl_interface's handshake over socket callbacks of our
- * own (poll, one absolute deadline for everything, MSG_NOSIGNAL, any descriptor number, IPv4 and IPv6).
+/* Opens an authenticated distribution connection: epmd, TCP, TLS where asked for, and erl_interface's handshake over socket
+ * callbacks of our own (poll, one absolute deadline for everything, MSG_NOSIGNAL, any descriptor number, IPv4 and IPv6).
  * Knows nothing of frames after the handshake. */
 #ifndef EDR_DIAL_H
 #define EDR_DIAL_H
@@ -18,7 +18,7 @@ typedef struct edr_dial_options {
   uint16_t port;       /* 0: ask epmd */
   uint16_t epmd_port;  /* 0: ERL_EPMD_PORT, or 4369 */
   const char *name;    /* NULL: the node gives us a name (no clash, no atom left behind); else "name@host" of our own */
-  const edr_tls_options *tls; /* NULL: no TLS. Else the node's certificate must have its server_name, or the host part of `node` */
+  const edr_tls_options *tls; /* NULL: no TLS. The host that a certificate must have is that of `node` */
   int64_t deadline_ms;
 } edr_dial_options;
 

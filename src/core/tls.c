@@ -183,7 +183,8 @@ static edr_status refuse_file(edr_error *error, const char *option, const char *
 static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
   const char *key = options->keyfile != NULL ? options->keyfile : options->certfile;
   if (options->cacertfile == NULL && !options->verify_none) {
-    return edr_error_set(error, EDR_ETLS, 0, "there is no cacertfile to check its certificate with; give the CA that has signed it");
+    return edr_error_set(error, EDR_ETLS, 0, "there is no cacertfile to check its certificate with; give the CA that has "
+                         "signed it");
   }
   if (options->cacertfile != NULL && SSL_CTX_load_verify_file(context, options->cacertfile) != 1) {
     return refuse_file(error, "cacertfile", options->cacertfile);
