@@ -65,6 +65,9 @@ function context:resume(timeout) return self.ledger:resume(timeout) end
 --- The pid set of those that this run has suspended and not resumed.
 function context:suspended() return self.ledger:suspended() end
 
+--- For how long somebody has been suspended by now, in ms; 0 where nobody is.
+function context:standing() return self.ledger:standing() end
+
 --- Makes calls on the node whose undoing is remembered first; undone by `undo`, or on the way out.
 -- @string key
 -- @tparam table acts `{ call = { module, fun, arguments }, undo = { module, fun, arguments } }`

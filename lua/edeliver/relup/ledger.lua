@@ -44,6 +44,9 @@ end
 --- Everybody who was sent a suspend and has not confirmed a resume.
 function ledger:suspended() return self.pids end
 
+--- For how long somebody has been suspended by now, in ms; 0 where nobody is.
+function ledger:standing() return self.since and core.now() - self.since or 0 end
+
 --- Whether nothing is owed.
 function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
 

@@ -13,6 +13,7 @@ local instruction = require "edeliver.relup.instruction"
 local journal = require "edeliver.relup.journal"
 local protected = require "edeliver.relup.protected"
 local report = require "edeliver.relup.report"
+local standing = require "edeliver.relup.standing"
 local term = require "edeliver.relup.term"
 
 local run = {}
@@ -104,6 +105,10 @@ function run:step(step, position, argument)
     return true
   end
   return self:perform(step.name, position, function()
+    if step.section ~= "resume" then
+      local fine, message, code = standing.watch(self.node, self.ctx)
+      if not fine then return nil, message, code end
+    end
     if argument == nil then argument = argument_of(step, self.ctx) end
     return step.run(self.node, argument, self.ctx)
   end)
@@ -123,6 +128,7 @@ end
 -- @return[1] what the step gave
 -- @return[2] nil, message, code
 function run:serve(name, arguments)
+  self.ctx.memory.served = true
   for i, step in ipairs(self.steps) do
     if step.name == name then return self:step(step, i, arguments[1]) end
   end

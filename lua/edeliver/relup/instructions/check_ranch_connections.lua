@@ -4,7 +4,24 @@
 
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local endpoints = require "edeliver.relup.web.endpoints"
 local web = require "edeliver.relup.web"
+
+-- What the operator should know of time, with numbers; `standing` warns by them.
+local function tell_limits(node, ctx, site, target)
+  local polls, message, code = endpoints.count_polls(node)
+  if not polls then return nil, message, code end
+  if polls > 0 then ctx:log("info", ("%d clients poll (long polling); they are left alone"):format(polls)) end
+  if not site.endpoints or target == "channels" then return true end
+  local idle, problem, why = endpoints.idle_timeout(node, site.endpoints)
+  if problem then return nil, problem, why end
+  ctx.memory.limits = { idle = idle }
+  if idle then
+    ctx:log("info", ("websockets are closed after %.0f s of silence, and phoenix.js gives up 30 to 60 s after its last heartbeat "
+      .. "was answered: suspended ones should go on before that"):format(idle / 1000))
+  end
+  return true
+end
 
 return instruction.define {
   name = "check_ranch_connections",
@@ -39,6 +56,9 @@ return instruction.define {
     if #found.idle > 0 then
       ctx:log("info", ("%d websockets without a channel are left alone"):format(#found.idle))
     end
+    local told
+    told, message, code = tell_limits(node, ctx, site, target)
+    if not told then return nil, message, code end
     return ("%d websockets, %d channels, %d http connections"):format(#found.websockets, #found.channels, #found.http)
   end,
 }

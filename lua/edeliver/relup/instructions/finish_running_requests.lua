@@ -3,6 +3,7 @@
 local term = require "edeliver.relup.term"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local standing = require "edeliver.relup.standing"
 local web = require "edeliver.relup.web"
 
 local PATIENCE, POLL = 500, 20 -- ms: for requests to end; between looks at them
@@ -21,7 +22,7 @@ local function living(node, pids)
 end
 
 -- Waits until no request runs any more, or the time is up: those that are left, and how many there were.
-local function wait(node, site, patience)
+local function wait(node, ctx, site, patience)
   local waited, seen = 0, 0
   local left, message, code = site:requests()
   while left and #left > 0 do
@@ -31,6 +32,8 @@ local function wait(node, site, patience)
     local slept, problem, why = node:sleep(pause)
     if not slept then return nil, problem, why end
     waited = waited + pause
+    local fine, trouble, reason = standing.watch(node, ctx)
+    if not fine then return nil, trouble, reason end
     left, message, code = living(node, left)
     -- On connections that live on, others may have begun.
     if left and #left == 0 then left, message, code = site:requests() end
@@ -75,7 +78,7 @@ return instruction.define {
   run = function(node, argument, ctx)
     local site, message, code = web.known(node, ctx)
     if not site then return nil, message, code end
-    local left, seen, why = wait(node, site, patience_of(argument))
+    local left, seen, why = wait(node, ctx, site, patience_of(argument))
     if not left then return nil, seen, why end
     ctx.memory.told = #left
     if #left > 0 then
