@@ -23,7 +23,9 @@ local LOOK = [=[
     case lists:any(Wanted, lists:usort(Infos)) of true -> Pick(Infos, Wanted); false -> [] end
   end,
   Masters = [whereis(init) | [application_controller:get_master(App) || App <- [kernel, sasl]]],
-  System = Find(Read(group_leader), fun({group_leader, Leader}) -> lists:member(Leader, Masters); (_) -> false end),
+  Core = [whereis(Name) || Name <- [application_controller, logger, user]],
+  System = [Pid || Pid <- Core, lists:member(Pid, Pids)]
+    ++ Find(Read(group_leader), fun({group_leader, Leader}) -> lists:member(Leader, Masters); (_) -> false end),
   Supervisors = Find(lists:map(fun proc_lib:translate_initial_call/1, Pids), Is),
   Guards = [Pid || Pid <- [whereis(edeliver_relup)], lists:member(Pid, Pids)],
   Parent = fun(Pid) ->

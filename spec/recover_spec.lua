@@ -1,0 +1,164 @@
+-- Recovery on a real release: what sits suspended is found without a journal, and undone exactly with one.
+
+local chat = require "support.chat"
+local clients = require "support.clients"
+local guard = require "edeliver.relup.guard"
+local journal = require "edeliver.relup.journal"
+local process = require "support.process"
+local relup = require "edeliver.relup"
+local term = require "edeliver.relup.term"
+
+local atom = term.atom
+local LISTENER = atom "Elixir.Chat.Endpoint.HTTP"
+
+describe("recover", function()
+  local release, sockets, node, folder, lines
+
+  local function connect()
+    return assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+  end
+
+  local function log(level, text) lines[#lines + 1] = level .. ": " .. text end
+
+  setup(function()
+    release = chat.start { next = {} }
+    sockets = clients.start()
+    sockets:open { port = release.ports.endpoint, count = 10 }
+    node = connect()
+    folder = process.temporary_folder()
+  end)
+
+  before_each(function() lines = {} end)
+
+  teardown(function()
+    node:close()
+    sockets:stop()
+    release:stop()
+    process.remove_folder(folder)
+  end)
+
+  local function websockets() return node:pids(node:call("ranch", "procs", { LISTENER, atom "connections" })) end
+
+  local function acceptors()
+    local running = 0
+    for _, pid in ipairs(node:call("ranch", "procs", { LISTENER, atom "acceptors" })) do
+      running = running + (term.kind(pid) == "pid" and 1 or 0)
+    end
+    return running
+  end
+
+  -- A run that an accident ended: as it leaves node and journal when its guard has been killed, too.
+  local function abandoned(path)
+    local operator = connect()
+    local book = assert(journal.open(operator, path))
+    local ctx = require("edeliver.relup.context").new { node = operator, name = "chat", config = {}, logger = function() end }
+    ctx.ledger:observe(book:observer())
+    for _, name in ipairs { "suspend_ranch_acceptors", "suspend_channels" } do
+      assert(require("edeliver.relup.instructions." .. name).run(operator, atom "chat", ctx))
+    end
+    book.file:close()
+    operator:close()
+    assert.equal(0, acceptors())
+    assert.equal(10, #node:suspended())
+    return book.path
+  end
+
+  it("finds nothing where nothing is wrong", function()
+    local result = assert(relup.recover(node, nil, { log = log }))
+    assert.is_true(result.ok)
+    assert.equal(0, #result.found)
+    assert.equal("info: no process sits suspended", lines[1])
+  end)
+
+  it("without a journal: shows, resumes, restarts acceptors", function()
+    abandoned(folder .. "/one.jsonl")
+    local shown = assert(relup.recover(node, nil, { log = log, dry_run = true }))
+    assert.equal(10, #shown.found)
+    assert.equal(10, #node:suspended())
+    assert.equal(0, acceptors())
+    assert.equal("warning: 10 processes sit suspended", lines[1])
+    assert.matches("to be undone: 100 acceptors of", table.concat(lines, "\n"))
+    local result = assert(relup.recover(node, nil, { log = log }))
+    assert.is_true(result.ok)
+    assert.equal(0, #result.still_suspended)
+    assert.equal(0, #node:suspended())
+    assert.equal(100, acceptors())
+  end)
+
+  it("with a journal: undoes what that run owed, and nothing else", function()
+    local path = abandoned(folder .. "/two.jsonl")
+    local counter = node:call("erlang", "whereis", { atom "chat_counter" })
+    assert.equal("ok", (node:bulk_suspend(counter, 1000)))
+    local result = assert(relup.recover(node, path, { log = log }))
+    assert.is_true(result.ok)
+    assert.equal(10, #result.found)
+    assert.equal(100, acceptors())
+    assert.equal(1, #node:suspended())
+    assert.equal(counter, node:suspended()[1])
+    node:bulk_resume(counter, 1000)
+    -- The journal knows that it is settled now.
+    local state = assert(journal.read(path))
+    assert.same({ 0, 0 }, { #state.pids, #state.undos })
+    assert.equal("recover", state.ended.by)
+  end)
+
+  it("finds those that hibernated when they were suspended", function()
+    local pid = node:call("proc_lib", "spawn", {
+      atom "gen_server", atom "enter_loop", term.list { atom "chat_counter", term.list {}, 0, atom "hibernate" },
+    })
+    local function sleeps() return node:process_info(pid, { "current_function" }).current_function[2] == atom "hibernate" end
+    assert.truthy(process.wait_until(sleeps))
+    assert.equal("ok", (node:bulk_suspend(pid, 1000)))
+    assert.truthy(process.wait_until(sleeps))
+    assert.equal(0, #node:suspended())
+    local result = assert(relup.recover(node, nil, { log = log }))
+    assert.same({ pid }, { result.found[1] })
+    assert.is_true(result.ok)
+    assert.equal(0, node:call("gen_server", "call", { pid, atom "count" }))
+    node:call("erlang", "exit", { pid, atom "kill" })
+  end)
+
+  it("leaves a run alone that goes on", function()
+    local operator <close> = connect()
+    local one = assert(guard.start(operator, { who = "ann" }))
+    local result, message, code = relup.recover(node, nil, { log = log })
+    assert.is_nil(result)
+    assert.equal("busy", code)
+    assert.matches("a run of ann as .* goes on", message)
+    one:leave()
+  end)
+
+  it("does not wait for an operator who is gone", function()
+    local operator = connect()
+    local one = assert(guard.start(operator, { who = "ann", grace = 60000 }))
+    assert(one:suspend(websockets()))
+    node:bulk_suspend(websockets(), 1000)
+    operator:close()
+    assert.truthy(process.wait_until(function() return guard.who(node).status == "gone" end))
+    assert.is_true(assert(relup.recover(node, nil, { log = log })).ok)
+    assert.is_false(guard.who(node))
+    assert.equal(0, #node:suspended())
+    assert.matches("a run has lost its operator", lines[1])
+  end)
+
+  it("refuses the journal of another node, and does nothing where the node was restarted", function()
+    local path = folder .. "/three.jsonl"
+    local book = assert(journal.open({ name = "other@web1", call = function() return 1 end }, path))
+    book.file:close()
+    local result, message, code = relup.recover(node, path, { log = log })
+    assert.is_nil(result)
+    assert.equal("wrong_node", code)
+    assert.matches("the journal of a run on other@web1, not on", message)
+    book = assert(journal.open({ name = node.name, call = function() return 1 end }, path))
+    book:observer()("suspend", websockets())
+    book.file:close()
+    result = assert(relup.recover(node, path, { log = log }))
+    assert.is_true(result.restarted)
+    assert.equal(0, #result.found)
+  end)
+
+  it("no socket has noticed any of it", function()
+    local stats = sockets:drain(5000)
+    assert.same({ 10, 0, 0 }, { stats.open, stats.reconnects, stats.lost + stats.pending })
+  end)
+end)
