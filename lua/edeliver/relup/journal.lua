@@ -15,7 +15,10 @@ local journal = {}
 journal.__index = journal
 
 local SHOWN = 400 -- characters of a call; its bytes are all there
-local KEYS = { keyorder = { "at", "ms", "event" } }
+local KEYS = { keyorder = {
+  "at", "ms", "event", "format", "node", "creation", "operator", "application", "version", "name", "status", "took", "ok",
+  "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
+} }
 
 -- Where journals lie ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,365 @@
+-- Sequences on a real release: steps, their undoing, dry runs, up and down, around an install and inside its relup. What
+-- accidents do to them is in fault_matrix_spec.lua.
+
+local chat = require "support.chat"
+local clients = require "support.clients"
+local guard = require "edeliver.relup.guard"
+local journal = require "edeliver.relup.journal"
+local process = require "support.process"
+local relup = require "edeliver.relup"
+local release_handler = require "edeliver.relup.otp.release_handler"
+local term = require "edeliver.relup.term"
+
+local atom = term.atom
+local LISTENER, SOCKETS = atom "Elixir.Chat.Endpoint.HTTP", 20
+
+describe("sequence", function()
+  local release, sockets, node, folder, lines
+
+  setup(function()
+    release = chat.start { next = { "2.0.0", "2.1.0" } }
+    sockets = clients.start()
+    sockets:open { port = release.ports.endpoint, count = SOCKETS }
+    node = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+    folder = process.temporary_folder()
+  end)
+
+  teardown(function()
+    node:close()
+    sockets:stop()
+    release:stop()
+    process.remove_folder(folder)
+  end)
+
+  before_each(function() lines = {} end)
+
+  local function config(more)
+    local made = {
+      name = "chat", journal = false, log = function(level, text) lines[#lines + 1] = level .. ": " .. text end,
+    }
+    for name, value in pairs(more or {}) do made[name] = value end
+    return made
+  end
+
+  local function whereis(name) return node:call("erlang", "whereis", { atom(name) }) end
+
+  local function acceptors()
+    local running = 0
+    for _, pid in ipairs(node:call("ranch", "procs", { LISTENER, atom "acceptors" })) do
+      running = running + (term.kind(pid) == "pid" and 1 or 0)
+    end
+    return running
+  end
+
+  local function current()
+    local found
+    for _, entry in ipairs(assert(release_handler.which_releases(node))) do
+      if entry.status == "current" or entry.status == "permanent" and not found then found = entry.version end
+    end
+    return found
+  end
+
+  local function names(report)
+    local found = {}
+    for i, step in ipairs(report.steps) do found[i] = step.name end
+    return table.concat(found, " ")
+  end
+
+  local function check_clean()
+    assert.equal(0, #node:suspended())
+    assert.equal(100, acceptors())
+    assert.is_false(guard.who(node))
+  end
+
+  local STEPS = {
+    "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections", "suspend_ranch_acceptors",
+    "suspend_channels", "finish_running_requests", "install", "rerun_failed_requests", "resume_channels",
+    "resume_ranch_acceptors",
+  }
+
+  local function steps_with(step, position)
+    local steps = table.move(STEPS, 1, #STEPS, 1, {})
+    table.insert(steps, position, step)
+    return relup.sequence(steps)
+  end
+
+  it("raises for what the caller got wrong", function()
+    assert.has_error(function() relup.sequence { "no_such_step" } end, 'step 1: there is no instruction "no_such_step"')
+    assert.has_error(function() relup.sequence {} end, "a sequence needs at least one step")
+    assert.has_error(function() relup.sequence { { name = "x" } } end, "step 1, x, has no function run")
+    assert.has_error(function() relup.sequence { 7 } end, "step 1 is a number, not a name or a table")
+    local one = relup.sequence { "install" }
+    assert.has_error(function() one:run(node, { name = "chat" }) end,
+      "the sequence has an install, so config.version must say which version, as a string")
+    assert.has_error(function() one:run(node) end, "run takes a configuration: { name = \"myapp\", version = \"1.4.6\" }")
+    assert.has_error(function() one:run(node, { version = "1", grace = -1 }) end, "config.grace is a number of milliseconds")
+    assert.has_error(function() one:run(node, { version = "1", lease = math.huge }) end,
+      "config.lease is a number of milliseconds")
+  end)
+
+  it("gives steps the node, their argument and a context, and reports what they gave", function()
+    local given
+    local report = assert(relup.sequence {
+      { name = "first", run = function(...)
+        given = { ... }
+        given[3]:log("warning", "look out")
+        return "seen"
+      end },
+      {
+        name = "second", arguments = function(_, conf) return { conf.extra } end,
+        run = function(_, argument) return argument[1] end,
+      },
+    }:run(node, config { extra = 7 }))
+    assert.equal(node, given[1])
+    assert.equal(atom "chat", given[2])
+    assert.equal("chat", given[3].name)
+    assert.is_true(report.ok)
+    assert.equal("seen", report.steps[1].result)
+    assert.equal(7, report.steps[2].result)
+    assert.is_true(report.steps[2].ms >= 0 and report.steps[2].at >= report.steps[1].at)
+    assert.matches("warning: look out", table.concat(lines, "\n"))
+    check_clean()
+  end)
+
+  it("undoes the last step first when one fails, and only those that were reached", function()
+    local undone = {}
+    local function step(name, run)
+      return { name = name, run = run or function() return true end, undo = function() undone[#undone + 1] = name end }
+    end
+    local report, message, unfinished = relup.sequence {
+      step "one", step "two", step("three", function() return nil, "the world said no", "no_way" end), step "four",
+    }:run(node, config())
+    assert.is_nil(report)
+    assert.equal("three failed: the world said no", message)
+    assert.equal("no_way", unfinished.code)
+    assert.same({ "three", "two", "one" }, undone)
+    assert.same({ "three", "two", "one" }, unfinished.undone)
+    undone = {}
+    assert(relup.sequence { step "one" }:run(node, config()))
+    assert.same({}, undone)
+  end)
+
+  it("resumes whom a step of one's own has suspended, also after an error in it", function()
+    local counter = whereis "chat_counter"
+    local report, message, unfinished = relup.sequence {
+      { name = "mine", run = function(_, _, ctx)
+        assert(ctx:suspend({ counter }, 1000))
+        assert(ctx:apply("env", { {
+          call = { "application", "set_env", { atom "kernel", atom "mine", 1 } },
+          undo = { "application", "unset_env", { atom "kernel", atom "mine" } },
+        } }))
+        assert.equal(1, #node:suspended())
+        error "then it went wrong"
+      end },
+    }:run(node, config())
+    assert.is_nil(report)
+    assert.matches("mine failed: .*then it went wrong\nstack traceback", message)
+    assert.equal("lua", unfinished.code)
+    assert.same({ "1 processes resumed", "1 calls undone" }, unfinished.undone)
+    assert.equal(atom "undefined", node:call("application", "get_env", { atom "kernel", atom "mine" }))
+    check_clean()
+  end)
+
+  it("tells whoever watches of each step before it runs", function()
+    local seen = {}
+    assert(relup.sequence { { name = "a", run = function() return true end }, { name = "b", run = function() return true end } }
+      :run(node, config { on_step = function(entry, position, count)
+        seen[#seen + 1] = ("%s %s %d/%d"):format(entry.name, entry.status, position, count)
+      end }))
+    assert.same({ "a not run 1/2", "b not run 2/2" }, seen)
+  end)
+
+  it("refuses to run while another runs, with the name of the other", function()
+    local one = assert(guard.start(node, { who = "ann" }))
+    local touched = false
+    local report, message, unfinished = relup.sequence { { name = "x", run = function() touched = true return true end } }
+      :run(node, config())
+    assert.is_nil(report)
+    assert.matches("another run on .* goes on: of ann as ", message)
+    assert.equal("busy", unfinished.code)
+    assert.is_false(touched)
+    assert.equal("here", guard.who(node).status)
+    one:leave()
+  end)
+
+  it("keeps a journal", function()
+    local path = folder .. "/kept.jsonl"
+    local counter = whereis "chat_counter"
+    local report = assert(relup.sequence {
+      { name = "mine", run = function(_, _, ctx)
+        assert(ctx:suspend({ counter }, 1000))
+        local state = assert(journal.read(path))
+        assert.same({ tostring(counter) }, state.pids)
+        return true
+      end },
+    }:run(node, config { journal = path }))
+    assert.equal(path, report.journal)
+    local state = assert(journal.read(path))
+    assert.same({}, state.pids)
+    assert.is_true(state.ended.ok)
+    assert.equal(node.name, state.run.node)
+    assert.matches('"event":"step","name":"mine","status":"begun"', (process.read_file(path):gsub('"took":[%d.]+,', "")))
+  end)
+
+  describe("in a dry run", function()
+    it("makes all checks, says whom it would suspend, and touches nothing", function()
+      assert(release:eval "release_handler:unpack_release(\"chat-2.0.0\")")
+      local mine = 0
+      local touching = { name = "mine", run = function() mine = mine + 1 return true end }
+      local path = folder .. "/dry.jsonl"
+      local report = assert(steps_with(touching, 5):run(node, config { version = "2.0.0", dry_run = true, journal = path }))
+      assert.is_true(report.ok)
+      assert.equal(SOCKETS, #report.would_suspend)
+      assert.equal(0, mine)
+      assert.equal("1.0.0", current())
+      assert.is_nil(process.read_file(path))
+      check_clean()
+      local statuses = {}
+      for _, step in ipairs(report.steps) do statuses[step.name] = step.status end
+      assert.same({ "done", "done", "done", "skipped", "skipped" }, {
+        statuses["install (prepare)"], statuses.check_ranch_connections, statuses.suspend_channels, statuses.mine,
+        statuses.install,
+      })
+    end)
+
+    it("fails where a check does", function()
+      local check = { name = "mine", section = "check", run = function() return nil, "not today" end }
+      local report, message = steps_with(check, 1):run(node, config { version = "2.0.0", dry_run = true })
+      assert.is_nil(report)
+      assert.equal("mine failed: not today", message)
+      report, message = relup.sequence { "install" }:run(node, config { version = "2.1.0", dry_run = true })
+      assert.is_nil(report)
+      assert.matches("2.1.0 is not unpacked on .*, and a dry run unpacks nothing", message)
+    end)
+
+    it("tries the patching of a relup, and puts none on the node", function()
+      local file = release.root .. "/releases/2.0.0/relup"
+      local before = process.read_file(file)
+      local report = assert(relup.sequence(STEPS):install(node, config { version = "2.0.0", dry_run = true }))
+      assert.equal(SOCKETS, #report.would_suspend)
+      assert.equal(before, process.read_file(file))
+      check_clean()
+    end)
+  end)
+
+  describe("around an install", function()
+    it("upgrades, and downgrades by the same steps", function()
+      local sequence = relup.sequence(STEPS)
+      for _, version in ipairs { "2.0.0", "1.0.0" } do
+        local report = assert(sequence:run(node, config { version = version }))
+        assert.equal(version, current())
+        assert.equal(SOCKETS, report.suspended)
+        assert.same({ still = SOCKETS, woken = 0, died = 0, new = 0 }, report.after_install)
+        assert.equal((version == "2.0.0" and "1.0.0 -> " or "2.0.0 -> ") .. version, report.steps[8].result)
+        check_clean()
+      end
+      local stats = sockets:drain(5000)
+      assert.same({ SOCKETS, 0, 0 }, { stats.open, stats.reconnects, stats.lost + stats.pending })
+      sockets:go()
+    end)
+
+    it("looks again afterwards: who was woken by the relup, who died, who is new", function()
+      -- The relup of 2.1.0 has release_handler suspend and resume the channels.
+      assert(release:eval "release_handler:unpack_release(\"chat-2.1.0\")")
+      local killed
+      local steps = {
+        "check_ranch_acceptors", "check_ranch_connections", "suspend_channels",
+        { name = "meanwhile", after = "suspend_channels", before = "install", run = function(_, _, ctx)
+          killed = ctx:suspended()[1]
+          node:call("erlang", "exit", { killed, atom "kill" })
+          sockets:open { port = release.ports.endpoint, count = 2 }
+          return true
+        end },
+        "install", "resume_channels",
+      }
+      local report = assert(relup.sequence(steps):run(node, config { version = "2.1.0", target = "channels" }))
+      assert.equal("2.1.0", current())
+      assert.same({ still = 0, woken = SOCKETS - 1, died = 1, new = 2 }, report.after_install)
+      assert.matches("19 were woken by the relup itself, 1 died, 2 are new and were never suspended", report.steps[6].result)
+      assert.same({ killed }, report.lost)
+      assert.equal(0, #node:suspended())
+      assert(relup.sequence { "install" }:run(node, config { version = "1.0.0" }))
+    end)
+  end)
+
+  describe("inside a relup", function()
+    it("runs each step in its place, up and down, and puts the file back", function()
+      local file = release.root .. "/releases/2.0.0/relup"
+      local before = process.read_file(file)
+      local told
+      local mine = { name = "mine", after = "install", before = "resume_channels", run = function(_, argument)
+        told = { argument, node:call("gen_server", "call", { whereis "chat_counter", atom "count" }) }
+        assert.are_not.equal(before, process.read_file(file))
+        return true
+      end }
+      for _, version in ipairs { "2.0.0", "1.0.0" } do
+        local report = assert(steps_with(mine, 8):install(node, config { version = version }))
+        assert.equal(version, current())
+        assert.equal(before, process.read_file(file))
+        assert.equal(atom "chat", told[1])
+        assert.is_true(math.type(told[2]) == "integer")
+        local ran = names(report)
+        -- On the way down check_install_release evaluates nothing where the old release has no relup of its own.
+        if version == "2.0.0" then
+          assert.matches("check_install_release check_processes_running_old_code check_ranch_acceptors "
+            .. "check_ranch_connections ", ran)
+        end
+        assert.matches("install_release check_processes_running_old_code check_ranch_acceptors check_ranch_connections "
+          .. "suspend_ranch_acceptors suspend_channels finish_running_requests mine rerun_failed_requests resume_channels "
+          .. "resume_ranch_acceptors put_relup_back$", ran)
+        check_clean()
+      end
+    end)
+
+    it("cancels when a check fails before the point of no return", function()
+      local check = { name = "mine", section = "check", run = function() return nil, "the moon is full" end }
+      local report, message = steps_with(check, 3):install(node, config { version = "2.0.0" })
+      assert.is_nil(report)
+      assert.equal("mine failed: the moon is full", message:match "^[^\n]*")
+      assert.equal("1.0.0", current())
+      assert.matches("the moon is full", table.concat(lines, "\n"))
+      check_clean()
+    end)
+
+    it("cancels when there is no guard to ask, and the old version runs on", function()
+      local file = release.root .. "/releases/2.0.0/relup"
+      local before = process.read_file(file)
+      local patched = relup.sequence(STEPS):patch(assert(relup.read(file))[1], { name = "chat" })
+      local out = assert(io.open(file, "w"))
+      out:write(require("edeliver.relup.consult").write { patched })
+      out:close()
+      local answer, message = release_handler.install_release(node, "2.0.0", 20000)
+      assert.is_nil(answer)
+      assert.matches("noproc", message)
+      assert.equal("1.0.0", current())
+      -- The same file, with us there: a sequence of nothing but an install serves what it calls for.
+      local report = assert(relup.sequence { "install" }:run(node, config { version = "2.0.0" }))
+      assert.equal("2.0.0", current())
+      assert.matches("install %(prepare%) check_processes_running_old_code .*install check_processes_running_old_code",
+        names(report))
+      out = assert(io.open(file, "w"))
+      out:write(before)
+      out:close()
+      check_clean()
+      assert(relup.sequence { "install" }:run(node, config { version = "1.0.0" }))
+    end)
+
+    it("says which step a relup asks for that nobody knows", function()
+      local file = release.root .. "/releases/2.0.0/relup"
+      local before = process.read_file(file)
+      local unknown = { name = "unknown_step", section = "check", run = function() return true end }
+      local patched = relup.sequence { unknown, "install" }:patch(assert(relup.read(file))[1], { name = "chat" })
+      local out = assert(io.open(file, "w"))
+      out:write(require("edeliver.relup.consult").write { patched })
+      out:close()
+      local report, message = relup.sequence { "install" }:run(node, config { version = "2.0.0" })
+      assert.is_nil(report)
+      assert.matches("the relup calls for unknown_step, which is no step of this sequence, and no instruction", message)
+      assert.equal("1.0.0", current())
+      out = assert(io.open(file, "w"))
+      out:write(before)
+      out:close()
+      check_clean()
+    end)
+  end)
+end)
