@@ -70,6 +70,9 @@ int edr_lua_core_connect(lua_State *L) {
   return 1;
 }
 
+/*** Closes the connection. May be called twice.
+@function connection:close
+*/
 static int node_close(lua_State *L) {
   edr_node *node = test_node(L);
   if (node != NULL) edr_node_close(node);
@@ -83,12 +86,18 @@ static int node_gc(lua_State *L) {
   return 0;
 }
 
+/*** Whether the connection is up, as far as is known.
+@function connection:is_open
+*/
 static int node_is_open(lua_State *L) {
   const edr_node *node = test_node(L);
   lua_pushboolean(L, node != NULL && edr_node_is_open(node));
   return 1;
 }
 
+/*** The pid that we go by on the node.
+@function connection:self
+*/
 static int node_self(lua_State *L) {
   edr_lua_push_pid(L, edr_node_self(edr_lua_check_node(L)));
   return 1;

@@ -14,6 +14,10 @@ typedef struct types {
   int atom, tuple, list, charlist, map, opaque, atoms, opaques, entries, new_atom, new_opaque;
 } types;
 
+/*** Tells which tables, metatables and constructors terms are made with.
+@function set_types
+@tparam table types `term.types`
+*/
 int edr_lua_set_types(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -447,6 +451,11 @@ void edr_lua_encode(lua_State *L, int index, edr_buf *buf) {
   lua_settop(L, top);
 }
 
+/*** A term in the external term format.
+@function encode
+@param term
+@return a string of bytes
+*/
 int edr_lua_core_encode(lua_State *L) {
   edr_buf *buf = edr_lua_new_buf(L);
   luaL_checkany(L, 1);
@@ -457,6 +466,11 @@ int edr_lua_core_encode(lua_State *L) {
   return 1;
 }
 
+/*** A term from the external term format.
+@function decode
+@string bytes
+@return the term, or nil, message, code
+*/
 int edr_lua_core_decode(lua_State *L) {
   size_t size;
   const char *bytes = luaL_checklstring(L, 1, &size), *problem = "";

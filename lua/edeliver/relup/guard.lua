@@ -107,6 +107,8 @@ function guard:ask(request, timeout)
   return self:understand(answer, message, code, reason)
 end
 
+--- Turns an answer of the guard into `nil, message, code` where it refused.
+--- Turns an answer of the guard into `nil, message, code` where it refused.
 function guard:understand(answer, message, code, reason)
   if answer == nil then
     if reason ~= nil then
@@ -182,7 +184,7 @@ function guard:leave() return self:ask(atom "leave") end
 
 -- Calls of release_handler, and the relup's calls of us --------------------------------------------------------------
 
--- The guard's next event, over a connection that may break and heal meanwhile.
+--- The guard's next event, over a connection that may break and heal meanwhile.
 function guard:next_event(seen, deadline)
   local request, message, code, reason = self.node:request("gen_server", "call",
     { self.pid, tuple { self.token, tuple { atom "next", seen } }, atom "infinity" })
@@ -197,7 +199,7 @@ function guard:next_event(seen, deadline)
   return event, message, code
 end
 
--- Runs what the relup asks for and answers the guard.
+--- Runs what the relup asks for and answers the guard.
 function guard:answer(event, serve)
   local number, name, arguments = event[2], event[3], event[4]
   local result, message = serve(name.name, arguments)

@@ -33,6 +33,7 @@ end
 -- nil, message, code keeps the act from being done.
 function ledger:observe(observer) self.observers[#self.observers + 1] = observer end
 
+--- Tells the observers of an event; the first that refuses has the last word.
 function ledger:tell(event, data)
   for _, observer in ipairs(self.observers) do
     local answer, message, code = observer(event, data)

@@ -99,6 +99,7 @@ function patterns.modifies_applications(instruction)
   return look_up(APPLICATIONS, instruction) ~= nil
 end
 
+--- Whether it is the instruction behind which nothing can be cancelled.
 function patterns.is_point_of_no_return(instruction) return instruction == POINT_OF_NO_RETURN end
 
 --- Module and function of `{apply, {Module, Function, Arguments}}`, and the arguments.

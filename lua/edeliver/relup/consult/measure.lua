@@ -25,6 +25,8 @@ local function text_node(text)
 end
 
 local function length_of(node) return type(node) == "string" and #node or node.length end
+
+--- How many characters a node takes on one line.
 measure.length_of = length_of
 
 local OPEN_BRACE, OPEN_BRACKET, HASH, LESS, QUOTE = ("{"):byte(), ("["):byte(), ("#"):byte(), ("<"):byte(), ('"'):byte()

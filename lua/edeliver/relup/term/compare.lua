@@ -76,10 +76,12 @@ compare.equal = equal
 -- to a Lua table, so floats have a table of their own.
 local indexes = setmetatable({}, { __mode = "k" })
 
+--- Whether a key of a map cannot be found by Lua's own comparison.
 function compare.is_compound(key)
   return type(key) == "table" and getmetatable(key) ~= types.atom and getmetatable(key) ~= types.opaque
 end
 
+--- Where the keys of a map stand among its entries, by kind; made once for each map.
 function compare.index_of(map)
   local index = indexes[map]
   if index then return index end
