@@ -1,5 +1,7 @@
 -- Every example, run as its first lines say, against real releases with open sockets.
 
+local certificates = require "support.certificates"
+local node = require "support.node"
 local process = require "support.process"
 local chat = require "support.chat"
 local clients = require "support.clients"
@@ -33,6 +35,22 @@ describe("examples", function()
         assert.matches("usage: lua5.4 " .. name, printed, 1, true)
       end
     end
+  end)
+
+  it("connect.lua: connects, over TLS as well", function()
+    local plain <close> = node.start {}
+    local printed, code = run(plain, "connect.lua", plain.name)
+    assert.equal(0, code, printed)
+    assert.matches(("^node %s %%(connected%%)\tOTP %%d+\n$"):format(plain.name:gsub("%p", "%%%0")), printed)
+
+    local authority = certificates.new()
+    local certificate, key = authority:sign("operator", "operator")
+    local secure <close> = node.start { args = authority:node_arguments("node", authority:sign("node", "127.0.0.1")) }
+    local refused, failed = run(secure, "connect.lua", secure.name)
+    local over_tls, succeeded = run(secure, "connect.lua", secure.name, authority.ca, certificate, key)
+    authority:remove()
+    assert.equal(1, failed, refused)
+    assert.equal(0, succeeded, over_tls)
   end)
 
   it("watch.lua: looks", function()

@@ -52,11 +52,23 @@ function program.run(line, options)
   return result
 end
 
---- Runs it with --json and gives the document, too: `result.json`.
+-- What docs/guides/command-line.md promises of a command: its row in the table.
+local function documented(command)
+  local text = process.read_file(process.root .. "/docs/guides/command-line.md")
+  for row in text:gmatch "\n| (`[^\n]*)" do
+    if row:match "^[^|]*":find("`" .. command .. "`", 1, true) then return row end
+  end
+  error(command .. " is not in docs/guides/command-line.md")
+end
+
+--- Runs it with --json and gives the document, too: `result.json`. Every field of it must be a documented one.
 function program.json(line, options)
   local result = program.run(line .. " --json", options)
   local document, _, problem = require("dkjson").decode(result.out)
   assert(document, ("no JSON: %s\n%s\n%s"):format(tostring(problem), result.out, result.err))
+  for field in pairs(document.result or {}) do
+    assert(documented(document.command):find("`" .. field .. "`", 1, true), document.command .. ": no word about " .. field)
+  end
   result.json = document
   return result
 end

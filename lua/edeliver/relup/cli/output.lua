@@ -139,10 +139,8 @@ function output:give(result) self.result = result end
 -- @string[opt] code
 function output:fail(message, code)
   self.failure = { message = output.escape(message), code = code or "failed" }
-  self:note(self:paint_error() .. tostring(message))
+  self:note(("edeliver-relup %s: %s"):format(self.command, message))
 end
-
-function output:paint_error() return self.command and ("edeliver-relup %s: "):format(self.command) or "edeliver-relup: " end
 
 --- A list for JSON, which stays a list when it is empty.
 function output.array(items) return setmetatable(items, { __jsontype = "array" }) end

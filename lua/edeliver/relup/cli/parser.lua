@@ -32,20 +32,19 @@ Examples:
   edeliver-relup myapp@web1 upgrade 1.4.6
   edeliver-relup upgrade --help]]):format(cookie.VARIABLE)
 
-local function positive(text)
+--- Converts an option that is a positive number.
+function parser.positive(text)
   local number = tonumber(text)
   if not number or number <= 0 then return nil, ("%q is not a positive number"):format(text) end
   return number
 end
 
-local function port(text)
+--- Converts an option that is a port.
+function parser.port(text)
   local number = math.tointeger(tonumber(text))
   if not number or number < 1 or number > 65535 then return nil, ("%q is not a port"):format(text) end
   return number
 end
-
---- Converters for numbers in options.
-parser.positive, parser.port = positive, port
 
 local function add_common_options(to, on_node)
   to:flag("--json", "One JSON document on stdout instead of text.")
@@ -53,15 +52,15 @@ local function add_common_options(to, on_node)
   if not on_node then return end
   to:option("--cookie-file", "File with the cookie; nobody else may be able to read it."):argname "FILE"
   to:flag("--ask-cookie", "Ask for the cookie.")
-  to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(port)
-  to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(port)
+  to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(parser.port)
+  to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(parser.port)
   to:option("--address", "Connect to this address instead of the name's host."):argname "HOST"
   to:option("--tls-ca", "CA certificate (PEM), for nodes with TLS distribution."):argname "FILE"
   to:option("--tls-cert", "Our certificate (PEM), where the node wants to see one."):argname "FILE"
   to:option("--tls-key", "Its key (PEM); EDELIVER_RELUP_KEY_PASSWORD has its password, if any."):argname "FILE"
   to:option("--tls-name", "The name in the node's certificate, where it is not the host."):argname "HOST"
   to:option("--tls-optfile", "A node's ssl_dist_optfile, for what is not said here."):argname "FILE"
-  to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(positive)
+  to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(parser.positive)
   to:flag("-y --yes", "Don't ask before touching a node that is not local.")
 end
 

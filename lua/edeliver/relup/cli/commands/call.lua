@@ -18,6 +18,7 @@ local call = {
   },
 }
 
+--- Adds the command's arguments and options to its parser.
 function call.add_to_parser(parser)
   parser:argument("module", "The module."):argname "<module>"
   parser:argument("fun", "The function."):argname "<function>"
