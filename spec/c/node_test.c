@@ -52,7 +52,7 @@ static edr_buf arguments(const char *kinds, ...) {
 
 static edr_call *start(edr_node *node, const char *module, const char *function, edr_buf args) {
   edr_call *call = NULL;
-  CHECK(edr_node_call(node, module, function, &args, &call) == EDR_OK);
+  CHECK(edr_node_call(node, module, function, &args, edr_deadline_after(30000), &call) == EDR_OK);
   edr_buf_deinit(&args);
   return call;
 }
@@ -239,7 +239,7 @@ static void test_linked(const erlang_process *process, edr_node *other, bool rex
     kill(process->pid, SIGCONT);
     CHECK(edr_node_sleep(node, edr_deadline_after(100)) == EDR_OK); /* its pid comes, and it is killed */
     CHECK(count_comes_to(other, before + 2)); /* the first one, and the process that minds this connection */
-    CHECK(edr_node_call(node, "erlang", "node", &args, &call) == EDR_OK); /* badarg or not: it is in flight */
+    CHECK(edr_node_call(node, "erlang", "node", &args, edr_deadline_after(30000), &call) == EDR_OK); /* badarg or not: it is in flight */
     edr_node_free(node);
     CHECK(edr_node_await(other, call, edr_deadline_after(1)) == EDR_ETIMEOUT); /* still safe to look at, and to free */
     edr_call_free(call);
@@ -263,7 +263,7 @@ static void test_closed(const erlang_process *process) {
   CHECK(!edr_node_is_open(node) && edr_node_fd(node) == -1 && !edr_node_wants_write(node));
   CHECK(edr_node_await(node, call, edr_deadline_after(1000)) == EDR_ECLOSED);
   edr_call_free(call);
-  CHECK(edr_node_call(node, "erlang", "node", &args, &call) == EDR_ECLOSED);
+  CHECK(edr_node_call(node, "erlang", "node", &args, edr_deadline_after(30000), &call) == EDR_ECLOSED);
   CHECK(edr_node_cast(node, "erlang", "node", &args, 0) == EDR_ECLOSED);
   CHECK(edr_node_send(node, &pid, &args, 0) == EDR_ECLOSED && edr_node_monitor(node, &pid, &ref) == EDR_ECLOSED);
   CHECK(edr_node_receive(node, 0, &message) == EDR_ECLOSED && edr_node_pump(node) == EDR_ECLOSED);

@@ -113,7 +113,7 @@ static int call_gc(lua_State *L) {
 }
 
 /* Starts a call and pushes its box, or nil, message, code; the number of results is returned. */
-static int start_call(lua_State *L) {
+static int start_call(lua_State *L, int64_t deadline_ms) {
   edr_node *node = edr_lua_check_node(L);
   const char *module = check_atom(L, 2), *function = check_atom(L, 3);
   edr_buf *arguments;
@@ -128,7 +128,7 @@ static int start_call(lua_State *L) {
   luaL_setmetatable(L, CALL);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
-  status = edr_node_call(node, module, function, arguments, &box->call);
+  status = edr_node_call(node, module, function, arguments, deadline_ms, &box->call);
   edr_buf_deinit(arguments);
   return status == EDR_OK ? 1 : edr_lua_node_refused(L, node, status);
 }
@@ -174,7 +174,7 @@ static int node_call(lua_State *L) {
   const int64_t deadline_ms = edr_lua_check_deadline(L, 5, DEFAULT_TIMEOUT_MS);
   int results, box;
   lua_settop(L, 4);
-  results = start_call(L);
+  results = start_call(L, deadline_ms);
   if (results != 1) return results;
   box = lua_gettop(L);
   results = finish_call(L, node, box, false, deadline_ms);
@@ -192,7 +192,7 @@ static int node_call(lua_State *L) {
 */
 static int node_request(lua_State *L) {
   lua_settop(L, 4);
-  return start_call(L);
+  return start_call(L, edr_deadline_after(DEFAULT_TIMEOUT_MS));
 }
 
 /*** Waits for a call that was started by `request`. After a timeout it can be waited for again.
@@ -416,6 +416,10 @@ static int add_info(lua_State *L) {
     for (i = 1; i <= count; i++) {
       lua_rawgeti(L, 3, i);
       lua_rawgeti(L, -1, 1);
+      if (!lua_istable(L, -1)) { /* true and false are atoms, too */
+        lua_pushinteger(L, EDR_EPROTOCOL);
+        return 1;
+      }
       lua_getfield(L, -1, "name");
       lua_rawgeti(L, -3, 2);
       lua_rawset(L, 4);

@@ -5,7 +5,11 @@
 #include "binding.h"
 #include "control.h"
 
-enum { MAX_DEPTH = 1024 };
+enum {
+  MAX_DEPTH = 1024,
+  /* What a part becomes in Lua, a table at worst, is up to a hundred times its bytes: this many may be a gigabyte. */
+  MAX_PARTS = 4 * 1024 * 1024
+};
 
 static const char types_key; /* its address is where the registry keeps term.types */
 
@@ -144,38 +148,26 @@ typedef struct open_term {
   edr_etf_kind kind;
   size_t read;  /* elements read so far */
   size_t count; /* of a list: elements before the tail */
+  size_t tails; /* of a list: those that were its tail and are a part of it now; each has an END of its own to come */
 } open_term;
 
-/* The tail of a list is on top, its table below. A tail that is itself a list carries on where the table ends. */
-static void set_tail(lua_State *L, const types *t) {
-  lua_Integer i, own, more;
-  if (!lua_istable(L, -1) || !lua_getmetatable(L, -1)) {
-    lua_setfield(L, -2, "tail");
-    return;
+static bool at_tail(const open_term *open) { return open->kind == EDR_ETF_LIST && open->read == open->count; }
+
+/* A list of bytes where a list's tail belongs carries that on. */
+static void append_bytes(lua_State *L, open_term *open, const uint8_t *data, size_t size) {
+  size_t i;
+  for (i = 0; i < size; i++) {
+    lua_pushinteger(L, data[i]);
+    lua_rawseti(L, -2, (lua_Integer)++open->read);
   }
-  if (lua_rawequal(L, -1, t->list) || lua_rawequal(L, -1, t->charlist)) {
-    lua_pop(L, 1);
-    own = luaL_len(L, -2);
-    more = luaL_len(L, -1);
-    for (i = 1; i <= more; i++) {
-      lua_geti(L, -1, i);
-      lua_rawseti(L, -3, own + i);
-    }
-    lua_pushliteral(L, "tail");
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    lua_setfield(L, -2, "tail");
-    return;
-  }
-  lua_pop(L, 1);
-  lua_setfield(L, -2, "tail");
+  open->count = open->read;
 }
 
 /* Puts the finished value on top into the compound term below it. */
-static void attach(lua_State *L, const types *t, open_term *open) {
+static void attach(lua_State *L, open_term *open) {
   open->read++;
   if (open->kind == EDR_ETF_LIST && open->read > open->count) {
-    set_tail(L, t);
+    lua_setfield(L, -2, "tail");
   } else {
     lua_rawseti(L, -2, (lua_Integer)open->read);
   }
@@ -197,30 +189,52 @@ static void finish(lua_State *L, const types *t, const open_term *open) {
 
 static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reader, edr_buf *scratch) {
   open_term open[MAX_DEPTH];
-  size_t depth = 0;
+  size_t depth = 0, spread = 0;
   do {
+    open_term *top = depth > 0 ? &open[depth - 1] : NULL;
     edr_etf_token token;
     edr_status status = edr_etf_next(reader, &token);
     if (status != EDR_OK) return status;
+    if (token.kind == EDR_ETF_LIST && top != NULL && at_tail(top)) {
+      top->count += token.count;
+      top->tails++;
+      continue;
+    }
     if (token.kind == EDR_ETF_TUPLE || token.kind == EDR_ETF_LIST || token.kind == EDR_ETF_MAP) {
       if (depth == MAX_DEPTH) return EDR_ELIMIT;
       luaL_checkstack(L, 8, "a term is nested too deeply");
       /* A reader checked that each of `count` elements has at least a byte. */
       lua_createtable(L, token.count < 4096 ? (int)token.count : 4096, 0);
-      open[depth++] = (open_term){token.kind, 0, token.count};
+      open[depth++] = (open_term){token.kind, 0, token.count, 0};
       continue;
     }
     if (token.kind == EDR_ETF_END) {
+      if (top->tails > 0) {
+        top->tails--;
+        continue;
+      }
       finish(L, t, &open[--depth]);
-    } else if (token.kind == EDR_ETF_NIL && depth > 0 && open[depth - 1].kind == EDR_ETF_LIST &&
-               open[depth - 1].read == open[depth - 1].count) {
+    } else if (token.kind == EDR_ETF_NIL && top != NULL && at_tail(top)) {
       continue; /* the end of a proper list */
+    } else if (token.kind == EDR_ETF_STRING && top != NULL && at_tail(top)) {
+      if ((spread += token.size) > MAX_PARTS) return EDR_ELIMIT;
+      append_bytes(L, top, token.data, token.size);
+      continue;
     } else if ((status = push_scalar(L, t, &token, scratch)) != EDR_OK) {
       return status;
     }
-    if (depth > 0) attach(L, t, &open[depth - 1]);
+    if (depth > 0) attach(L, &open[depth - 1]);
   } while (depth > 0);
   return EDR_OK;
+}
+
+/* A term of too many parts is found before any memory is spent on it. No part is smaller than a byte. */
+static edr_status count_parts(edr_etf_reader *reader) {
+  const edr_etf_mark before = edr_etf_reader_mark(reader);
+  edr_status status = EDR_OK;
+  if (reader->size > MAX_PARTS) status = edr_etf_skip(reader);
+  edr_etf_reader_rewind(reader, &before);
+  return status;
 }
 
 static int reader_gc(lua_State *L) {
@@ -244,7 +258,9 @@ edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const 
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
-  status = decode_one(L, &t, reader, scratch);
+  reader->limits.max_count = MAX_PARTS;
+  status = count_parts(reader);
+  if (status == EDR_OK) status = decode_one(L, &t, reader, scratch);
   if (status == EDR_OK && !edr_etf_reader_at_end(reader)) status = EDR_EPROTOCOL;
   edr_buf_deinit(scratch);
   if (status == EDR_OK) {

@@ -23,7 +23,12 @@ edr_status edr_node_fail(edr_node *node, edr_status status, const char *doing) {
     return edr_error_set(&node->error, status, node->stream.broken_errno, "the connection to %s was lost while %s%s%s",
                          node->name, doing, why[0] != '\0' ? ": " : "", why);
   }
-  if (node->error.code == status && (status == EDR_EPROTOCOL || status == EDR_ELIMIT)) return status;
+  /* What was wrong with a frame has been said where it was read; but not of one that was too long to be read. */
+  if (node->error.code == status && node->stream.broken == status && (status == EDR_EPROTOCOL || status == EDR_ELIMIT))
+    return status;
+  if (status == EDR_ELIMIT && node->stream.broken == status)
+    return edr_error_set(&node->error, status, 0, "%s sends a frame of more than %zu bytes, the limit (max_frame), while %s",
+                         node->name, node->stream.reader.max, doing);
   return edr_error_set(&node->error, status, 0, "%s, while %s on %s", edr_status_text(status), doing, node->name);
 }
 

@@ -51,15 +51,15 @@ const edr_pid *edr_node_self(const edr_node *node);
 int edr_node_fd(const edr_node *node);
 
 /* Starts `module:function(arguments...)`: it is sent as far as the node takes it at once, and goes out while anybody waits
- * on this node. `arguments` is one whole list term without a version byte. The call belongs to
+ * on this node. The deadline bounds how long is waited where megabytes are queued already. `arguments` is one whole list term without a version byte. The call belongs to
  * the caller, who frees it, finished or not; one that is freed early goes on running on the node, and its answer is dropped. */
 edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                         edr_call **out_call);
+                         int64_t deadline_ms, edr_call **out_call);
 
 /* The same for what is done for its effect: what it returns is not sent back. The value is the atom `normal` (or, with
  * `rex`, what it returned after all). */
 edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                        edr_call **out_call);
+                        int64_t deadline_ms, edr_call **out_call);
 
 /* Waits until the call has ended. EDR_ETIMEOUT and EDR_EINTERRUPTED leave it in flight: it can be waited for again.
  * EDR_ELIMIT: it ended, and its answer is too deep or too large to be read. Otherwise why the connection broke. */

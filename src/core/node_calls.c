@@ -119,9 +119,8 @@ static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *m
 }
 
 edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                         edr_call **out_call) {
+                         int64_t deadline_ms, edr_call **out_call) {
   edr_call *call = new_call(node);
-  const int64_t deadline_ms = edr_deadline_after(EDR_SEND_GRACE_MS);
   edr_status status;
 
   if (call == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a call");
@@ -136,18 +135,18 @@ edr_status edr_node_call(edr_node *node, const char *module, const char *functio
 }
 
 edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                        edr_call **out_call) {
+                        int64_t deadline_ms, edr_call **out_call) {
   edr_call *call;
   edr_status status;
   uint8_t arity = 0;
 
-  if (node->rex) return edr_node_call(node, module, function, arguments, out_call);
+  if (node->rex) return edr_node_call(node, module, function, arguments, deadline_ms, out_call);
   status = count_arguments(arguments, &arity);
   if (status != EDR_OK) return edr_node_fail(node, status, "starting a process");
   if ((call = new_call(node)) == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a process");
   call->only_runs = true;
   status = write_spawn(node, &call->ref, module, function, arity, arguments, SPAWN_MONITORED, CALL_BACKLOG,
-                       edr_deadline_after(EDR_SEND_GRACE_MS));
+                       deadline_ms);
   if (status != EDR_OK) {
     edr_call_free(call);
     return edr_node_fail(node, status, "starting a process");
@@ -200,7 +199,7 @@ void edr_call_free(edr_call *call) {
 edr_status edr_node_call_await(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                                int64_t deadline_ms, edr_call **out_call) {
   edr_call *call = NULL;
-  edr_status status = edr_node_call(node, module, function, arguments, &call);
+  edr_status status = edr_node_call(node, module, function, arguments, deadline_ms, &call);
   if (status != EDR_OK) return status;
   status = edr_node_await(node, call, deadline_ms);
   if (status == EDR_OK && call->outcome != EDR_OUTCOME_RETURN) {

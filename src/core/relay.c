@@ -112,7 +112,7 @@ static edr_status send_slice(request_run *run, const char *request, size_t from,
   status = edr_buf_status(arguments);
   if (status != EDR_OK) return status;
   run->result->sent = true;
-  return edr_node_run(run->node, "lists", "zipwith", arguments, out_call);
+  return edr_node_run(run->node, "lists", "zipwith", arguments, io_deadline(), out_call);
 }
 
 /* Sends all requests, and waits until the node has handed out every one of them: else, on a node that is short of time, a
@@ -339,16 +339,34 @@ static void put_info_arguments(edr_buf *buf, const edr_pids *pids, size_t from, 
 }
 
 static edr_status ask_info(edr_node *node, const edr_pids *pids, size_t from, const edr_pid *gone, const edr_buf *items,
-                           edr_call **out_call) {
+                           int64_t deadline_ms, edr_call **out_call) {
   edr_buf arguments;
   edr_status status;
   const size_t left = pids->count - from;
   edr_buf_init(&arguments);
   put_info_arguments(&arguments, pids, from, from + (left < INFO_SLICE ? left : INFO_SLICE), gone, items);
   status = edr_buf_status(&arguments);
-  if (status == EDR_OK) status = edr_node_call(node, "lists", "zipwith", &arguments, out_call);
+  if (status == EDR_OK) status = edr_node_call(node, "lists", "zipwith", &arguments, deadline_ms, out_call);
   edr_buf_deinit(&arguments);
   return status;
+}
+
+/* Reads over what process_info gives of one process: `[{Item, Value}, ...]`, or `undefined`. */
+static edr_status skip_info(edr_etf_reader *reader) {
+  edr_etf_token token;
+  edr_status status;
+  size_t count, arity, i;
+  if (edr_etf_read_this_atom(reader, "undefined") == EDR_OK) return EDR_OK;
+  if ((status = edr_etf_next(reader, &token)) != EDR_OK) return status;
+  if (token.kind != EDR_ETF_LIST) return EDR_EPROTOCOL;
+  count = token.count;
+  for (i = 0; i < count; i++) {
+    if ((status = edr_etf_read_tuple(reader, &arity)) != EDR_OK) return status;
+    if (arity != 2 || edr_etf_next(reader, &token) != EDR_OK || token.kind != EDR_ETF_ATOM) return EDR_EPROTOCOL;
+    if ((status = edr_etf_skip(reader)) != EDR_OK || (status = edr_etf_read_end(reader)) != EDR_OK) return status;
+  }
+  if ((status = edr_etf_next(reader, &token)) != EDR_OK) return status;
+  return token.kind == EDR_ETF_NIL ? edr_etf_read_end(reader) : EDR_EPROTOCOL;
 }
 
 static edr_status read_info(edr_slice value, size_t from, size_t expected, edr_relay_on_info on_info, void *context) {
@@ -361,7 +379,7 @@ static edr_status read_info(edr_slice value, size_t from, size_t expected, edr_r
   if (status == EDR_OK && (token.kind != EDR_ETF_LIST || token.count != expected)) status = EDR_EPROTOCOL;
   for (i = 0; i < expected && status == EDR_OK; i++) {
     edr_slice info = {reader.data + reader.offset, 0};
-    if ((status = edr_etf_skip(&reader)) != EDR_OK) break;
+    if ((status = skip_info(&reader)) != EDR_OK) break;
     info.size = (size_t)(reader.data + reader.offset - info.data);
     status = on_info(context, from + i, info);
   }
@@ -378,10 +396,10 @@ edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const ed
 
   /* While one slice is read here, the node works on the next. */
   if (pids->count > 0) status = edr_node_gone_pid(node, deadline_ms, &gone);
-  if (pids->count > 0 && status == EDR_OK) status = ask_info(node, pids, 0, &gone, items, &now);
+  if (pids->count > 0 && status == EDR_OK) status = ask_info(node, pids, 0, &gone, items, deadline_ms, &now);
   for (from = 0; from < pids->count && status == EDR_OK; from += INFO_SLICE) {
     const size_t left = pids->count - from;
-    if (left > INFO_SLICE) status = ask_info(node, pids, from + INFO_SLICE, &gone, items, &next);
+    if (left > INFO_SLICE) status = ask_info(node, pids, from + INFO_SLICE, &gone, items, deadline_ms, &next);
     if (status == EDR_OK) status = edr_node_await(node, now, deadline_ms);
     if (status == EDR_OK && edr_call_outcome(now) != EDR_OUTCOME_RETURN) status = EDR_EBADARG;
     if (status == EDR_OK)

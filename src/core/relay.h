@@ -35,7 +35,8 @@ edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *reque
                          edr_relay_result *out_result);
 void edr_relay_result_deinit(edr_relay_result *result);
 
-/* Called for each process, in order: `info` is what erlang:process_info/2 gave, the list or the atom `undefined`.
+/* Called for each process, in order: `info` is what erlang:process_info/2 gave, a list of one or more `{Item, Value}`, each
+ * item an atom, or the atom `undefined`; nothing else gets here.
  * Anything but EDR_OK ends the reading with that status. */
 typedef edr_status (*edr_relay_on_info)(void *context, size_t index, edr_slice info);
 

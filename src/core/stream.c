@@ -10,7 +10,12 @@
 
 #include "clock.h"
 
-enum { READ_CHUNK = 64 * 1024, MAX_CHUNKS = 256, KEPT_CAPACITY = 1024 * 1024 };
+enum {
+  READ_CHUNK = 64 * 1024,
+  MAX_CHUNKS = 256,
+  LAST_ROUNDS = 32, /* of MAX_CHUNKS each: twice the largest frame */
+  KEPT_CAPACITY = 1024 * 1024
+};
 
 static edr_status break_stream(edr_stream *stream, edr_status status, int sys_errno) {
   if (stream->broken == EDR_OK) {
@@ -188,13 +193,15 @@ static edr_status take_in(edr_stream *stream, bool *out_any) {
   return EDR_OK;
 }
 
-/* The peer is gone. What it said before may explain why, and answers that are here are still answers. */
+/* The peer is gone. What it said before may explain why, and answers that are here are still answers. One that takes nothing
+ * more, but goes on talking, is heard to no end that it chooses. */
 static edr_status take_last_words(edr_stream *stream, int failure, bool *out_any) {
-  bool any;
-  do {
+  bool any = true;
+  int round;
+  for (round = 0; any && round < LAST_ROUNDS; round++) {
     if (take_in(stream, &any) != EDR_OK) return stream->broken;
     *out_any |= any;
-  } while (any);
+  }
   return break_stream(stream, EDR_ENODEDOWN, failure);
 }
 

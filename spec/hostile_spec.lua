@@ -1,0 +1,239 @@
+-- A peer that lies, behind a real handshake (spec/support/hostile). Whatever it does, we get a code within the deadline, our
+-- memory stays bounded, no descriptor stays open, and the same Lua state talks to an honest node afterwards.
+
+local nodes = require "support.node"
+local process = require "support.process"
+local relup = require "edeliver.relup"
+
+local DEADLINE <const> = 300
+local GRACE <const> = 1500 -- for a machine with other work, and for sanitizers
+local MOST_MEMORY <const> = 700 -- MiB. What it takes at most, in a frame of 256 MiB, is in docs/robustness.md
+local sanitized <const> = (os.getenv "LD_PRELOAD" or ""):find("asan", 1, true) ~= nil
+
+local function memory(field)
+  return tonumber(process.read_file("/proc/self/status"):match(field .. ":%s*(%d+) kB")) / 1024
+end
+
+local function descriptors()
+  collectgarbage()
+  return tonumber((process.output "ls -l /proc/$PPID/fd | grep -vc pipe:"))
+end
+
+local function set(list)
+  local made = {}
+  for word in list:gmatch "%S+" do made[word] = true end
+  return made
+end
+
+describe("a peer that lies", function()
+  local peer, honest, ports, open
+
+  setup(function()
+    honest = nodes.start()
+    peer = process.start { command = { "escript", process.root .. "/spec/support/hostile/hostile.escript", honest.cookie } }
+    assert(process.wait_until(function() return peer:printed():find "ready\n" end, 30000), "the peer did not start")
+    ports = {}
+    for name, port in peer:printed():gmatch "(%S+) (%d+)\n" do ports[name] = tonumber(port) end
+  end)
+
+  teardown(function()
+    peer:stop()
+    honest:stop()
+  end)
+
+  before_each(function() open = descriptors() end)
+
+  after_each(function()
+    local node <close> = assert(relup.connect(honest.name, { cookie = honest.cookie, epmd_port = honest.epmd_port }))
+    assert.equal(honest.name, node:call("erlang", "node").name)
+    node:close()
+    assert.equal(open, descriptors())
+    if not sanitized then assert.truthy(math.max(memory "VmHWM", memory "VmRSS") < MOST_MEMORY) end
+  end)
+
+  local function connect(name)
+    return relup.connect("false@127.0.0.1", { cookie = honest.cookie, timeout = DEADLINE, port = assert(ports[name], name) })
+  end
+
+  -- What `act` gives, which must come in time.
+  local function in_time(name, act)
+    local before = process.now()
+    local value, message, code = act()
+    local took = process.now() - before
+    assert.truthy(took < DEADLINE + GRACE, ("%s took %.0f ms"):format(name, took))
+    return value, message, code
+  end
+
+  local function refused(name, codes, act)
+    local value, message, code = in_time(name, act)
+    assert.is_nil(value, name)
+    assert.truthy(set(codes)[code], ("%s: %s, %s"):format(name, code, message))
+    assert.truthy(#message > 20 and not message:find "%c", name)
+  end
+
+  -- One call on a connection of its own ends with one of these codes, or gives a value where `codes` is false.
+  local function call(name, codes)
+    local node <close> = assert(connect(name))
+    local function ask() return node:call("lists", "seq", { 1, 2 }, DEADLINE) end
+    if codes then return refused(name, codes, ask) end
+    return in_time(name, ask)
+  end
+
+  local function each_call(names, codes)
+    for name in names:gmatch "%S+" do call(name, codes) end
+  end
+
+  it("in every phase of the handshake is noticed", function()
+    local count = 0
+    for name in pairs(ports) do
+      local how = name:match "^handshake_([^_]+)"
+      if how then
+        count = count + 1
+        local codes = { silence = "timeout", drip = "timeout", wrong = "auth", reset = "protocol auth nodedown" }
+        refused(name, codes[how] or "protocol", function() return connect(name) end)
+      end
+    end
+    assert.equal(26, count)
+  end)
+
+  it("sends bytes that no node sends: protocol", function()
+    each_call([[tag_0 tag_1 tag_67 tag_68 tag_80 tag_82 tag_121 tag_255 compressed_control compressed_value no_pass_through
+      fragment only_p not_a_tuple empty_tuple op_of_an_atom op_too_large too_few_elements send_without_payload bytes_behind
+      monitor_exit_of_no_ref spawn_reply_of_no_ref atom_not_utf8 atom_surrogate atom_too_long]], "protocol")
+  end)
+
+  it("promises more than it sends: protocol, before memory is taken for it", function()
+    local before = memory "VmRSS"
+    each_call([[length_past_the_end list_past_the_end map_past_the_end tuple_without_elements bignum_past_the_end
+      string_past_the_end fun_of_size_0]], "protocol")
+    if not sanitized then assert.truthy(memory "VmRSS" < before + 16) end
+  end)
+
+  it("hangs up, keeps silent or drips: nodedown or timeout", function()
+    each_call("cut_in_a_frame reset_in_a_frame reset_when_asked", "nodedown")
+    each_call("silence drip drip_of_ticks large_frame_that_never_comes deaf", "timeout")
+    local node = connect "reset_at_once" -- it may be gone before we are ready
+    if node then
+      refused("reset_at_once", "nodedown", function() return node:call("erlang", "node", {}, DEADLINE) end)
+      node:close()
+    end
+  end)
+
+  it("takes nothing of a large request: timeout", function()
+    local node <close> = assert(connect "deaf")
+    local large = { ("x"):rep(20 << 20) }
+    refused("deaf", "timeout", function() return node:call("erlang", "display", large, DEADLINE) end)
+  end)
+
+  it("sends too much: limit, and the connection lives on where the frame was whole", function()
+    call("four_gib_frame", "limit")
+    call("deep_control", "protocol limit")
+    call("deep_reason", "limit")
+    for name in ("deep_value deep_list_value many_small_parts"):gmatch "%S+" do
+      local node <close> = assert(connect(name))
+      for _ = 1, 2 do
+        local value, _, code = node:call("a", "b")
+        assert.is_nil(value)
+        assert.equal("limit", code, name)
+      end
+    end
+  end)
+
+  -- Each of these took half a minute, or ever, when a tail was copied for each list that it is the tail of.
+  it("sends lists whose tails are lists: they are read in one go", function()
+    local function length(name)
+      local node <close> = assert(connect(name))
+      local before = process.now()
+      local value = assert(node:call("a", "b", {}, 20000))
+      assert.truthy(process.now() - before < 15000, name)
+      assert.equal("list", relup.term.kind(value))
+      assert.is_nil(value.tail)
+      return #value, value[#value]
+    end
+    assert.same({ 1001000, 0 }, { length "long_tail_of_tails" })
+    assert.same({ 66535, 200 }, { length "charlist_of_tails" })
+    assert.same({ 200000, "200000" }, { length "many_binaries" })
+  end)
+
+  it("floods us: the call still ends in time", function()
+    each_call("flood_of_mail flood_of_ticks flood_of_answers", "timeout")
+    each_call("flood_of_printing flood_of_monitors", "timeout limit nodedown")
+    local node <close> = assert(connect "flood_of_mail")
+    assert.is_nil((node:call("a", "b", {}, DEADLINE)))
+    assert.is_true(node:sleep(DEADLINE))
+    assert.equal(1000, #assert(node:receive(DEADLINE)))
+    refused("flood_of_mail", "timeout", function() return node:call("a", "b", {}, DEADLINE) end)
+  end)
+
+  it("answers what was not asked, or twice, or as somebody else: only the answer counts", function()
+    for name in ("unasked_answers answered_twice"):gmatch "%S+" do
+      local node <close> = assert(connect(name))
+      for _ = 1, 3 do assert.equal("yes", assert(node:call("a", "b", {}, DEADLINE)).name) end
+    end
+    each_call("answer_of_another answer_of_no_class answer_cut_short answer_of_an_atom", "exit")
+    call("spawn_refused", "error")
+  end)
+
+  describe("about many processes", function()
+    local function ask(name)
+      local node <close> = assert(connect(name))
+      local pids, message, code = node:processes(DEADLINE)
+      if not pids then return { processes = code, message = message } end
+      local answers = { pids = pids }
+      for question, act in pairs {
+        info = function() return node:process_info(pids, { "message_queue_len" }, DEADLINE) end,
+        suspended = function() return node:suspended(pids, DEADLINE) end,
+        suspend = function() return node:bulk_suspend(pids, DEADLINE) end,
+      } do
+        local value, second, third = in_time(name, act)
+        answers[question] = value or third
+        answers[question .. "_more"] = value and third
+        if not value then assert.truthy(#second > 20, name) end
+      end
+      return answers
+    end
+
+    it("is believed where it tells the truth", function()
+      local answers = ask "honest"
+      assert.equal(3, #answers.pids)
+      assert.equal(0, answers.info[3].message_queue_len)
+      assert.equal(0, #answers.suspended)
+      assert.equal("ok", answers.suspend)
+    end)
+
+    it("gives something else than processes: protocol", function()
+      for name in ("atom improper of_integers charlist past_the_end"):gmatch "%S+" do
+        assert.equal("protocol", ask("processes_" .. name).processes, name)
+      end
+      local answers = ask "self_atom"
+      assert.same({ "protocol", "protocol", "protocol" }, { answers.info, answers.suspended, answers.suspend })
+    end)
+
+    -- Some of these ended the whole program: what was no tuple was read as one.
+    it("gives something else than process_info does: protocol", function()
+      local count = 0
+      for name in pairs(ports) do
+        if name:find "^info_" then
+          count = count + 1
+          local answers = ask(name)
+          assert.equal("protocol", answers.info, name)
+          assert.equal("protocol", answers.suspended, name)
+        end
+      end
+      assert.equal(17, count)
+    end)
+
+    it("answers requests that it was not sent, and not those that it was", function()
+      for name in ("queue_atom queue_negative messages_atom alive_atom alive_too_few"):gmatch "%S+" do
+        assert.equal("protocol", ask(name).suspend, name)
+      end
+      assert.equal("ok", ask("queue_endless").suspend)
+      assert.equal("not_supported", ask("messages_no_list").suspend)
+      assert.equal("not_supported", ask("mailbox_refused").suspend)
+      local strange = ask "messages_strange"
+      assert.equal("errors", strange.suspend)
+      assert.same({ "error", "timeout", "timeout" },
+        { strange.suspend_more[1].reason, strange.suspend_more[2].reason, strange.suspend_more[3].reason })
+    end)
+  end)
+end)
