@@ -81,6 +81,11 @@ describe("edeliver-relup NODE repl", function()
     assert.equal("chat_app", answers[9])
   end)
 
+  it("shows what is printed on the way", function()
+    local answers = session(release, { ':io:format("~p printed~n", [me]), done' })
+    assert.equal("me printed\ndone", answers[1])
+  end)
+
   it("keeps several nodes open at once", function()
     local other <close> = node.start { cookie = release.cookie }
     local ran = program.run({ release.name, "repl" }, { node = release, input = table.concat({
@@ -138,6 +143,38 @@ describe("edeliver-relup NODE repl", function()
     local kept = assert(process.read_file(history))
     assert.matches("40 + 2\n", kept, 1, true)
     assert.is_nil(kept:find "4711")
+  end)
+end)
+
+describe("lua -i -l edeliver.relup", function()
+  local erlang
+  setup(function() erlang = node.start {} end)
+  teardown(function() erlang:stop() end)
+
+  local function lua(words, input)
+    local line = ("cd %s && printf '%%s' %s | LUA_PATH=%s LUA_CPATH=%s %s 2>&1"):format(process.quote(process.root),
+      process.quote(input), process.quote(package.path), process.quote(package.cpath), erlang:operator_command(words))
+    return process.output(line)
+  end
+
+  it("is the same prompt, without a node at first", function()
+    local printed = lua({ "lua5.4", "-i", "-l", "edeliver.relup" }, table.concat({
+      ":node()", ('node = relup.connect %q'):format(erlang.name), 'node:call("erlang", "node")', ":node()",
+      ":io:format(\"printed~n\")", "node:processes()", "error 'bang'", "2 * 21",
+    }, "\n") .. "\n")
+    assert.matches("no node> no node is open: connect", printed, 1, true)
+    local name = erlang.name:gsub("%p", "%%%0")
+    assert.matches(("'%s'\n%s> '%s'"):format(name, name, name), printed)
+    assert.matches("> %d+ processes: %[<0%.0%.0>", printed)
+    assert.matches("> 42\n", printed)
+  end)
+
+  it("leaves scripts alone, also those with arguments like these", function()
+    local script = erlang.folder .. "/script.lua"
+    local file = assert(io.open(script, "w"))
+    file:write 'require "edeliver.relup"; print("done", ...)'
+    file:close()
+    assert.equal("done\t-i\tx\n", lua({ "lua5.4", script, "-i", "x" }, "1 + 1\n"))
   end)
 end)
 

@@ -138,6 +138,12 @@ describe("edeliver-relup NODE", function()
     assert.matches("oops", refused.err)
   end)
 
+  it("call: shows what is printed on the way", function()
+    local shown = run { release.name, "call", "io", "format", '"hello ~p~n"', "[[world]]" }
+    assert.equal("hello [world]\nok\n", shown.out)
+    assert.equal("hi", program.json("NODE call io put_chars <<\"hi\">>", { node = release }).json.result.printed)
+  end)
+
   it("call: what a node says cannot drive the terminal", function()
     local shown = run { release.name, "call", "erlang", "list_to_atom", "[27, $[, $3, $1, $m, 155, 7]" }
     assert.equal(0, shown.code, shown.err)

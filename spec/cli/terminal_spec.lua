@@ -26,6 +26,16 @@ describe("a question before a node is touched that is not local", function()
     screen:wait_for "not confirmed: nothing was done"
   end)
 
+  it("says before an upgrade how many sockets there are", function()
+    local release <close> = chat.start { short = true }
+    local sockets <close> = clients.open { port = release.ports.endpoint, count = 3 } -- luacheck: ignore sockets
+    local screen <close> = open(release, { release.name, "upgrade", "2.0.0" })
+    screen:wait_for("Upgrades chat on " .. release.name:gsub("%p", "%%%0") .. " to 2%.0%.0, with 3 websockets%. Go on%?")
+    screen:type("", "Enter")
+    assert.equal(1, screen:exit_code())
+    assert.same({ ["1.0.0"] = "permanent" }, release:releases())
+  end)
+
   it("takes yes", function()
     local screen <close> = open(remote, { remote.name, "call", "erlang", "node" })
     screen:wait_for "%[y/N%]"
@@ -131,8 +141,16 @@ describe("a terminal", function()
     assert.equal(0, screen:exit_code(30000))
     assert.is_nil(screen:screen():find("s left", 1, true))
     assert.matches("big%-1.tar.gz: 60.0 MB in", screen:screen())
-    os.remove(tarball)
     os.remove(release.root .. "/releases/big-1.tar.gz")
+
+    -- The same, and Ctrl-C in the middle: nothing of it stays.
+    local again <close> = open(release, { release.name, "upload", tarball })
+    again:wait_for "upload %[#+%.+%]"
+    again:type("", "C-c")
+    assert.equal(2, again:exit_code())
+    assert.matches("interrupted", again:screen())
+    assert.equal("", (process.output(("ls -A %s/releases | grep big"):format(process.quote(release.root)))))
+    os.remove(tarball)
   end)
 end)
 
@@ -163,6 +181,16 @@ describe("Ctrl-C", function()
   it("once: stops, resumes everybody, and says so", function()
     upgrade_slowly(function(release, sockets, screen)
       assert.equal(8, release:suspended())
+      -- Meanwhile others see who is at it, and are kept out.
+      local seen = program.json("NODE status", { node = release }).json.result
+      assert.equal(8, seen.suspended)
+      assert.equal("here", seen.guard.status)
+      assert.equal(8, seen.guard.pids)
+      for _, line in ipairs { "NODE upgrade 2.0.0", "NODE recover" } do
+        local refused = program.json(line, { node = release })
+        assert.equal(1, refused.code, refused.out)
+        assert.equal("busy", refused.json.error.code)
+      end
       screen:type("", "C-c")
       assert.equal(2, screen:exit_code())
       assert.matches("undone: 8 processes resumed", screen:screen())

@@ -62,10 +62,18 @@ end
 -- @see edeliver.relup.consult
 local on_demand = { check = true, file = true, consult = true }
 
-return setmetatable(relup, {
+setmetatable(relup, {
   __index = function(self, name)
     if not on_demand[name] then return nil end
     self[name] = require("edeliver.relup." .. name)
     return self[name]
   end,
 })
+
+-- `lua -i -l edeliver.relup` is our own prompt; its arguments stand where a script's would.
+if type(arg) == "table" and arg[1] and arg[1]:find "^%-[il]" then
+  package.loaded["edeliver.relup"] = relup
+  require("edeliver.relup.repl").take_over(arg)
+end
+
+return relup

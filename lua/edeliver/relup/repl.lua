@@ -1,6 +1,6 @@
 --- The REPL: Lua with the nodes at hand, Erlang behind a colon, and errors that never end it.
 --
--- `edeliver-relup NODE repl` runs it. In plain `lua -i -l edeliver.relup`, Lua's own prompt has `relup` and `help` at hand.
+-- `edeliver-relup NODE repl` runs it, and so does plain `lua -i -l edeliver.relup`.
 --
 -- @module edeliver.relup.repl
 
@@ -52,6 +52,8 @@ session.__index = session
 
 function session:use(node)
   self.nodes[node.name], self.environment.node = node, node
+  -- What called functions print is for whoever has called them.
+  if not node.show then node:on_output(function(text) io.write(show.plain(text)) end) end
   return node
 end
 
@@ -148,20 +150,30 @@ function repl.run(node, options)
   self.reader.close()
 end
 
---- Gives Lua's own prompt `relup` and `help`, where the program is `lua -i`.
--- @tparam table arguments the global `arg`
--- @param relup the facade
-function repl.join(arguments, relup)
-  local i = -1
+-- Whether the program is `lua -i` with nothing but modules to load: no script, no `-e`.
+local function is_bare_prompt(arguments)
+  local interactive, i = false, 1
   while arguments[i] do
-    if arguments[i]:find "^%-[%a]*i" then
-      _G.relup = _G.relup or relup
-      _G.help = _G.help or function(x) print(help.text(x)) end
-      return true
+    local word = arguments[i]
+    if word == "-i" then
+      interactive = true
+    elseif word == "-l" then
+      i = i + 1
+    elseif not word:find "^%-l" then
+      return false
     end
-    i = i - 1
+    i = i + 1
   end
-  return false
+  return interactive
+end
+
+--- Takes over the prompt of `lua -i -l edeliver.relup`. Does nothing in any other program.
+-- @tparam ?table arguments the global `arg`
+function repl.take_over(arguments)
+  if type(arguments) ~= "table" or not is_bare_prompt(arguments) then return end
+  print "edeliver-relup. help() shows what there is, Ctrl-D ends."
+  repl.run()
+  os.exit(true, true)
 end
 
 return repl

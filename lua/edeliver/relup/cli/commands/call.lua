@@ -4,6 +4,7 @@
 
 local consult = require "edeliver.relup.consult"
 local exit = require "edeliver.relup.cli.exit"
+local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
 local term = require "edeliver.relup.term"
 
@@ -52,14 +53,17 @@ function call.command(args)
   if not node then return failed end
   local question = ("Calls %s:%s/%d on %s."):format(args.module, args.fun, #terms, node.name)
   if not session.confirm(args, question) then return exit.REFUSED end
-  local value
+  local printed, value = {}
+  node:on_output(function(text) printed[#printed + 1] = text end)
   value, message, code = node:call(args.module, args.fun, terms, args.wait)
+  local all_printed = table.concat(printed)
+  if all_printed ~= "" then out:line((all_printed:gsub("\n$", ""))) end
   if value == nil then
     out:fail(message, code)
     return exit.FAILED
   end
   local text = term.format(value)
-  out:give { value = text }
+  out:give { value = text, printed = all_printed ~= "" and output.escape(all_printed) or nil }
   out:line(text)
   return exit.OK
 end
