@@ -29,16 +29,20 @@ local FIND = [[
   Beside = lists:append(lists:map(fun supervisor:which_children/1, Endpoints)),
   Below([Pid || {_, Pid, _, _} = Child <- Beside, IsPool(Child)], []).]]
 
--- The connections without channels. Where each one's first monitor is a channel, there are none.
+-- The connections without channels. Nearly all have a channel as the first that they monitor, or monitor nobody: compiled
+-- functions tell those; only the rest is looked at one by one.
 local WITHOUT = [[
   Infos = lists:zip(Pids, lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), monitors))),
-  First = ets:match_spec_run(Infos, ets:match_spec_compile([{{'_', {monitors, [{process, '$1'} | '_']}}, [], ['$1']}])),
-  case length(First) =:= length(Pids) andalso ordsets:subtract(ordsets:from_list(First), ordsets:from_list(Channels)) of
-    [] -> [];
-    _ ->
+  Pick = fun(Spec) -> ets:match_spec_run(Infos, ets:match_spec_compile(Spec)) end,
+  First = Pick([{{'_', {monitors, [{process, '$1'} | '_']}}, [{is_pid, '$1'}], ['$1']}]),
+  None = Pick([{{'$1', undefined}, [], ['$1']}, {{'$1', {monitors, []}}, [], ['$1']}]),
+  Others = ordsets:subtract(ordsets:from_list(First), ordsets:from_list(Channels)),
+  case Others =:= [] andalso length(First) + length(None) =:= length(Pids) of
+    true -> None;
+    false ->
       Known = maps:from_list(lists:zip(Channels, Channels)),
       IsChannel = fun({process, Pid}) -> is_map_key(Pid, Known); (_) -> false end,
-      [Pid || {Pid, Info} <- Infos, Info =:= undefined orelse not lists:any(IsChannel, element(2, Info))]
+      None ++ [Pid || {Pid, {monitors, [_ | _] = Monitors}} <- Infos, not lists:any(IsChannel, Monitors)]
   end.]]
 
 --- All channel processes of endpoints.
