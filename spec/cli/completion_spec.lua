@@ -75,9 +75,9 @@ describe("the manual page", function()
     assert.matches("^%.TH EDELIVER", shown.out)
     local text
     if has "groff" then
-      local complaints = process.output(("groff -man -Tutf8 -ww -z %s/edeliver-relup.1 2>&1"):format(folder))
+      local complaints = process.output(("env -u LD_PRELOAD groff -man -Tutf8 -ww -z %s/edeliver-relup.1 2>&1"):format(folder))
       assert.equal("", complaints)
-      text = process.output(("groff -man -Tascii -P-c %s/edeliver-relup.1 2>/dev/null"):format(folder)):gsub(".\8", "")
+      text = process.output(("env -u LD_PRELOAD groff -man -Tascii -P-c %s/edeliver-relup.1 2>/dev/null"):format(folder)):gsub(".\8", "")
     else
       text = shown.out:gsub("\\%-", "-")
     end
