@@ -146,6 +146,29 @@ describe("edeliver-relup NODE repl", function()
   end)
 end)
 
+describe("the prompt without readline", function()
+  it("reads plain lines, and takes Ctrl-C for no more than it is", function()
+    local erlang <close> = node.start {}
+    local command = program.command({ erlang.name, "repl" }, { node = erlang })
+    local without = "lua5.4 -e 'package.preload.readline = function() error(\"not installed\") end' bin/"
+    local screen <close> = terminal.open((command:gsub("lua5%.4 bin/", without)))
+    local prompt = erlang.name:gsub("%p", "%%%0") .. ">$"
+    screen:wait_for(prompt)
+    screen:type("21 * 2", "Enter")
+    screen:wait_for "\n42\n"
+    screen:type("half a li", "C-c")
+    screen:wait_for("half a li[^\n]*\n[^\n]*" .. prompt)
+    screen:type("node:sleep(60000)", "Enter")
+    process.sleep(300)
+    screen:type("", "C-c")
+    screen:wait_for "interrupted"
+    screen:type("6 * 6", "Enter")
+    screen:wait_for "\n36\n"
+    screen:type("", "C-d")
+    assert.equal(0, screen:exit_code())
+  end)
+end)
+
 describe("lua -i -l edeliver.relup", function()
   local erlang
   setup(function() erlang = node.start {} end)

@@ -77,7 +77,8 @@ describe("the manual page", function()
     if has "groff" then
       local complaints = process.output(("env -u LD_PRELOAD groff -man -Tutf8 -ww -z %s/edeliver-relup.1 2>&1"):format(folder))
       assert.equal("", complaints)
-      text = process.output(("env -u LD_PRELOAD groff -man -Tascii -P-c %s/edeliver-relup.1 2>/dev/null"):format(folder)):gsub(".\8", "")
+      text = process.output(("env -u LD_PRELOAD groff -man -Tascii -P-c %s/edeliver-relup.1 2>/dev/null"):format(folder))
+      text = text:gsub(".\8", "")
     else
       text = shown.out:gsub("\\%-", "-")
     end

@@ -18,7 +18,7 @@ local function chromium(folder, page, options)
 end
 
 describe("upgrade --report", function()
-  local folder, page, report
+  local folder, page, report, cookie
 
   setup(function()
     folder = process.temporary_folder()
@@ -27,7 +27,7 @@ describe("upgrade --report", function()
     local sockets <close> = clients.open { port = release.ports.endpoint, count = 10 } -- luacheck: ignore sockets
     local upgraded = program.json("NODE upgrade 2.0.0 --report " .. page, { node = release })
     assert(upgraded.code == 0, upgraded.err)
-    report = upgraded.json.result
+    report, cookie = upgraded.json.result, release.cookie
   end)
   teardown(function() process.remove_folder(folder) end)
 
@@ -41,6 +41,10 @@ describe("upgrade --report", function()
     assert.matches("<dt>lost</dt><dd>nobody</dd>", dom, 1, true)
     for _, step in ipairs(report.steps) do assert.matches("<td>" .. step.name .. "</td>", dom, 1, true) end
     assert.is_nil(complaints:find("CONSOLE", 1, true), complaints)
+  end)
+
+  it("knows no cookie", function()
+    assert.is_nil(process.read_file(page):find(cookie, 1, true))
   end)
 
   it("shows something, and fits", function()

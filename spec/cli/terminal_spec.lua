@@ -175,6 +175,7 @@ describe("Ctrl-C", function()
     local command = program.command({ release.name, "upgrade", "2.0.0" }, { node = release })
     local screen <close> = terminal.open((command:gsub("bin/edeliver%-relup", script)))
     screen:wait_for "finish_running_requests done"
+    screen:wait_for "%[7/11%] wait_long %.%.%.$"
     body(release, sockets, screen)
   end
 
