@@ -101,8 +101,10 @@ local function read_line(self, text)
     local read, line = pcall(self.reader.read, text)
     core.release_signals()
     if read then return line end
+    local signal = tostring(line):match "interrupted by (SIG%u+)"
+    if not signal then error(line, 0) end
     print()
-    if not tostring(line):find("interrupted by SIGINT", 1, true) then return nil end
+    if signal ~= "SIGINT" then return nil end
   end
 end
 

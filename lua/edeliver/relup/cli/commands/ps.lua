@@ -6,6 +6,7 @@ local exit = require "edeliver.relup.cli.exit"
 local parser = require "edeliver.relup.cli.parser"
 local processes = require "edeliver.relup.cli.processes"
 local session = require "edeliver.relup.cli.session"
+local term = require "edeliver.relup.term"
 
 local ps = {
   on_node = true,
@@ -42,7 +43,6 @@ end
 
 -- Those whose group leader is the application's master: what application:get_application goes by.
 local function of_application(node, found, name)
-  local term = require "edeliver.relup.term"
   local master, message, code = node:call("application_controller", "get_master", { term.atom(name) })
   if not master then return nil, message, code end
   if term.kind(master) ~= "pid" then return nil, ("%s does not run on %s"):format(name, node.name), "no_application" end
@@ -59,7 +59,10 @@ end
 
 local function select_top(node, args)
   local key = KEYS[args.sort]
-  local items = { key, "current_function", args.app and "group_leader" or nil }
+  -- No more than is needed: there may be a hundred thousand.
+  local items = { key }
+  if args.fun then items[#items + 1] = "current_function" end
+  if args.app then items[#items + 1] = "group_leader" end
   local pids, message, code = node:processes(30000)
   if not pids then return nil, message, code end
   local before, found
