@@ -159,13 +159,15 @@ describe("the C module", function()
       for i = 2, 6 do sets[i] = assert(node:processes()) end
       local pids = 5 * #sets[1]
       assert.is_true(pids > 500000)
-      assert.is_true((resident() - before) / pids <= 40)
+      local sanitized = (os.getenv "LD_PRELOAD" or ""):find("asan", 1, true) -- which keeps what was freed for a while
+      if not sanitized then assert.is_true((resident() - before) / pids <= 40) end
       assert.is_true((collectgarbage "count" - lua_before) * 1024 / pids <= 1)
       -- Sets that nobody holds do not pile up, although the collector sees a few bytes of each.
       sets = nil -- luacheck: ignore
       before = resident()
       for _ = 1, 60 do assert(node:processes()) end
-      assert.is_true(process.read_file("/proc/self/smaps_rollup"):match "Private_Dirty:%s+(%d+)" * 1024 - before < 30e6)
+      local after = process.read_file("/proc/self/smaps_rollup"):match "Private_Dirty:%s+(%d+)" * 1024
+      if not sanitized then assert.is_true(after - before < 30e6) end
     end)
   end)
 

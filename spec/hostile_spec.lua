@@ -89,7 +89,7 @@ describe("a peer that lies", function()
       local how = name:match "^handshake_([^_]+)"
       if how then
         count = count + 1
-        local codes = { silence = "timeout", drip = "timeout", wrong = "auth", reset = "protocol auth nodedown" }
+        local codes = { silence = "timeout", drip = "timeout", wrong = "auth", reset = "protocol auth nodedown refused" }
         refused(name, codes[how] or "protocol", function() return connect(name) end)
       end
     end
