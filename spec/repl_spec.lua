@@ -149,15 +149,13 @@ end)
 describe("a prompt that is asked to end", function()
   it("ends, and leaves the terminal as it was", function()
     local erlang <close> = node.start {}
-    local command = program.command({ erlang.name, "repl" }, { node = erlang })
     local folder = process.temporary_folder()
+    local with_pid = ("exec sh -c 'echo $$ >%s/pid; exec \"$@\"' sh env"):format(folder)
+    local command = program.command({ erlang.name, "repl" }, { node = erlang }):gsub("exec env", with_pid, 1)
     local screen <close> = terminal.open(("stty -g > %s/before; ( %s ); code=$?; stty -g > %s/after; ( exit $code )"):format(
       folder, command, folder))
     screen:wait_for(erlang.name:gsub("%p", "%%%0") .. ">$")
-    local own = process.output(("pgrep -f -- %s"):format(process.quote("bin/edeliver-relup " .. erlang.name .. " repl")))
-    for pid in own:gmatch "%d+" do
-      if (process.read_file("/proc/" .. pid .. "/comm") or ""):find "^lua" then os.execute("kill -TERM " .. pid) end
-    end
+    os.execute("kill -TERM " .. process.read_file(folder .. "/pid"))
     local ended = screen:exit_code()
     local before, after = process.read_file(folder .. "/before"), process.read_file(folder .. "/after")
     process.remove_folder(folder)
