@@ -52,6 +52,13 @@ describe("edeliver-relup NODE repl", function()
     assert.matches("^%d+ processes: %[<0%.0%.0>,<0%.1%.0>,<0%.2%.0>,%.%.%.%]$", pids)
   end)
 
+  it("shows no cookie", function()
+    local _, ran = session(release, { "node.options", "{ node }", "help(node)", "relup.connect(node.name, node.options)" })
+    assert.matches("cookie = (not shown)", session(release, { '{ cookie = "abc" }' })[1], 1, true)
+    assert.is_nil(ran.out:find(release.cookie, 1, true))
+    assert.is_nil(ran.err:find(release.cookie, 1, true))
+  end)
+
   it("survives every error", function()
     local answers, ran = session(release, {
       'error "bang"', 'error {}', 'nonsense(', ')', 'nope.x', 'node:call("nope", "x")', 'relup.connect "nobody@127.0.0.1"',

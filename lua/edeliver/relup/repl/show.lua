@@ -8,6 +8,7 @@ local term = require "edeliver.relup.term"
 local show = {}
 
 local MANY, DEEP = 30, 4 -- entries of a table; tables in tables
+local SECRET = { cookie = true, password = true } -- what the options of a connection may hold
 
 local function sorted_keys(value)
   local keys = {}
@@ -28,7 +29,10 @@ end
 local function plain_table(value, depth)
   if depth >= DEEP then return "{ ... }" end
   local parts, keys = {}, sorted_keys(value)
-  for i = 1, math.min(#keys, MANY) do parts[i] = entry(keys[i], show.value(value[keys[i]], depth + 1), i) end
+  for i = 1, math.min(#keys, MANY) do
+    local text = SECRET[keys[i]] and "(not shown)" or show.value(value[keys[i]], depth + 1)
+    parts[i] = entry(keys[i], text, i)
+  end
   if #keys > MANY then parts[#parts + 1] = ("... %d more"):format(#keys - MANY) end
   if #parts == 0 then return "{}" end
   local line = "{ " .. table.concat(parts, ", ") .. " }"
