@@ -53,7 +53,7 @@ describe("the guides", function()
     for _, path in ipairs(guides()) do
       for _, block in ipairs(blocks(read(path), "sh")) do
         for line in block:gmatch "[^\n]+" do
-          local words = words_of(line)
+          local words = words_of((line:gsub(" [>|] .*$", "")))
           if words[1] == "edeliver-relup" then
             count = count + 1
             local args, stopped = parser.parse(table.move(words, 2, #words, 1, {}))
