@@ -102,6 +102,34 @@ describe("recover", function()
     assert.equal("recover", state.ended.by)
   end)
 
+  it("without a journal: shows connections as supervisors again that were hidden from the release handler", function()
+    local PLAIN = atom "chat_plain"
+    sockets:open { port = release.ports.plain, count = 2, topic = false }
+    local function typed_supervisor()
+      local sups = node:eval "[S || {_, S} <- ranch_server:get_connections_sups(chat_plain)]."
+      local count = 0
+      for _, counts in ipairs(assert(require("edeliver.relup.otp.supervisor").count_children(node, sups))) do
+        count = count + counts.supervisors
+      end
+      return count
+    end
+    assert.equal(2, typed_supervisor())
+    local operator = connect()
+    local ctx = require("edeliver.relup.context").new {
+      node = operator, name = "chat", config = { listener = "chat_plain" }, installs = true, logger = function() end,
+    }
+    for _, name in ipairs { "suspend_ranch_acceptors", "suspend_channels" } do
+      assert(require("edeliver.relup.instructions." .. name).run(operator, atom "chat", ctx))
+    end
+    operator:close()
+    assert.equal(2, #node:suspended())
+    assert.equal(0, typed_supervisor())
+    assert.is_true(assert(relup.recover(node, nil, { log = log })).ok)
+    assert.equal(0, #node:suspended())
+    assert.equal(2, typed_supervisor())
+    for _, pid in ipairs(node:call("ranch", "procs", { PLAIN, atom "acceptors" })) do assert.equal("pid", term.kind(pid)) end
+  end)
+
   it("finds those that hibernated when they were suspended", function()
     local pid = node:call("proc_lib", "spawn", {
       atom "gen_server", atom "enter_loop", term.list { atom "chat_counter", term.list {}, 0, atom "hibernate" },
@@ -159,6 +187,6 @@ describe("recover", function()
 
   it("no socket has noticed any of it", function()
     local stats = sockets:drain(5000)
-    assert.same({ 10, 0, 0 }, { stats.open, stats.reconnects, stats.lost + stats.pending })
+    assert.same({ 12, 0, 0 }, { stats.open, stats.reconnects, stats.lost + stats.pending })
   end)
 end)

@@ -80,7 +80,7 @@ local suspend_channels = instruction.define {
       return nil, ("%d of %d processes did not answer within %s ms; config.tolerate says how many may"):format(
         silent, asked, tostring(ctx.config.suspend_timeout or TIMEOUT)), "timeout"
     end
-    return ("%d %s suspended%s"):format(asked - silent, NAMES[target],
+    return ("%d %s %s%s"):format(asked - silent, NAMES[target], ctx.dry_run and "would be suspended" or "suspended",
       silent > 0 and (", %d silent"):format(silent) or "")
   end,
 }
