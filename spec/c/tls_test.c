@@ -191,7 +191,7 @@ static void check_echo(int version, size_t renew_each) {
   edr_status status;
   size_t sent = 0;
   server_start(&peer);
-  status = open_transport(peer.port, &options, 5000, &transport, &error);
+  status = open_transport(peer.port, &options, 20000, &transport, &error);
   if (status != EDR_OK) fprintf(stderr, "%s\n", error.text);
   CHECK(status == EDR_OK);
   if (status != EDR_OK) return;
