@@ -30,8 +30,9 @@ end
 local START = [=[
   {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Source)),
   {ok, Forms} = erl_parse:parse_exprs(Tokens),
-  spawn(erl_eval, exprs, [Forms, [{'Token', Token}, {'Operator', Operator}, {'Grace', Grace}, {'Lease', Lease},
-    {'Who', unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)]))}]]).
+  Name = unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)])),
+  Bindings = [{'Grace', Grace}, {'Lease', Lease}, {'Operator', Operator}, {'Token', Token}, {'Who', Name}],
+  spawn(erl_eval, exprs, [Forms, orddict:from_list(Bindings)]).
 ]=]
 
 local function token()
