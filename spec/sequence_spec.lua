@@ -182,6 +182,30 @@ describe("sequence", function()
     one:leave()
   end)
 
+  it("does not touch what another run has suspended after its own guard had gone", function()
+    local counter = whereis "chat_counter"
+    local bob
+    local report, message, unfinished = relup.sequence {
+      { name = "suspends", run = function(_, _, ctx) return ctx:suspend({ counter }, 1000) end },
+      -- As after a long sleep: the guard has undone all and left, and somebody else has begun.
+      { name = "sleeps", run = function(_, _, ctx)
+        assert(ctx.guard:undo())
+        bob = assert(guard.start(node, { who = "bob" }))
+        assert(bob:suspend(node:pids { counter }))
+        return node:bulk_suspend(counter, 1000)
+      end },
+      { name = "resumes", run = function(_, _, ctx) return ctx:resume(1000) end },
+    }:run(node, config())
+    assert.is_nil(report)
+    assert.matches("resumes failed: the guard on .* has undone everything of this run, and another goes on, of bob", message)
+    assert.equal("guard_lost", unfinished.code)
+    assert.same({}, unfinished.still_suspended)
+    assert.matches("Another run goes on there, of bob", unfinished.undone[1])
+    assert.equal(1, #node:suspended())
+    assert.truthy(bob:undo())
+    check_clean()
+  end)
+
   it("keeps a journal", function()
     local path = folder .. "/kept.jsonl"
     local counter = whereis "chat_counter"

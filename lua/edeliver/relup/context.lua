@@ -15,7 +15,7 @@ local function print_line(_, text) print(text) end
 --- A context.
 -- @tparam table fields `node`, `name` (of the application), and optionally `config`, `logger` (a function of level and text),
 -- `installs` (whether a release will be installed meanwhile), `by_hand`, `dry_run` (nothing is done, all is remembered),
--- `come_back` (see `ledger.new`), `guard`, and `serve(name, arguments)`, which runs what a relup calls back for
+-- `come_back` and `still_ours` (see `ledger.new`), `guard`, and `serve(name, arguments)`, which runs what a relup calls back for
 function context.new(fields)
   local self = setmetatable(fields, context)
   self.config = self.config or {}
@@ -27,7 +27,7 @@ function context.new(fields)
     check = function(pids)
       return suspendable.check(self.node, pids, self.installs and not self.memory.would_hide)
     end,
-    come_back = self.come_back, dry = self.dry_run,
+    come_back = self.come_back, still_ours = self.still_ours, dry = self.dry_run,
   })
   return self
 end

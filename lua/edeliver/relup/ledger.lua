@@ -17,12 +17,14 @@ local ROUND, ROUNDS = 1000, 12 -- ms: most answer at once; then the busy ones ge
 --- An empty ledger.
 -- @param node
 -- @tparam[opt] table options `check(pids)`: whether they may be suspended (true, or nil, message, code); `come_back()`: opens a
--- lost connection again (true, or nil, message, code); `dry`: nothing is done, all is remembered
+-- lost connection again (true, or nil, message, code); `still_ours()`: whether what we owe is ours to undo (the same); `dry`:
+-- nothing is done, all is remembered
 function ledger.new(node, options)
   options = options or {}
   return setmetatable({
     node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0, batches = {}, stood = {}, lost = {},
     check = options.check, dry = options.dry,
+    still_ours = options.still_ours or function() return true end,
     come_back = options.come_back or function() return node:is_open() or node:reconnect() end,
   }, ledger)
 end
@@ -131,6 +133,8 @@ function ledger:resume(timeout)
     confirm(self, asked)
     return "ok"
   end
+  local ours, message, code = self.still_ours()
+  if not ours then return nil, message, code end
   local answer, count, errors, sent = again(self, function() return self.node:bulk_resume(asked, timeout) end)
   if not answer then return nil, count, errors, sent end
   confirm(self, asked, errors)
@@ -200,6 +204,10 @@ end
 -- @return[2] nil, message, code of the first that did not
 function ledger:undo(key)
   local first_message, first_code
+  if #self.undos > 0 and not self.dry then
+    local ours, message, code = self.still_ours()
+    if not ours then return nil, message, code end
+  end
   for i = #self.undos, 1, -1 do
     if key == nil or self.undos[i].key == key then
       local made, message, code = undo_one(self, i)

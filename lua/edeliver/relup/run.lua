@@ -32,6 +32,7 @@ function run.new(fields)
   self.ctx = context.new {
     node = self.node, name = config.name, config = config, logger = config.log, installs = self.installs,
     dry_run = config.dry_run, come_back = function() return self:come_back() end,
+    still_ours = function() return self:still_ours() end,
     serve = function(name, arguments) return self:serve(name, arguments) end,
   }
   return self
@@ -184,6 +185,19 @@ function run:come_back()
   if self.guard then return self.guard:come_back() end
   if self.node:is_open() then return true end
   return self.node:reconnect()
+end
+
+--- Whether what this run owes is still its own to undo: not when its guard has done that meanwhile, and another run has begun.
+-- @return[1] true
+-- @return[2] nil, message, code
+function run:still_ours()
+  if not self.guard then return true end
+  local back, _, code = self.guard:come_back()
+  if back or code ~= "guard_lost" and code ~= "guard_gone" then return true end
+  local other = guard.who(self.node)
+  if not other or other.status == "lost" then return true end
+  return nil, ("the guard on %s has undone everything of this run, and another goes on, of %s: nothing was touched"):format(
+    self.node.name, other.who), "guard_lost"
 end
 
 --- Ends the run, once; see `edeliver.relup.ending`.
