@@ -209,6 +209,7 @@ static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reade
       continue;
     }
     if (token.kind == EDR_ETF_END) {
+      if (top == NULL) return EDR_EPROTOCOL; /* no reader says so */
       if (top->tails > 0) {
         top->tails--;
         continue;
@@ -291,7 +292,7 @@ static void encode_elements(lua_State *L, const types *t, int index, size_t coun
 }
 
 static void encode_atom(lua_State *L, int index, edr_buf *buf) {
-  size_t size;
+  size_t size = 0;
   const char *name;
   lua_getfield(L, index, "name");
   name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;

@@ -346,7 +346,7 @@ static edr_status begin_tls(const edr_dial_options *options, const target *to, w
 }
 
 edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error) {
-  target to;
+  target to = {0};
   wire through;
   char cookie[EDR_COOKIE_MAX + 1];
   edr_status status = check_names(options, &to, error);

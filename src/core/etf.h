@@ -17,7 +17,7 @@
 
 #define EDR_ETF_VERSION 131
 #define EDR_ATOM_MAX_CHARS 255
-#define EDR_ATOM_MAX_BYTES (EDR_ATOM_MAX_CHARS * 4) /* UTF-8 */
+#define EDR_ATOM_MAX_BYTES ((size_t)EDR_ATOM_MAX_CHARS * 4) /* UTF-8 */
 #define EDR_REF_MAX_WORDS 5
 
 typedef enum edr_etf_kind {

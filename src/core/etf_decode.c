@@ -158,6 +158,7 @@ static bool decode_export(edr_etf_draft *draft) {
   edr_scan_text text;
   int32_t arity;
 
+  /* NOLINTNEXTLINE(misc-redundant-expression): one atom, then another */
   if (!edr_scan_atom(&draft->scan, room, &text) || !edr_scan_atom(&draft->scan, room, &text) ||
       !edr_scan_small(&draft->scan, &arity))
     return false;

@@ -123,12 +123,16 @@ edr_status edr_node_call(edr_node *node, const char *module, const char *functio
   edr_call *call = new_call(node);
   edr_status status;
 
-  if (call == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a call");
+  if (call == NULL) {
+    (void)edr_node_fail(node, EDR_ENOMEM, "starting a call");
+    return EDR_ENOMEM;
+  }
   status = node->rex ? write_rex(node, &call->ref, module, function, arguments, CALL_BACKLOG, deadline_ms)
                      : send_by_erpc(node, &call->ref, module, function, arguments, deadline_ms);
   if (status != EDR_OK) {
     edr_call_free(call);
-    return edr_node_fail(node, status, "starting a call");
+    (void)edr_node_fail(node, status, "starting a call");
+    return status;
   }
   *out_call = call;
   return EDR_OK;

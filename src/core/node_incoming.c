@@ -129,7 +129,7 @@ static edr_status send_term(edr_node *node, const edr_pid *to, const uint8_t *te
 /* `net_kernel` of ours is asked `{'$gen_call', {Pid, Tag}, {is_auth, _}}` by net_adm:ping: `{Tag, yes}`. Every other
  * name is not registered here. */
 static edr_status on_reg_send(edr_node *node, const edr_control *control) {
-  edr_slice call[3], from[2], request[2];
+  edr_slice call[3] = {{0}}, from[2] = {{0}}, request[2] = {{0}};
   edr_pid pid;
   edr_buf answer;
   edr_status status;
@@ -190,7 +190,7 @@ static bool is_given_up(const edr_node *node, const edr_ref *ref) {
 
 /* A message to us: an answer of `rex` to a call, something printed, or mail. */
 static edr_status on_message(edr_node *node, const edr_control *control) {
-  edr_slice parts[4], badrpc[2], exit_reason[2];
+  edr_slice parts[4] = {{0}}, badrpc[2] = {{0}}, exit_reason[2] = {{0}};
   edr_ref ref;
   edr_call *call;
   size_t count;
