@@ -152,21 +152,26 @@ function repl.run(node, options)
   self.reader.close()
 end
 
--- Whether the program is `lua -i` with nothing but modules to load: no script, no `-e`.
+-- Whether the program is `lua -i` with nothing but modules to load, this package among them: no script, no `-e`. Whoever
+-- requires it at Lua's own prompt stays there.
 local function is_bare_prompt(arguments)
-  local interactive, i = false, 1
+  local interactive, loads_us, i = false, false, 1
   while arguments[i] do
     local word = arguments[i]
+    local module = word:match "^%-l(.*)"
+    if module == "" then
+      i = i + 1
+      module = arguments[i] or ""
+    end
     if word == "-i" then
       interactive = true
-    elseif word == "-l" then
-      i = i + 1
-    elseif not word:find "^%-l" then
+    elseif not module then
       return false
     end
+    loads_us = loads_us or module ~= nil and module:find "%f[%w]edeliver%.relup$" ~= nil
     i = i + 1
   end
-  return interactive
+  return interactive and loads_us
 end
 
 --- Takes over the prompt of `lua -i -l edeliver.relup`. Does nothing in any other program.
