@@ -7,7 +7,7 @@
 
 enum {
   MAX_DEPTH = 1024,
-  /* What a part becomes in Lua, a table at worst, is up to a hundred times its bytes: this many may be a gigabyte. */
+  /* What a part becomes in Lua, two tables at worst, is up to a hundred times its bytes: this many are at most 700 MB. */
   MAX_PARTS = 4 * 1024 * 1024
 };
 
