@@ -48,8 +48,8 @@ describe("terms of Erlang", function()
   end)
 
   it("that are compressed are refused: no node sends them", function()
-    local compressed = process.output(
-      [[erl -noshell -boot start_clean -eval 'io:put_chars(binary:encode_hex(term_to_binary(lists:duplicate(1000, a), [compressed]))), halt().']])
+    local compressed = process.output([[erl -noshell -boot start_clean -eval '
+      io:put_chars(binary:encode_hex(term_to_binary(lists:duplicate(1000, a), [compressed]))), halt().']])
     local bytes = compressed:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end)
     assert.equal("\131P", bytes:sub(1, 2))
     local value, message, code = core.decode(bytes)

@@ -11,14 +11,16 @@ math.randomseed(seed)
 local seeds = {
   '{release,{"chat","2.0.0"},{erts,"13.1.5"},[{kernel,"8.5.3"},{stdlib,"4.2",permanent},{chat,"2.0.0",[a,b]}]}.\n',
   '%% coding: utf-8\n{"2.0.0",\n [{"1.0.0",[],[{load_object_code,{chat,"2.0.0",[\'Elixir.Chat\']}},point_of_no_return,\n'
-    .. ' {suspend,[{\'Elixir.Chat\',infinity}]},{load,{m,brutal_purge,soft_purge}},{apply,{io,format,["~tp~n",[1]]}}]}],\n [{"1.0.0",[],[]}]}.\n',
+    .. ' {suspend,[{\'Elixir.Chat\',infinity}]},{load,{m,brutal_purge,soft_purge}},{apply,{io,format,["~tp~n",[1]]}}]}],\n'
+    .. ' [{"1.0.0",[],[]}]}.\n',
   "#{a => 1,<<\"b\">> => [2|c],3.5e-7 => {}}. -17. 16#fF. $a. $\\n. $\\x{41}. <<1,2:3,\"x\"/utf8>>. \"a\" \"b\".\n",
   "'quoted \\'atom\\' \\x{1F600}'. \"\\^A\\101\\s\\\"é\". 1_000. 2#1010. [1,2|[3]]. %comment\nok.",
 }
 for _, text in ipairs(seeds) do assert(consult.parse(text)) end
 
-local words = { "{", "}", "[", "]", "(", ")", "|", ",", ".", ". ", "#{", "=>", "<<", ">>", "'", '"', "$", "\\", "\\x{", "\\^", "16#", "e",
-  "1.0e", "_", "%", "%%\n", "\n", "\0", "\255", "\xC3", "\xC3\xA9", "\xF0\x9F\x98\x80", "\xED\xA0\x80", "-", "+", "/", ":", ":1", "fun", "end",
+local words = { "{", "}", "[", "]", "(", ")", "|", ",", ".", ". ", "#{", "=>", "<<", ">>", "'", '"', "$", "\\", "\\x{", "\\^", "16#",
+  "e", "1.0e", "_", "%", "%%\n", "\n", "\0", "\255", "\xC3", "\xC3\xA9", "\xF0\x9F\x98\x80", "\xED\xA0\x80", "-", "+", "/", ":", ":1", "fun",
+  "end",
   "99999999999999999999999", "0.1", "1.0e400", "'", "~", "coding: latin-1", " ", "<<\"", "\">>", "37#z", "1#0", '"""' }
 local openers = { "{", "[", "#{", "<<", "(", "[a|", "{a,", "#{a=>", "-", "'", '"a" ', "1,", "\\", "%", "$" }
 
@@ -29,7 +31,9 @@ local mutations = {
   function(text, at) return text:sub(1, at) .. text:sub(at + math.random(1, 12)) end,
   function(text, at) return text:sub(1, at - 1) .. string.char(math.random(0, 255)) .. text:sub(at + 1) end,
   function(text, at) local other = pick(seeds); return text:sub(1, at) .. other:sub(math.random(#other)) end,
-  function(text, at) local piece = text:sub(at, at + math.random(0, 40)); return text:sub(1, at) .. piece:rep(math.random(1, 4)) .. text:sub(at + 1) end,
+  function(text, at)
+    return text:sub(1, at) .. text:sub(at, at + math.random(0, 40)):rep(math.random(1, 4)) .. text:sub(at + 1)
+  end,
   function(text, at) return text:sub(1, at) .. pick(openers):rep(math.random(1, 3000)) .. text:sub(at + 1) end,
 }
 
