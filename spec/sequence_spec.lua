@@ -335,6 +335,14 @@ describe("sequence", function()
       end
     end)
 
+    it("makes the release permanent where asked, when all has gone well", function()
+      for _, version in ipairs { "2.0.0", "1.0.0" } do
+        local report = assert(relup.sequence { relup.install { permanent = true } }:install(node, config { version = version }))
+        assert.equal("install (complete)", report.steps[#report.steps].name)
+        assert.equal("permanent", release:releases()[version])
+      end
+    end)
+
     it("cancels when a check fails before the point of no return", function()
       local check = { name = "mine", section = "check", run = function() return nil, "the moon is full" end }
       local report, message = steps_with(check, 3):install(node, config { version = "2.0.0" })

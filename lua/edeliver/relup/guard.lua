@@ -109,7 +109,6 @@ function guard:ask(request, timeout)
 end
 
 --- Turns an answer of the guard into `nil, message, code` where it refused.
---- Turns an answer of the guard into `nil, message, code` where it refused.
 function guard:understand(answer, message, code, reason)
   if answer == nil then
     if reason ~= nil then

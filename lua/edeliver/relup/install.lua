@@ -201,7 +201,7 @@ local function make_permanent(node, version, ctx)
   end
   local made, message, code = release_handler.make_permanent(node, version, CHECK_TIMEOUT)
   if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
-  return true
+  return version .. " is what the node starts with from now on"
 end
 
 -- Whether the version runs now, whatever an install said of itself.
@@ -228,7 +228,7 @@ local function explain_failure(node, version, message, code, ctx)
   return nil, ("install_release of %s: %s"):format(version, message), code
 end
 
---- Installs `ctx.config.version`, looks again, makes it permanent where asked.
+--- Installs `ctx.config.version`, and looks again.
 -- @param node
 -- @param ctx
 -- @tparam table options as `step` takes them
@@ -252,20 +252,15 @@ function install.perform(node, ctx, options)
   if not done then return nil, message, why end
   local seen = look_again(node, ctx)
   ctx.memory.after_install = seen
-  if options.permanent then
-    done, message, why = make_permanent(node, version, ctx)
-    if not done then return nil, message, why end
-  end
   -- Not what release_handler answers: on the way down that is the version that runs now.
-  return ("%s -> %s%s%s"):format(now and now.version or "?", version, options.permanent and ", permanent" or "",
-    seen and describe_look(seen) or "")
+  return ("%s -> %s%s"):format(now and now.version or "?", version, seen and describe_look(seen) or "")
 end
 
 local KNOWN = { permanent = true, timeout = true }
 
 --- The step. The version is `config.version` of the run.
--- @tparam[opt] table options `permanent` (make it the release that the node starts with; default false: a restart then goes
--- back to the old one), `timeout` (ms to wait for install_release, 300000)
+-- @tparam[opt] table options `permanent` (when all steps have gone well, make it the release that the node starts
+-- with; default false: a restart then goes back to the old one), `timeout` (ms to wait for install_release, 300000)
 function install.step(options)
   options = options or {}
   for option in pairs(options) do
@@ -273,12 +268,15 @@ function install.step(options)
   end
   return {
     name = "install",
+    options = options,
     run = function(node, _, ctx) return install.perform(node, ctx, options) end,
     prepare = function(node, ctx)
       local version = ctx.config.version
       if term.kind(version) ~= "binary" then error("an install needs config.version, a string", 0) end
       return install.prepare(node, version, ctx)
     end,
+    -- Last of all: it purges old code, and requests that wait in it for the end of the upgrade would die of that.
+    complete = options.permanent and function(node, ctx) return make_permanent(node, ctx.config.version, ctx) end or nil,
   }
 end
 

@@ -123,6 +123,15 @@ function run:all_steps()
   return true
 end
 
+--- What is done once all steps have gone well.
+function run:complete()
+  if self.config.dry_run then return true end
+  for _, step in ipairs(self.steps) do
+    if step.complete and not self:perform(step.name .. " (complete)", 0, step.complete, self.node, self.ctx) then return false end
+  end
+  return true
+end
+
 --- Runs what a relup calls back for: a step of this sequence, or a built-in instruction.
 -- @string name
 -- @tparam table arguments as the relup has them

@@ -33,7 +33,8 @@ end
 
 --- Makes a sequence; raises where a step is unknown or the order is wrong, naming both steps and the reason.
 -- @tparam table steps names of instructions, `relup.install()`, and tables `{ name =, run = function(node, argument, ctx) … end,
--- after =, before =, because =, undo = function(node, ctx) … end, prepare = function(node, ctx) … end }`; one that touches
+-- after =, before =, because =, undo = function(node, ctx) … end, prepare = function(node, ctx) … end,
+-- complete = function(node, ctx) … end }` (`prepare` before all steps, `complete` when all have gone well); one that touches
 -- the node through `ctx:suspend` and `ctx:apply` alone may say `dry_run = true`
 function sequence.new(steps)
   local resolved, named = {}, {}
@@ -90,7 +91,7 @@ function sequence:run(node, config)
   local installs = self:has "install"
   check_config(config, installs)
   local this <close> = run.new { steps = self.steps, node = node, config = config, installs = installs }
-  this.succeeded = this:begin() and this:prepare() and this:all_steps()
+  this.succeeded = this:begin() and this:prepare() and this:all_steps() and this:complete()
   this:finish()
   return this:outcome()
 end
@@ -113,7 +114,7 @@ end
 function sequence:install(node, config)
   check_config(config, true)
   local this <close> = run.new { steps = self.steps, node = node, config = config, installs = true }
-  this.succeeded = this:begin() and require("edeliver.relup.sequence_in_relup").install(this, self)
+  this.succeeded = this:begin() and require("edeliver.relup.sequence_in_relup").install(this, self) and this:complete()
   this:finish()
   return this:outcome()
 end

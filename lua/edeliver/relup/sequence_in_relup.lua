@@ -76,6 +76,14 @@ local function write(this, from)
   return change.path
 end
 
+-- What the sequence's own install step was given.
+local function options_of(sequence)
+  for _, step in ipairs(sequence.steps) do
+    if step.name == "install" then return step.options or {} end
+  end
+  return {}
+end
+
 --- See `edeliver.relup.sequence:install`.
 -- @param this a run that has begun
 -- @param sequence
@@ -93,7 +101,7 @@ function sequence_in_relup.install(this, sequence)
   end
   if not this:perform("patch_relup", 0, write, this, from) then return false end
   if not this:perform("check_install_release", 0, install.check, node, this.config.version, ctx) then return false end
-  local installed = this:perform("install_release", 0, install.perform, node, ctx, {})
+  local installed = this:perform("install_release", 0, install.perform, node, ctx, options_of(sequence))
     and this:perform("put_relup_back", 0, ctx.undo, ctx, "relup")
   -- A step that failed past the point of no return has failed the run, though the release is installed.
   return installed and this.report.message == nil
