@@ -138,8 +138,22 @@ describe("the C module", function()
       assert.same({ true, false }, { set:has(list[1]), set:has(node:self()) })
     end)
 
+    it("are made from the bytes of a list of pids, and of no other", function()
+      local pids = assert(node:eval "[spawn(timer, sleep, [infinity]) || _ <- lists:seq(1, 5)].")
+      local bytes = assert(node:call("erlang", "term_to_binary", { pids }))
+      assert.is_true(term.equal(pids, term.list { table.unpack(core.pids(bytes)) }))
+      assert.equal(0, #core.pids(assert(node:call("erlang", "term_to_binary", { {} }))))
+      for _, wrong in ipairs { "", "pid", bytes:sub(1, -2), bytes .. "x", bytes:sub(2), "\131a\1" } do
+        local none, message, code = core.pids(wrong)
+        assert.is_nil(none)
+        assert.matches("list of pids", message, 1, true)
+        assert.equal("protocol", code)
+      end
+      assert.has_error(function() node:bulk_resume("pid", 100) end)
+    end)
+
     it("take pids and nothing else", function()
-      for _, wrong in ipairs { { 1 }, { "pid" }, { atom "a" }, "pid", 5, term.charlist "ab",
+      for _, wrong in ipairs { { 1 }, { "pid" }, { atom "a" }, 5, term.charlist "ab",
         setmetatable({}, { __len = function() return 1 << 60 end }) } do
         assert.has_error(function() core.pids(wrong) end)
       end

@@ -50,7 +50,9 @@ need() {
   local missing=() item
   if on_debian; then
     local installed
-    installed=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${@%%:*}" 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
+    # It fails where a package is not known at all: that one is missing, like others.
+    installed=" $({ dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${@%%:*}" 2>/dev/null || true; } |
+      sed -n 's/^installed //p' | tr '\n' ' ')"
     for item in "${@%%:*}"; do
       case $installed in *" $item "*) ;; *) missing+=("$item") ;; esac
     done

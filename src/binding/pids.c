@@ -57,10 +57,28 @@ edr_pids *edr_lua_check_pids(lua_State *L, int index) {
   return pids;
 }
 
+/* What `term_to_binary(Pids)` made on a node: no pid becomes a Lua value of its own on the way. */
+static int read_pids(lua_State *L) {
+  size_t size;
+  const uint8_t *bytes = (const uint8_t *)lua_tolstring(L, 1, &size);
+  edr_pids *made = edr_lua_new_pids(L);
+  edr_etf_reader reader;
+  edr_status status;
+
+  edr_etf_reader_init(&reader, bytes, size, NULL);
+  status = edr_etf_read_version(&reader);
+  if (status == EDR_OK) status = edr_pids_read_list(made, &reader);
+  if (status == EDR_OK && !edr_etf_reader_at_end(&reader)) status = EDR_EPROTOCOL;
+  edr_etf_reader_deinit(&reader);
+  if (status != EDR_OK) return edr_lua_refused(L, status, "these bytes are not the external term of a list of pids");
+  edr_lua_pids_filled(L, made);
+  return 1;
+}
+
 /*** A pid set of the given pids, in their order.
 @function pids
-@param list a list of pids, a single pid, or a pid set, which is copied
-@return a pid set
+@param list a list of pids, a single pid, a pid set, which is copied, or the bytes of `term_to_binary(Pids)`
+@return a pid set; or nil, message, code where bytes are not a list of pids
 */
 int edr_lua_core_pids(lua_State *L) {
   edr_pids *from, *made;
@@ -70,6 +88,7 @@ int edr_lua_core_pids(lua_State *L) {
     (void)edr_lua_new_pids(L);
     return 1;
   }
+  if (lua_type(L, 1) == LUA_TSTRING) return read_pids(L);
   from = edr_lua_test_pids(L, 1);
   if (from == NULL) {
     (void)edr_lua_check_pids(L, 1);

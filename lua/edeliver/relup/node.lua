@@ -194,7 +194,9 @@ function node:demonitor(reference) return self.connection:demonitor(reference) e
 
 -- Many processes -----------------------------------------------------------------------------------------------------
 
---- A pid set of a list of pids, in its order.
+--- A pid set of a list of pids, in its order; or of what `term_to_binary(Pids)` made on a node.
+-- @return[1] a pid set
+-- @return[2] nil, message, "protocol" where bytes are no list of pids
 function node:pids(pids) return core.pids(pids) end -- luacheck: ignore self
 
 --- Every process of the node.

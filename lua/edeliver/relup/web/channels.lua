@@ -27,7 +27,7 @@ local FIND = [[
                 Below(ets:match_spec_run(Children, Supervisors), ets:match_spec_run(Children, Workers) ++ Found)
           end,
   Beside = lists:append(lists:map(fun supervisor:which_children/1, Endpoints)),
-  Below([Pid || {_, Pid, _, _} = Child <- Beside, IsPool(Child)], []).]]
+  term_to_binary(Below([Pid || {_, Pid, _, _} = Child <- Beside, IsPool(Child)], [])).]]
 
 -- The connections without channels. Nearly all have a channel as the first that they monitor, or monitor nobody: compiled
 -- functions tell those; only the rest is looked at one by one.
@@ -37,13 +37,13 @@ local WITHOUT = [[
   First = Pick([{{'_', {monitors, [{process, '$1'} | '_']}}, [{is_pid, '$1'}], ['$1']}]),
   None = Pick([{{'$1', undefined}, [], ['$1']}, {{'$1', {monitors, []}}, [], ['$1']}]),
   Others = ordsets:subtract(ordsets:from_list(First), ordsets:from_list(Channels)),
-  case Others =:= [] andalso length(First) + length(None) =:= length(Pids) of
+  term_to_binary(case Others =:= [] andalso length(First) + length(None) =:= length(Pids) of
     true -> None;
     false ->
       Known = maps:from_list(lists:zip(Channels, Channels)),
       IsChannel = fun({process, Pid}) -> is_map_key(Pid, Known); (_) -> false end,
       None ++ [Pid || {Pid, {monitors, [_ | _] = Monitors}} <- Infos, not lists:any(IsChannel, Monitors)]
-  end.]]
+  end).]]
 
 --- All channel processes of endpoints.
 -- @param node
@@ -68,7 +68,8 @@ function channels.of(node, connections, found)
   if #connections == 0 or #found == 0 then return node:pids {}, connections end
   local without, message, code = node:eval(WITHOUT, { Pids = connections, Channels = found }, TIMEOUT)
   if not without then return nil, message, code end
-  without = node:pids(without)
+  without, message, code = node:pids(without)
+  if not without then return nil, message, code end
   return connections:minus(without), without
 end
 

@@ -186,7 +186,7 @@ local CONNECTIONS = [[
     [] ->
       All = lists:append([Dictionary || {_, {dictionary, Dictionary}} <- Kept]),
       Of = fun(State) ->
-        ets:match_spec_run(All, ets:match_spec_compile([{{'$1', State}, [{is_pid, '$1'}], ['$1']}]))
+        term_to_binary(ets:match_spec_run(All, ets:match_spec_compile([{{'$1', State}, [{is_pid, '$1'}], ['$1']}])))
       end,
       {Of(active), Of(removed)}
   end.]]
@@ -206,7 +206,11 @@ function ranch.connections(node, listeners)
     return nil, ("%s, which supervised connections, has died: its listener has started anew"):format(tostring(found[2])),
       "not_detected"
   end
-  return node:pids(found[1]), node:pids(found[2])
+  local active, problem, why = node:pids(found[1])
+  local removed
+  if active then removed, problem, why = node:pids(found[2]) end
+  if not removed then return nil, problem, why end
+  return active, removed
 end
 
 return ranch

@@ -95,7 +95,7 @@ local CONNECTIONS = [[
   All = ets:match_spec_run(Rows, ets:match_spec_compile([{{'_', '$1', worker, '_'}, [{is_pid, '$1'}], ['$1']}])),
   Known = ets:match_spec_run(Rows, ets:match_spec_compile(
     [{{'_', '$1', worker, ['Elixir.Bandit.DelegatingHandler']}, [{is_pid, '$1'}], [true]}])),
-  {All, length(All) - length(Known)}.]]
+  {term_to_binary(All), length(All) - length(Known)}.]]
 
 --- The connections of listeners, http and websocket alike, in one call.
 -- @return[1] a pid set
@@ -109,7 +109,9 @@ function thousand_island.connections(node, listeners)
   if #sups == 0 then return node:pids {}, 0 end
   local answer, message, code = node:eval(CONNECTIONS, { Sups = sups }, TIMEOUT)
   if not answer then return nil, message, code end
-  return node:pids(answer[1]), answer[2]
+  local all, problem, why = node:pids(answer[1])
+  if not all then return nil, problem, why end
+  return all, answer[2]
 end
 
 -- Who runs a request: http/1 connections do it themselves, http/2 connections in a linked process for each. Idle ones sit in
