@@ -137,6 +137,13 @@ describe("sequence", function()
     undone = {}
     assert(relup.sequence { step "one" }:run(node, config()))
     assert.same({}, undone)
+    -- Once all have gone well, nothing is undone any more, whatever comes of what completes them.
+    local last = step "two"
+    function last.complete() return nil, "too late" end
+    report, message = relup.sequence { step "one", last }:run(node, config())
+    assert.is_nil(report)
+    assert.equal("two (complete) failed: too late", message)
+    assert.same({}, undone)
   end)
 
   it("resumes whom a step of one's own has suspended, also after an error in it", function()

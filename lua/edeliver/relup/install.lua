@@ -20,13 +20,6 @@ local function find(releases, wanted)
   end
 end
 
-local function is_running(release) return release.status == "current" end
-
--- The release that runs: the current one, or the permanent one where that was never left.
-local function running(releases)
-  return find(releases, is_running) or find(releases, function(release) return release.status == "permanent" end)
-end
-
 local function describe(releases)
   local words = {}
   for i, release in ipairs(releases) do words[i] = ("%s (%s)"):format(release.version, release.status) end
@@ -64,7 +57,7 @@ end
 function install.unpack(node, version, ctx)
   local releases, message, code = release_handler.which_releases(node)
   if not releases then return nil, message, code end
-  local now = running(releases)
+  local now = release_handler.running(releases)
   if not now then return nil, node.name .. " knows no release that it runs", "refused" end
   if now.version == version then
     return nil, ("%s runs %s already"):format(node.name, version), "already_installed"
@@ -144,7 +137,7 @@ local function running_after_restart(node)
   repeat
     if node:reconnect(math.max(0, deadline - core.now())) and not is_restarting(node) then
       local releases = release_handler.which_releases(node)
-      local now = releases and running(releases)
+      local now = releases and release_handler.running(releases)
       if now then return now.version end
     end
     core.sleep(LOOK_EVERY)
@@ -208,7 +201,7 @@ end
 local function confirm(node, version)
   local releases, message, code = release_handler.which_releases(node, CHECK_TIMEOUT)
   if not releases then return nil, message, code end
-  local now = running(releases)
+  local now = release_handler.running(releases)
   if now and now.version == version then return true end
   return nil, ("%s was installed, but %s runs %s"):format(version, node.name, now and now.version or "nothing"), "refused"
 end
@@ -237,7 +230,7 @@ end
 function install.perform(node, ctx, options)
   local version = ctx.config.version
   local releases = release_handler.which_releases(node)
-  local now = releases and running(releases)
+  local now = releases and release_handler.running(releases)
   local found = now and release_handler.relup(node, now.version, version)
   local before = found and count_calls(found.script) or nil
   local from, how, code = release_handler.install_release(caller(node, ctx, before), version, options.timeout or INSTALL_TIMEOUT)

@@ -58,12 +58,6 @@ function instruction.module_of(dependency)
   return atom(module)
 end
 
---- Tells the operator something: through the sequence's context, or on standard output when called by hand.
--- @string level "info", "warning", "error" or "debug"
-function instruction.log(ctx, level, text)
-  if ctx then ctx:log(level, text) else print(text) end
-end
-
 --- `{apply,{gen_server,call,[edeliver_relup,{run,Name,[Arguments]},infinity]}}`: the guard on the node passes the call to
 -- the operator's program. Where there is no guard it fails, which before the point of no return cancels the upgrade.
 local function call_guard(self, arguments)

@@ -123,8 +123,9 @@ function run:all_steps()
   return true
 end
 
---- What is done once all steps have gone well.
+--- What is done once all steps have gone well. What fails here undoes none of them: they have done their part.
 function run:complete()
+  self.reached = 0
   if self.config.dry_run then return true end
   for _, step in ipairs(self.steps) do
     if step.complete and not self:perform(step.name .. " (complete)", 0, step.complete, self.node, self.ctx) then return false end

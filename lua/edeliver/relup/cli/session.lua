@@ -52,13 +52,9 @@ end
 function session.release(node)
   local releases, message, code = release_handler.which_releases(node)
   if not releases then return nil, message, code end
-  local permanent
-  for _, release in ipairs(releases) do
-    if release.status == "current" then return release, releases end
-    if release.status == "permanent" then permanent = release end
-  end
-  if not permanent then return nil, node.name .. " knows no release that it runs", "no_release" end
-  return permanent, releases
+  local release = release_handler.running(releases)
+  if not release then return nil, node.name .. " knows no release that it runs", "no_release" end
+  return release, releases
 end
 
 --- The application that is meant: `--app`, or the one with the release's name.

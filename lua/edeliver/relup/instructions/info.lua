@@ -11,7 +11,7 @@ local info = instruction.define {
 
   --- Logs the message.
   run = function(_, message, ctx)
-    instruction.log(ctx, "info", tostring(message))
+    ctx:log("info", tostring(message))
     return true
   end,
 }

@@ -16,10 +16,10 @@ local sleep = instruction.define {
   -- @int seconds
   run = function(node, seconds, ctx)
     for left = seconds, 1, -1 do
-      instruction.log(ctx, "info", ("Waiting %d seconds..."):format(left))
+      ctx:log("info", ("Waiting %d seconds..."):format(left))
       node:sleep(1000)
     end
-    instruction.log(ctx, "info", ("Waited %d seconds."):format(seconds))
+    ctx:log("info", ("Waited %d seconds."):format(seconds))
     return true
   end,
 }

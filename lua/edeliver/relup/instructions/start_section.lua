@@ -52,9 +52,9 @@ return instruction.define {
 
   --- Logs the messages of a section on the way up.
   run = function(_, section, ctx)
-    local version = ctx and ctx.config and ctx.config.version or "?"
+    local version = ctx.config.version or "?"
     for _, texts in ipairs(section_of(section)) do
-      instruction.log(ctx, "info", texts[1]:format(term.text(version)))
+      ctx:log("info", texts[1]:format(term.text(version)))
     end
     return true
   end,

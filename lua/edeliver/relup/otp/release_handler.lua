@@ -85,6 +85,18 @@ function release_handler.install_release(node, version, timeout)
   return term.text(answer[2]), answer[1].name
 end
 
+--- The release that runs: the current one, or the permanent one where that was never left.
+-- @tparam table releases what `which_releases` gave
+-- @return one of them, or nil
+function release_handler.running(releases)
+  local permanent
+  for _, release in ipairs(releases) do
+    if release.status == "current" then return release end
+    if release.status == "permanent" then permanent = release end
+  end
+  return permanent
+end
+
 --- Makes the current release the one that the node starts with.
 -- @return[1] true
 -- @return[2] nil, message, code
