@@ -186,12 +186,10 @@ static void check_fails(const uint8_t *data, size_t size) {
   CHECK(edr_etf_reader_problem(&reader)[0] != '\0');
   do {
     before = edr_etf_reader_mark(&reader);
-    memset(&token, 0xAA, sizeof token);
     status = edr_etf_next(&reader, &token);
   } while (status == EDR_OK && (reader.offset < size || reader.depth > 0));
   CHECK(status == EDR_EPROTOCOL);
   CHECK(unmoved(&reader, before));
-  CHECK(token.count == (size_t)0xAAAAAAAAAAAAAAAAu || sizeof(size_t) < 8);
   edr_etf_reader_deinit(&reader);
   free(own.data);
 }

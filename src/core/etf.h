@@ -93,7 +93,8 @@ void edr_etf_reader_deinit(edr_etf_reader *reader);
 edr_status edr_etf_read_version(edr_etf_reader *reader);
 
 /* The next token. EDR_EPROTOCOL for a truncated term, an unknown or refused tag (atom cache references, local terms,
- * compressed terms), a bad atom or an impossible length; EDR_ELIMIT past a limit; EDR_ENOMEM. */
+ * compressed terms), a bad atom or an impossible length; EDR_ELIMIT past a limit; EDR_ENOMEM: `out_token` says nothing
+ * then. */
 edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token);
 
 /* Why the last edr_etf_next failed, in a few words ("a tuple of 70000 elements in 3 bytes"). */

@@ -15,8 +15,8 @@ static bool no(edr_etf_draft *draft, const char *problem) {
 static bool decode_small_integer(edr_etf_draft *draft) {
   uint8_t value;
   if (!edr_scan_u8(&draft->scan, &value)) return false;
-  draft->token.kind = EDR_ETF_INT;
-  draft->token.integer = value;
+  draft->token->kind = EDR_ETF_INT;
+  draft->token->integer = value;
   return true;
 }
 
@@ -25,13 +25,13 @@ static bool decode_integer(edr_etf_draft *draft) {
   int32_t value;
   if (!edr_scan_u32(&draft->scan, &bits)) return false;
   memcpy(&value, &bits, sizeof value);
-  draft->token.kind = EDR_ETF_INT;
-  draft->token.integer = value;
+  draft->token->kind = EDR_ETF_INT;
+  draft->token->integer = value;
   return true;
 }
 
 static bool decode_big(edr_etf_draft *draft, bool large) {
-  edr_etf_token *token = &draft->token;
+  edr_etf_token *token = draft->token;
   uint32_t size;
   uint8_t sign, small;
   uint64_t value = 0;
@@ -64,9 +64,9 @@ static bool decode_new_float(edr_etf_draft *draft) {
 
   if (!edr_scan_u32(&draft->scan, &high) || !edr_scan_u32(&draft->scan, &low)) return false;
   bits = (uint64_t)high << 32 | low;
-  memcpy(&draft->token.real, &bits, sizeof bits);
-  draft->token.kind = EDR_ETF_FLOAT;
-  return isfinite(draft->token.real) || no(draft, "a float that is not a number");
+  memcpy(&draft->token->real, &bits, sizeof bits);
+  draft->token->kind = EDR_ETF_FLOAT;
+  return isfinite(draft->token->real) || no(draft, "a float that is not a number");
 }
 
 static bool is_digit(char c) {
@@ -102,25 +102,25 @@ static bool decode_text_float(edr_etf_draft *draft) {
   }
   if (*at != '\0') return no(draft, bad);
   snprintf(plain + used, sizeof plain - used, "e%ld", exponent);
-  draft->token.kind = EDR_ETF_FLOAT;
-  draft->token.real = strtod(plain, NULL);
-  return isfinite(draft->token.real) || no(draft, "a float that is not a number");
+  draft->token->kind = EDR_ETF_FLOAT;
+  draft->token->real = strtod(plain, NULL);
+  return isfinite(draft->token->real) || no(draft, "a float that is not a number");
 }
 
 static bool decode_atom(edr_etf_draft *draft, uint8_t tag, char *room) {
   edr_scan_text text;
   if (!edr_scan_atom_body(&draft->scan, tag, room, &text)) return false;
-  draft->token.kind = EDR_ETF_ATOM;
-  draft->token.data = text.data;
-  draft->token.size = text.size;
+  draft->token->kind = EDR_ETF_ATOM;
+  draft->token->data = text.data;
+  draft->token->size = text.size;
   return true;
 }
 
 static bool decode_binary(edr_etf_draft *draft) {
   uint32_t size;
-  if (!edr_scan_u32(&draft->scan, &size) || !edr_scan_bytes(&draft->scan, size, &draft->token.data)) return false;
-  draft->token.kind = EDR_ETF_BINARY;
-  draft->token.size = size;
+  if (!edr_scan_u32(&draft->scan, &size) || !edr_scan_bytes(&draft->scan, size, &draft->token->data)) return false;
+  draft->token->kind = EDR_ETF_BINARY;
+  draft->token->size = size;
   return true;
 }
 
@@ -129,27 +129,27 @@ static bool decode_bit_binary(edr_etf_draft *draft) {
   uint8_t bits;
 
   if (!edr_scan_u32(&draft->scan, &size) || !edr_scan_u8(&draft->scan, &bits) ||
-      !edr_scan_bytes(&draft->scan, size, &draft->token.data))
+      !edr_scan_bytes(&draft->scan, size, &draft->token->data))
     return false;
   if (bits > 8 || (bits == 0) != (size == 0)) return no(draft, "a bitstring with an impossible number of bits");
-  draft->token.kind = bits == 0 || bits == 8 ? EDR_ETF_BINARY : EDR_ETF_BITSTRING;
-  draft->token.size = size;
-  draft->token.bits = bits == 8 ? 0 : bits;
+  draft->token->kind = bits == 0 || bits == 8 ? EDR_ETF_BINARY : EDR_ETF_BITSTRING;
+  draft->token->size = size;
+  draft->token->bits = bits == 8 ? 0 : bits;
   return true;
 }
 
 static bool decode_string(edr_etf_draft *draft) {
   uint16_t size;
-  if (!edr_scan_u16(&draft->scan, &size) || !edr_scan_bytes(&draft->scan, size, &draft->token.data)) return false;
-  draft->token.kind = size == 0 ? EDR_ETF_NIL : EDR_ETF_STRING;
-  draft->token.size = size;
+  if (!edr_scan_u16(&draft->scan, &size) || !edr_scan_bytes(&draft->scan, size, &draft->token->data)) return false;
+  draft->token->kind = size == 0 ? EDR_ETF_NIL : EDR_ETF_STRING;
+  draft->token->size = size;
   return true;
 }
 
 static bool decode_identifier(edr_etf_draft *draft, uint8_t tag, edr_etf_kind kind) {
   char room[EDR_ATOM_MAX_BYTES + 1];
   edr_scan_identifier identifier;
-  draft->token.kind = kind;
+  draft->token->kind = kind;
   return edr_scan_identifier_body(&draft->scan, tag, room, &identifier);
 }
 
@@ -162,7 +162,7 @@ static bool decode_export(edr_etf_draft *draft) {
   if (!edr_scan_atom(&draft->scan, room, &text) || !edr_scan_atom(&draft->scan, room, &text) ||
       !edr_scan_small(&draft->scan, &arity))
     return false;
-  draft->token.kind = EDR_ETF_EXPORT;
+  draft->token->kind = EDR_ETF_EXPORT;
   return (arity >= 0 && arity <= 255) || no(draft, "a function of an impossible arity");
 }
 
@@ -188,7 +188,7 @@ static bool decode_fun(edr_etf_draft *draft, bool old) {
   uint32_t size = 0, free_variables;
   int32_t index, uniq;
 
-  draft->token.kind = EDR_ETF_FUN;
+  draft->token->kind = EDR_ETF_FUN;
   if (old) {
     if (!edr_scan_u32(scan, &free_variables) || !scan_pid(scan) || !edr_scan_atom(scan, room, &module) ||
         !edr_scan_small(scan, &index) || !edr_scan_small(scan, &uniq))
@@ -217,15 +217,15 @@ static bool decode_compound(edr_etf_draft *draft, uint8_t tag) {
   } else if (!edr_scan_u32(&draft->scan, &count)) {
     return false;
   }
-  draft->token.count = count;
+  draft->token->count = count;
   if (tag == TAG_LIST) {
-    draft->token.kind = EDR_ETF_LIST;
+    draft->token->kind = EDR_ETF_LIST;
     draft->elements = (uint64_t)count + 1; /* the tail */
   } else if (tag == TAG_MAP) {
-    draft->token.kind = EDR_ETF_MAP;
+    draft->token->kind = EDR_ETF_MAP;
     draft->elements = (uint64_t)count * 2;
   } else {
-    draft->token.kind = EDR_ETF_TUPLE;
+    draft->token->kind = EDR_ETF_TUPLE;
     draft->elements = count;
   }
   return true;
@@ -268,7 +268,7 @@ static bool decode_tagged(edr_etf_draft *draft, uint8_t tag, char *room) {
   case TAG_MAP:
     return decode_compound(draft, tag);
   case TAG_NIL:
-    draft->token.kind = EDR_ETF_NIL;
+    draft->token->kind = EDR_ETF_NIL;
     return true;
   case TAG_STRING:
     return decode_string(draft);
@@ -297,17 +297,16 @@ static bool decode_tagged(edr_etf_draft *draft, uint8_t tag, char *room) {
   }
 }
 
-bool edr_etf_decode(edr_etf_draft *draft, const uint8_t *at, const uint8_t *end, char *room) {
+bool edr_etf_decode(edr_etf_draft *draft, const uint8_t *at, const uint8_t *end, char *room, edr_etf_token *out_token) {
   uint8_t tag;
 
-  memset(draft, 0, sizeof *draft);
-  draft->scan.at = at;
-  draft->scan.end = end;
+  *out_token = (edr_etf_token){.kind = EDR_ETF_NIL};
+  *draft = (edr_etf_draft){.scan = {.at = at, .end = end}, .token = out_token};
   do {
-    draft->token.raw = draft->scan.at;
+    out_token->raw = draft->scan.at;
     draft->elements = 0;
     if (!edr_scan_u8(&draft->scan, &tag) || !decode_tagged(draft, tag, room)) return false;
-  } while (tag == TAG_LIST && draft->token.count == 0);
-  draft->token.raw_size = (size_t)(draft->scan.at - draft->token.raw);
+  } while (tag == TAG_LIST && out_token->count == 0);
+  out_token->raw_size = (size_t)(draft->scan.at - out_token->raw);
   return true;
 }

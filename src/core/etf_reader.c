@@ -68,7 +68,7 @@ void edr_etf_reader_rewind(edr_etf_reader *reader, const edr_etf_mark *mark) {
 }
 
 static bool opens(edr_etf_kind kind) {
-  return kind == EDR_ETF_TUPLE || kind == EDR_ETF_LIST || kind == EDR_ETF_MAP || kind == EDR_ETF_FUN;
+  return (kind >= EDR_ETF_TUPLE && kind <= EDR_ETF_MAP) || kind == EDR_ETF_FUN;
 }
 
 static edr_status too_many(edr_etf_reader *reader, const edr_etf_draft *draft) {
@@ -77,7 +77,7 @@ static edr_status too_many(edr_etf_reader *reader, const edr_etf_draft *draft) {
 
   if (draft->elements == 0) return fail(reader, EDR_EPROTOCOL, "the term is cut short");
   snprintf(reader->problem, sizeof reader->problem, "a %s of %" PRIu64 " elements in %zu bytes",
-           words[draft->token.kind], draft->token.kind == EDR_ETF_FUN ? draft->elements : (uint64_t)draft->token.count,
+           words[draft->token->kind], draft->token->kind == EDR_ETF_FUN ? draft->elements : (uint64_t)draft->token->count,
            edr_scan_left(&draft->scan));
   return EDR_EPROTOCOL;
 }
@@ -99,31 +99,33 @@ static edr_status make_room(edr_etf_reader *reader) {
 /* One token, funs only up to their free variables; unlike edr_etf_next it never gives END. */
 static edr_status step(edr_etf_reader *reader, edr_etf_token *out_token) {
   edr_etf_draft draft;
-  bool outermost = reader->depth == 0;
-  size_t start = outermost ? reader->offset : reader->start;
-  size_t count = outermost ? 0 : reader->count;
-  size_t pending = outermost ? 0 : reader->pending - 1;
+  const bool outermost = reader->depth == 0;
+  const size_t start = outermost ? reader->offset : reader->start;
+  const size_t count = outermost ? 0 : reader->count;
+  const size_t pending = outermost ? 0 : reader->pending - 1;
   size_t offset, left;
 
-  if (!edr_etf_decode(&draft, reader->data + reader->offset, reader->data + reader->size, reader->atom))
+  if (!edr_etf_decode(&draft, reader->data + reader->offset, reader->data + reader->size, reader->atom, out_token))
     return fail(reader, EDR_EPROTOCOL, draft.scan.problem);
   offset = (size_t)(draft.scan.at - reader->data);
   left = reader->size - offset;
   if (pending > left || draft.elements > left - pending) return too_many(reader, &draft);
   if (count >= reader->limits.max_count) return fail(reader, EDR_ELIMIT, "a term of too many parts");
   if (offset - start > reader->limits.max_size) return fail(reader, EDR_ELIMIT, "a term of too many bytes");
-  if (opens(draft.token.kind)) {
+  if (opens(out_token->kind)) {
     if (reader->depth >= reader->limits.max_depth) return fail(reader, EDR_ELIMIT, "a term of too many levels");
     if (reader->depth == reader->open_capacity && make_room(reader) != EDR_OK) return EDR_ENOMEM;
-    reader->open[reader->depth++] = (edr_etf_open){
+    reader->open[reader->depth] = (edr_etf_open){
         .left = (size_t)draft.elements, .end = draft.fun_end == NULL ? 0 : (size_t)(draft.fun_end - reader->data)};
+    if (!outermost) reader->open[reader->depth - 1].left--;
+    reader->depth++;
+  } else if (!outermost) {
+    reader->open[reader->depth - 1].left--;
   }
-  if (!outermost) reader->open[reader->depth - (opens(draft.token.kind) ? 2 : 1)].left--;
   reader->offset = offset;
   reader->start = start;
   reader->count = count + 1;
   reader->pending = pending + (size_t)draft.elements;
-  *out_token = draft.token;
   return EDR_OK;
 }
 
@@ -146,27 +148,30 @@ static edr_status finish_fun(edr_etf_reader *reader, size_t depth, edr_etf_token
   return EDR_OK;
 }
 
-edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token) {
-  edr_etf_mark before = edr_etf_reader_mark(reader);
-  edr_etf_token token;
-  edr_status status;
+/* A fun is one token, whatever it holds: all of it is read or nothing. */
+static edr_status step_over_fun(edr_etf_reader *reader, edr_etf_token *out_token) {
+  const edr_etf_mark before = edr_etf_reader_mark(reader);
+  edr_status status = step(reader, out_token);
+  if (status == EDR_OK && out_token->kind == EDR_ETF_FUN) {
+    status = finish_fun(reader, before.depth, out_token);
+    if (status != EDR_OK) edr_etf_reader_rewind(reader, &before);
+  }
+  return status;
+}
 
-  if (before.depth > 0 && before.left == 0) {
+/* Whether a fun may come: a list of no elements is its tail, which may be one. */
+static bool fun_may_come(const edr_etf_reader *reader) {
+  const uint8_t tag = reader->offset < reader->size ? reader->data[reader->offset] : 0;
+  return tag == TAG_NEW_FUN || tag == TAG_FUN || tag == TAG_LIST;
+}
+
+edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token) {
+  if (reader->depth > 0 && reader->open[reader->depth - 1].left == 0) {
     *out_token = (edr_etf_token){.kind = EDR_ETF_END, .raw = reader->data + reader->offset};
     reader->depth--;
     return EDR_OK;
   }
-  status = step(reader, &token);
-  if (status != EDR_OK) return status;
-  if (token.kind == EDR_ETF_FUN) {
-    status = finish_fun(reader, before.depth, &token);
-    if (status != EDR_OK) {
-      edr_etf_reader_rewind(reader, &before);
-      return status;
-    }
-  }
-  *out_token = token;
-  return EDR_OK;
+  return fun_may_come(reader) ? step_over_fun(reader, out_token) : step(reader, out_token);
 }
 
 edr_status edr_etf_skip(edr_etf_reader *reader) {

@@ -119,13 +119,13 @@ bool edr_scan_small(edr_scan *scan, int32_t *out_value);
 /* A token just decoded, before the reader has settled it against its limits. */
 typedef struct edr_etf_draft {
   edr_scan scan; /* stands behind the token */
-  edr_etf_token token;
+  edr_etf_token *token;   /* the caller's */
   uint64_t elements;      /* terms that follow inside it; of a fun, its free variables */
   const uint8_t *fun_end; /* where a NEW_FUN_EXT says that it ends; NULL for all else */
 } edr_etf_draft;
 
-/* Decodes what stands at `at`. A LIST_EXT of no elements is its tail, so that is decoded instead. On failure, `problem`
- * of draft->scan says why. */
-bool edr_etf_decode(edr_etf_draft *draft, const uint8_t *at, const uint8_t *end, char *room);
+/* Decodes what stands at `at` into `out_token`. A LIST_EXT of no elements is its tail, so that is decoded instead. On
+ * failure, `problem` of draft->scan says why. */
+bool edr_etf_decode(edr_etf_draft *draft, const uint8_t *at, const uint8_t *end, char *room, edr_etf_token *out_token);
 
 #endif
