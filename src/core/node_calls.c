@@ -10,19 +10,18 @@ enum { CALL_BACKLOG = 4 * 1024 * 1024 }; /* bytes of calls that may wait to be s
 /* What is asked for beside the process itself. */
 typedef enum spawn_kind { SPAWN_ALONE, SPAWN_MONITORED, SPAWN_LINKED } spawn_kind;
 
-static void put_option(edr_buf *buf, const char *name, const char *value) {
+static void put_low_priority(edr_buf *buf) {
   edr_etf_put_tuple(buf, 2);
-  edr_node_put_name(buf, name);
-  edr_node_put_name(buf, value);
+  edr_node_put_name(buf, "priority");
+  edr_node_put_name(buf, "low");
 }
 
-/* Of a process that is monitored, its end says all: no answer to the request itself is wanted, but where it fails. */
 static void put_spawn_options(edr_buf *buf, spawn_kind kind) {
-  if (kind != SPAWN_ALONE) {
-    edr_etf_put_list(buf, 2);
-    edr_node_put_name(buf, kind == SPAWN_MONITORED ? "monitor" : "link");
-    if (kind == SPAWN_MONITORED) put_option(buf, "reply", "error_only");
-    if (kind == SPAWN_LINKED) put_option(buf, "priority", "low");
+  if (kind != SPAWN_ALONE) edr_etf_put_list(buf, kind == SPAWN_LINKED ? 2 : 1);
+  if (kind == SPAWN_MONITORED) edr_node_put_name(buf, "monitor");
+  if (kind == SPAWN_LINKED) {
+    edr_node_put_name(buf, "link");
+    put_low_priority(buf);
   }
   edr_etf_put_nil(buf);
 }
@@ -253,7 +252,7 @@ static edr_status spawn_by_call(edr_node *node, const char *module, const char *
   edr_node_put_name(&all, function);
   edr_buf_append(&all, arguments->data, arguments->size);
   edr_etf_put_list(&all, 1);
-  put_option(&all, "priority", "low");
+  put_low_priority(&all);
   edr_etf_put_nil(&all);
   edr_etf_put_nil(&all);
   status = edr_buf_status(&all);
