@@ -1,60 +1,41 @@
-%% The node's side of bench/bulk: processes that can be suspended, and the two ways to resume them from inside that ours is
-%% compared with. Knows nothing of the clock outside: what it measures, it measures itself, in microseconds.
+%% The node's side of bench/bulk: processes that can be suspended, and the two ways to suspend and resume them from inside that
+%% ours is compared with. Knows nothing of the clock outside: what it measures, it measures itself, in microseconds.
 -module(bulk).
 -behaviour(gen_server).
--export([start/1, stop/1, suspend/1, edeliver/1, loop/1, empty_calls/2]).
+-export([start/1, stop/1, edeliver/2, loop/2]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
 init(none) -> {ok, none}.
 handle_call(ping, _From, State) -> {reply, pong, State}.
 handle_cast(_Message, State) -> {noreply, State}.
 
-start(N) -> [begin {ok, Pid} = gen_server:start(?MODULE, none, []), Pid end || _ <- lists:seq(1, N)].
+%% In bytes, since that many pids one by one are a burden to whoever gets them.
+start(N) -> term_to_binary([begin {ok, Pid} = gen_server:start(?MODULE, none, []), Pid end || _ <- lists:seq(1, N)]).
 
-stop(Pids) -> lists:foreach(fun(Pid) -> exit(Pid, kill) end, Pids).
+stop(Pids) ->
+    Monitors = [begin Monitor = monitor(process, Pid), exit(Pid, kill), Monitor end || Pid <- Pids],
+    lists:foreach(fun(Monitor) -> receive {'DOWN', Monitor, process, _, _} -> ok end end, Monitors).
 
-suspend(Pids) -> ok = send_all_then_collect(Pids, suspend).
+%% edeliver's SuspendChannels.bulk_suspend and ResumeChannels.bulk_resume: a process per pid, monitored, the results collected
+%% in order. Some are done before they are monitored, which it takes for errors (`noproc`); their processes did it all the same.
+edeliver(Request, Pids) -> inside:timed(fun() -> edeliver_bulk(Request, Pids, 60000) end).
 
-%% edeliver's ResumeChannels.bulk_resume: a process per pid, monitored, the results collected in order. Some are done before
-%% they are monitored, which it takes for errors (`noproc`); their processes are resumed all the same.
-edeliver(Pids) -> in_a_fresh_process(fun() -> edeliver_resume(Pids, 60000) end).
-
-edeliver_resume(Pids, Timeout) ->
+edeliver_bulk(Request, Pids, Timeout) ->
     Asked = [begin
-                 Spawned = proc_lib:spawn(fun() -> ok = sys:resume(Pid, Timeout) end),
+                 Spawned = proc_lib:spawn(fun() -> ok = sys:Request(Pid, Timeout) end),
                  {Pid, Spawned, erlang:monitor(process, Spawned)}
              end || Pid <- Pids],
-    {_, _} = lists:foldl(fun({Pid, Spawned, Monitor}, {Count, Errors}) ->
+    lists:foldl(fun({Pid, Spawned, Monitor}, {Count, Errors}) ->
         receive
             {'DOWN', Monitor, process, Spawned, normal} -> {Count, Errors};
             {'DOWN', Monitor, process, Spawned, Reason} -> {Count + 1, [{Pid, Reason} | Errors]}
         end
-    end, {0, []}, Asked),
-    ok.
+    end, {0, []}, Asked).
 
 %% The limit: one compiled loop that sends everything and then collects everything, with no process to die and no deadline.
-loop(Pids) -> in_a_fresh_process(fun() -> send_all_then_collect(Pids, resume) end).
+loop(Request, Pids) -> inside:timed(fun() -> send_all_then_collect(Request, Pids) end).
 
-send_all_then_collect(Pids, Request) ->
+send_all_then_collect(Request, Pids) ->
     Tag = make_ref(),
     lists:foreach(fun(Pid) -> Pid ! {system, {self(), Tag}, Request} end, Pids),
     lists:foreach(fun(_) -> receive {Tag, ok} -> ok end end, Pids).
-
-%% Everybody starts with an empty heap and an empty mailbox.
-in_a_fresh_process(Fun) ->
-    Self = self(),
-    Pid = spawn_link(fun() ->
-        {Time, ok} = timer:tc(Fun),
-        Self ! {self(), Time}
-    end),
-    receive {Pid, Time} -> Time end.
-
-%% How long rpc:call takes from this node to another: microseconds for N of them.
-empty_calls(Node, N) ->
-    {Time, ok} = timer:tc(fun() -> empty_calls_(Node, N) end),
-    Time.
-
-empty_calls_(_Node, 0) -> ok;
-empty_calls_(Node, N) ->
-    _ = rpc:call(Node, erlang, node, []),
-    empty_calls_(Node, N - 1).

@@ -1,132 +1,85 @@
--- How long resuming many suspended processes takes, three ways on one node in one run: edeliver's algorithm inside the node,
--- a compiled loop inside the node (the limit), and ours from outside. Medians of five; the ratios are what counts.
--- lua5.4 bench/bulk.lua [--million] [--only N]
+-- How long suspending and resuming many processes takes, three ways on one node in one run: edeliver's algorithm inside the
+-- node, a compiled loop inside the node (the limit), and ours from outside. Medians; the ratios are what counts.
+-- lua5.4 bench/bulk.lua [--only N]
 
-package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;" .. package.path
+package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;bench/?.lua;" .. package.path
 local relup = require "edeliver.relup"
-local core = require "edeliver.relup.core"
-local test_node = require "support.node"
-local process = require "support.process"
+local measure = require "lib.measure"
+local nodes = require "lib.nodes"
 
-local ROUNDS = 5
-local WANTED = { over_edeliver = 3, over_loop = 1.5, bytes_a_pid = 40 }
+local SIZES = { 1000, 10000, 100000, 1000000 }
+local ROUNDS = { [1000] = 21, [10000] = 15, [100000] = 5, [1000000] = 3 }
+local WANTED = { from = 10000, over_edeliver = 3, over_loop = 1.5, growth = 1.2 }
+local TIMEOUT = 60000
 
-local sizes, only = { 1000, 10000, 100000 }, nil
-for i, word in ipairs(arg) do
-  if word == "--million" then sizes[#sizes + 1] = 1000000 end
-  if word == "--only" then only = math.tointeger(arg[i + 1]) end
-end
-if only then sizes = { only } end
+local atom = relup.term.atom
+if arg[1] == "--only" then SIZES = { (assert(math.tointeger(arg[2]), "--only N")) } end
 
-local function median(values)
-  table.sort(values)
-  return values[(#values + 1) // 2]
-end
-
-local function timed(f, ...)
-  local before = core.now()
-  local value, message = f(...)
-  local took = core.now() - before
-  return took, assert(value, message)
-end
-
-local function suspend(node, list)
-  assert(node:call("bulk", "suspend", { list }, math.huge))
-end
-
--- One size: the medians in ms of the three ways.
-local function measure(node, count)
-  local set = node:pids(assert(node:call("bulk", "start", { count }, math.huge)))
-  local edeliver, loop, ours = {}, {}, {}
-  for round = 1, ROUNDS do
-    suspend(node, set)
-    edeliver[round] = assert(node:call("bulk", "edeliver", { set }, math.huge)) / 1000
-    suspend(node, set)
-    loop[round] = assert(node:call("bulk", "loop", { set }, math.huge)) / 1000
-    suspend(node, set)
-    collectgarbage()
-    local answer
-    ours[round], answer = timed(node.bulk_resume, node, set, 60000)
-    assert(answer == "ok", answer)
+-- Each way suspends them all and resumes them all: two times in ms.
+local function inside(node, way, set)
+  return function()
+    local times = {}
+    for i, request in ipairs { "suspend", "resume" } do
+      nodes.settle(node)
+      times[i] = assert(node:call("bulk", way, { atom(request), set }, math.huge)) / 1000
+    end
+    return times[1], times[2]
   end
-  assert(#assert(node:suspended(set)) == 0)
-  assert(node:cast("bulk", "stop", { set }))
-  return median(edeliver), median(loop), median(ours)
 end
 
--- What all that a sequence does with `count` processes adds to Lua's own memory, in bytes a pid. What the sets take beside it,
--- in C, is asserted by spec/core_spec.lua.
-local function memory(node, count)
-  local list = node:pids(assert(node:call("bulk", "start", { count }, math.huge)))
-  collectgarbage() collectgarbage()
-  local before = collectgarbage "count"
-  local all = assert(node:processes())
-  assert(node:bulk_suspend(list, 60000) == "ok")
-  local suspended = assert(node:suspended(all, 60000))
-  assert(#suspended == count)
-  assert(node:bulk_resume(suspended, 60000) == "ok")
-  collectgarbage() collectgarbage()
-  local grown = (collectgarbage "count" - before) * 1024
-  assert(node:cast("bulk", "stop", { list }))
-  return math.max(grown, 0) / count
+local function ours(node, set)
+  return function(round)
+    local times = {}
+    for i, request in ipairs { "suspend", "resume" } do
+      collectgarbage()
+      nodes.settle(node)
+      local answer
+      times[i], answer = measure.timed(node["bulk_" .. request], node, set, TIMEOUT)
+      assert(answer == "ok", answer)
+      if round == 1 then
+        nodes.settle(node) -- a process answers just before it goes to sit where suspended ones are found
+        assert(#assert(node:suspended(set, TIMEOUT)) == (request == "suspend" and #set or 0))
+      end
+    end
+    return times[1], times[2]
+  end
 end
 
--- Microseconds a call: ours, and rpc:call from another node to the same one.
-local function calls(node, other, count)
-  local took = timed(function()
-    for _ = 1, count do assert(node:call("erlang", "node")) end
-    return true
-  end)
-  local theirs = assert(other:call("bulk", "empty_calls", { relup.term.atom(node.name), count }, math.huge))
-  return took * 1000 / count, theirs / count
+local report = measure.report()
+local a_process = {} -- by size: microseconds of each way for one request to one process
+
+local function one_size(node, count)
+  local set = nodes.processes(node, count)
+  local taken = measure.in_turn(
+    { inside(node, "edeliver", set), inside(node, "loop", set), ours(node, set) }, ROUNDS[count] or 5)
+  nodes.stop(node, set)
+  a_process[count] = {}
+  for i, request in ipairs { "suspend", "resume" } do
+    local edeliver, loop, us = taken[1][i], taken[2][i], taken[3][i]
+    a_process[count][request] = { edeliver = edeliver / count, loop = loop / count, ours = us / count }
+    local wanted = count >= WANTED.from and {
+      { "edeliver/ours", edeliver / us, "at least", WANTED.over_edeliver },
+      { "ours/loop", us / loop, "at most", WANTED.over_loop },
+    } or {}
+    report:line(("%9d %8s %13.1f %13.1f %13.1f %14.2f %10.2f"):format(
+      count, request, edeliver, loop, us, edeliver / us, us / loop), table.unpack(wanted))
+  end
 end
 
--- Megabytes a second, of a list of tuples of numbers, binaries and atoms: into Lua and out of it.
-local function codec()
-  local rows = {}
-  for i = 1, 20000 do rows[i] = relup.term.tuple { i, "row " .. i, relup.term.atom "ok", { i, i + 0.5 } } end
-  local bytes = core.encode(rows)
-  local decoded = timed(function()
-    for _ = 1, ROUNDS do assert(core.decode(bytes)) end
-    return true
-  end)
-  local encoded = timed(function()
-    for _ = 1, ROUNDS do core.encode(rows) end
-    return true
-  end)
-  local megabytes = #bytes * ROUNDS / 1e6
-  return megabytes / (decoded / 1000), megabytes / (encoded / 1000)
-end
-
-local folder = process.temporary_folder()
-assert(os.execute(("erlc -o %s bench/bulk.erl"):format(process.quote(folder))))
-
-local function start(name, cookie)
-  local started = test_node.start { name = name, cookie = cookie, args = { "-pa", folder, "+P", "4000000" } }
-  local node = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
-  assert(node:call("code", "ensure_loaded", { relup.term.atom "bulk" }))
-  return started, node
-end
-
-local started, node = start "bulk"
-local other_started, other = start("other", started.cookie)
+local started, node = nodes.start "bulk"
 local _ <close> = started
-local _ <close> = other_started
-os.execute(("rm -r %s"):format(process.quote(folder)))
 
-print(("%9s %14s %14s %14s %14s %12s"):format("processes", "edeliver, ms", "loop, ms", "ours, ms", "edeliver/ours", "ours/loop"))
-local failed = false
-for _, count in ipairs(sizes) do
-  local edeliver, loop, ours = measure(node, count)
-  local ok = count ~= 100000 or edeliver / ours >= WANTED.over_edeliver and ours / loop <= WANTED.over_loop
-  failed = failed or not ok
-  print(("%9d %14.1f %14.1f %14.1f %14.2f %12.2f%s"):format(count, edeliver, loop, ours, edeliver / ours, ours / loop,
-    ok and "" or "   not as wanted"))
+print(("%9s %8s %13s %13s %13s %14s %10s"):format(
+  "processes", "request", "edeliver, ms", "loop, ms", "ours, ms", "edeliver/ours", "ours/loop"))
+for _, count in ipairs(SIZES) do one_size(node, count) end
+
+local small, large = a_process[100000], a_process[1000000]
+for _, request in ipairs { "suspend", "resume" } do
+  if small and large then
+    local grown = {}
+    for way, cost in pairs(small[request]) do grown[way] = large[request][way] / cost end
+    report:line(("%s: one of a million costs %.2f times one of 100,000 (edeliver %.2f, loop %.2f)"):format(
+      request, grown.ours, grown.edeliver, grown.loop), { "growth", grown.ours, "at most", WANTED.growth })
+  end
 end
-
-local in_lua = memory(node, 100000)
-print(("a pid: %.1f bytes of Lua's memory"):format(in_lua))
-print(("a call: %.0f us; rpc:call from another node: %.0f us"):format(calls(node, other, 5000)))
-print(("terms: %.0f MB/s read, %.0f MB/s written"):format(codec()))
-failed = failed or in_lua > WANTED.bytes_a_pid
-os.exit(not failed, true)
+report:exit()
