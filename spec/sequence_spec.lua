@@ -167,6 +167,21 @@ describe("sequence", function()
     check_clean()
   end)
 
+  it("lets a signal end an undo that never comes back, and resumes all the same", function()
+    local undone_first = false
+    local report, _, unfinished = relup.sequence {
+      { name = "stuck", run = function(_, _, ctx) return ctx:suspend({ whereis "chat_counter" }, 1000) end, undo = function()
+        os.execute "(sleep 0.05; kill -TERM $PPID) &"
+        return assert(node:sleep(60000))
+      end },
+      { name = "failing", run = function() return nil, "no" end, undo = function() undone_first = true end },
+    }:run(node, config())
+    assert.is_nil(report)
+    assert.is_true(undone_first)
+    assert.same({ "failing", "stuck could not be undone: interrupted by SIGTERM", "1 processes resumed" }, unfinished.undone)
+    check_clean()
+  end)
+
   it("tells whoever watches of each step before it runs", function()
     local seen = {}
     assert(relup.sequence { { name = "a", run = function() return true end }, { name = "b", run = function() return true end } }

@@ -74,9 +74,10 @@ int edr_lua_core_connect(lua_State *L);
 
 /* ---- signals.c ---- */
 
-/* core.catch_signals(), core.block_signals(), core.take_signal(), core.release_signals() */
+/* core.catch_signals(), core.block_signals(), core.let_signals_through(), core.take_signal(), core.release_signals() */
 int edr_lua_catch_signals(lua_State *L);
 int edr_lua_block_signals(lua_State *L);
+int edr_lua_let_signals_through(lua_State *L);
 int edr_lua_take_signal(lua_State *L);
 int edr_lua_release_signals(lua_State *L);
 

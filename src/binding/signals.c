@@ -1,5 +1,6 @@
 /* Signals while something is suspended: SIGINT, SIGTERM and SIGHUP become a Lua error at the next instruction, so that
- * everything can be undone on the way out; while that goes on they are held back, and come through afterwards.
+ * everything can be undone on the way out; while that goes on they are held back, and come through afterwards, or into what
+ * a step brought along for its own undoing.
  * The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some other coroutine that computes on and on is not
  * interrupted before it yields. One Lua state of the program at a time can catch signals. */
 #include <signal.h>
@@ -98,19 +99,47 @@ int edr_lua_catch_signals(lua_State *L) {
   return 1;
 }
 
-/*** Holds the caught signals back until they are released: nothing interrupts what undoes.
-@function block_signals
-@return the name of the signal that has arrived since they were caught, if one has
-*/
-int edr_lua_block_signals(lua_State *L) {
+static void hold_back(void) {
   sigset_t set;
   caught_set(&set);
   if (!blocked) pthread_sigmask(SIG_BLOCK, &set, &mask_before);
   blocked = true;
   take_hooks_back();
+}
+
+/*** Holds the caught signals back until they are released: nothing interrupts what undoes.
+@function block_signals
+@return the name of the signal that has arrived since they were caught, if one has
+*/
+int edr_lua_block_signals(lua_State *L) {
+  hold_back();
   if (arrived == 0) return 0;
   lua_pushstring(L, signal_name(arrived));
   return 1;
+}
+
+static int hold_back_again(lua_State *L, int status, lua_KContext unused) {
+  (void)unused;
+  hold_back();
+  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
+}
+
+/*** Calls a function that signals may interrupt although they are held back: they raise in it, and nowhere else.
+@function let_signals_through
+@param f
+@param ... its arguments
+@return what it returns
+@raise what it raises
+*/
+int edr_lua_let_signals_through(lua_State *L) {
+  luaL_checkany(L, 1);
+  if (!blocked || hook_count == 0) {
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+  }
+  pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
+  blocked = false;
+  return hold_back_again(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, hold_back_again), 0);
 }
 
 /*** Takes a signal that arrived while they are held back: it will not come through any more.

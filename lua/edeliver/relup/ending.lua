@@ -1,4 +1,5 @@
---- How a run ends: settles what is owed, lets the guard go, closes the journal. Nothing may raise here, and signals wait.
+--- How a run ends: settles what is owed, lets the guard go, closes the journal. Nothing may raise here, and signals wait, but for
+-- what a step brought along.
 --
 -- The one place that decides who undoes: we, or the guard on the node, where we were away for too long or cannot get at the
 -- node. Knows the run's parts, and no step by name.
@@ -11,12 +12,13 @@ local protected = require "edeliver.relup.protected"
 
 local ending = {}
 
--- The steps' own undo, last first: only of a run that failed, and of those that were reached.
+-- The steps' own undo, last first: only of a run that failed, and of those that were reached. A signal ends one that does not
+-- come back, and that one alone.
 local function undo_steps(self)
   for i = self.reached, 1, -1 do
     local step = self.steps[i]
     if step.undo then
-      local result, message = protected(step.undo, self.node, self.ctx)
+      local result, message = protected(core.let_signals_through, protected, step.undo, self.node, self.ctx)
       local failed = result == nil and message ~= nil
       table.insert(self.report.undone, step.name .. (failed and (" could not be undone: " .. message) or ""))
     end
