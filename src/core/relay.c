@@ -9,7 +9,8 @@
 enum {
   SEND_SLICE = 1000,     /* requests in one frame: enough to keep both ends busy, small enough to pipeline */
   INFO_SLICE = 10000,    /* processes in one process_info call */
-  IO_GRACE_MS = 30000,   /* for what is not a wait for answers: sending, fetching */
+  STEP_MS = 30000,       /* for one step that is no wait for answers: sending, fetching */
+  PIDS_A_MS = 10,        /* all steps together: STEP_MS past the deadline, and a millisecond for so many processes */
   MAILBOX_GRACE_MS = 600000, /* a mailbox that could not be killed ends by itself, so long after its deadline */
   FIRST_POLL_MS = 1,
   LONGEST_POLL_MS = 50,
@@ -76,12 +77,16 @@ typedef struct request_run {
   const edr_pids *pids;
   edr_pid mailbox, gone;
   edr_relay_result *result;
-  int64_t deadline_ms;
+  int64_t deadline_ms; /* for the processes' answers */
+  int64_t end_ms;      /* for all of it */
   size_t dead;    /* how many were found dead */
   size_t settled; /* how many are dead or have an answer that was fetched */
 } request_run;
 
-static int64_t io_deadline(void) { return edr_deadline_after(IO_GRACE_MS); }
+static int64_t step_deadline(const request_run *run) {
+  const int64_t deadline_ms = edr_deadline_after(STEP_MS);
+  return deadline_ms < run->end_ms ? deadline_ms : run->end_ms;
+}
 
 /* A process that sleeps, linked to us, until it is killed. */
 static edr_status spawn_mailbox(request_run *run) {
@@ -99,7 +104,7 @@ static edr_status spawn_mailbox(request_run *run) {
   edr_etf_put_nil(&arguments);
   status = edr_buf_status(&arguments);
   if (status == EDR_OK)
-    status = edr_node_spawn_linked(run->node, "timer", "sleep", &arguments, io_deadline(), &run->mailbox);
+    status = edr_node_spawn_linked(run->node, "timer", "sleep", &arguments, step_deadline(run), &run->mailbox);
   edr_buf_deinit(&arguments);
   return status;
 }
@@ -112,7 +117,7 @@ static edr_status send_slice(request_run *run, const char *request, size_t from,
   status = edr_buf_status(arguments);
   if (status != EDR_OK) return status;
   run->result->sent = true;
-  return edr_node_run(run->node, "lists", "zipwith", arguments, io_deadline(), out_call);
+  return edr_node_run(run->node, "lists", "zipwith", arguments, step_deadline(run), out_call);
 }
 
 /* Sends all requests, and waits until the node has handed out every one of them: else, on a node that is short of time, a
@@ -128,7 +133,7 @@ static edr_status send_requests(request_run *run, const char *request) {
   for (i = 0; i < slices && status == EDR_OK; i++) status = send_slice(run, request, i * SEND_SLICE, &arguments, &calls[i]);
   edr_buf_deinit(&arguments);
   for (i = 0; i < slices && status == EDR_OK; i++) {
-    status = edr_node_await(run->node, calls[i], io_deadline());
+    status = edr_node_await(run->node, calls[i], step_deadline(run));
     if (status == EDR_OK && edr_call_outcome(calls[i]) != EDR_OUTCOME_RETURN) status = EDR_EPROTOCOL;
   }
   for (i = 0; calls != NULL && i < slices; i++) edr_call_free(calls[i]);
@@ -147,7 +152,7 @@ static edr_status ask_mailbox(request_run *run, const char *item, edr_call **out
   edr_etf_put_nil(&arguments);
   status = edr_buf_status(&arguments);
   if (status == EDR_OK)
-    status = edr_node_call_await(run->node, "erlang", "process_info", &arguments, io_deadline(), out_call);
+    status = edr_node_call_await(run->node, "erlang", "process_info", &arguments, step_deadline(run), out_call);
   edr_buf_deinit(&arguments);
   return status;
 }
@@ -296,9 +301,11 @@ static edr_status collect(request_run *run) {
 edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
                          edr_relay_result *out_result) {
   request_run run = {.node = node, .pids = pids, .result = out_result, .deadline_ms = deadline_ms};
+  const int64_t grace_ms = STEP_MS + (int64_t)(pids->count / PIDS_A_MS);
   edr_status status;
   size_t i;
 
+  run.end_ms = deadline_ms < EDR_NEVER - grace_ms ? deadline_ms + grace_ms : EDR_NEVER;
   memset(out_result, 0, sizeof *out_result);
   if (pids->count == 0) return EDR_OK;
   out_result->answers = malloc(pids->count);
@@ -306,7 +313,7 @@ edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *reque
   out_result->count = pids->count;
   memset(out_result->answers, EDR_ANSWER_TIMEOUT, pids->count);
 
-  status = edr_node_gone_pid(node, io_deadline(), &run.gone);
+  status = edr_node_gone_pid(node, step_deadline(&run), &run.gone);
   if (status == EDR_OK) status = spawn_mailbox(&run);
   if (status != EDR_OK) return status;
   status = send_requests(&run, request);
