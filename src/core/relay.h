@@ -29,8 +29,9 @@ typedef struct edr_relay_result {
 } edr_relay_result;
 
 /* `sys:REQUEST` ("suspend" or "resume") of all `pids`, which must be of this node. All are asked, whatever the deadline;
- * it bounds how long answers are waited for. All ends 30 s and a tenth of a millisecond a pid after it. On failure (EDR_ENODEDOWN, EDR_EINTERRUPTED, ...) `out_result` still says
- * whether something was sent. The caller frees it in any case. */
+ * it bounds how long answers are waited for. All of it ends 30 s and a tenth of a millisecond a pid later. On failure
+ * (EDR_ENODEDOWN, EDR_EINTERRUPTED, ...) `out_result` still says whether something was sent. The caller frees it in any
+ * case. */
 edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
                          edr_relay_result *out_result);
 void edr_relay_result_deinit(edr_relay_result *result);
