@@ -14,9 +14,9 @@ local ROUNDS = 9
 local WANTED = { of_beam = 0.5 } -- of the speed of binary_to_term
 
 local report = measure.report()
-local folder = process.temporary_folder()
 local started, node = nodes.start "terms"
 local _ <close> = started
+local folder = started.folder -- for our files, too: it goes when the node does
 
 -- ---- the programs that are compared with, beside the node ----
 
@@ -105,5 +105,4 @@ java, problem = jinterface()
 if not java then print(problem) end
 print(LINE:format("MB/s", "MB", "", "ours, Lua", "beam", "core", "jinterface", "ours/beam", "ours/jinterface"))
 for _, shape in ipairs(SHAPES) do one_shape(shape, alone, java) end
-process.remove_folder(folder)
 report:exit()
