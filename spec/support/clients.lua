@@ -28,7 +28,7 @@ end
 --- Starts the program, without any socket yet.
 function clients.start()
   assert(process.output(("ls -d '%s'/gun-* 2>/dev/null"):format(gun_folder)) ~= "", "gun is missing: run tools/setup")
-  local self = setmetatable({ answers = {}, bodies = {}, gets = 0, seen = 1 }, metatable)
+  local self = setmetatable({ answers = {}, bodies = {}, gets = 0, seen = 0 }, metatable)
   self.process = process.start {
     command = {
       "erl", "-noshell", "-boot", "start_clean", "+P", "262144", "-env", "ERL_CRASH_DUMP", "/dev/null",
@@ -43,7 +43,7 @@ end
 --- Starts the program and opens sockets; raises unless every one of them opens.
 -- @tparam table options `port`, `count` (1), `topic` (default "room:lobby"; false joins none, as on the plain listeners),
 -- `interval` (ms between a socket's pings, default 200), `frame` ("ping", answered by the channel, or "heartbeat", answered by
--- the websocket process), `path`
+-- the websocket process), `path`, `life` (the ms after which, on average, a socket closes and opens anew; default: none does)
 function clients.open(options)
   local self = clients.start()
   self:open(options)
@@ -52,9 +52,13 @@ end
 
 -- Takes in what the program has printed since we looked: answers to commands, and bodies of requests.
 local function take_lines(self)
-  local text = self.process:printed()
-  for line, after in text:gmatch("([^\n]*)\n()", self.seen) do
-    self.seen = after
+  local file = io.open(self.process.folder .. "/out", "rb")
+  if not file then return end
+  file:seek("set", self.seen)
+  local text = file:read "a"
+  file:close()
+  for line in text:gmatch "([^\n]*)\n" do
+    self.seen = self.seen + #line + 1
     local id, body = line:match "^got (%d+) (.*)$"
     if id then self.bodies[tonumber(id)] = body else table.insert(self.answers, line) end
   end
@@ -89,12 +93,13 @@ function methods:open(options)
   local count = options.count or 1
   local topic = options.topic == nil and "room:lobby" or options.topic or "-"
   local answer = self:command(30000 + count * 20, "open", count, options.port, options.path or "/socket/websocket",
-    topic, options.frame or "ping", options.interval or 200)
+    topic, options.frame or "ping", options.interval or 200, options.life or 0)
   local opened = figures(answer)
   assert(opened.opened == count, answer)
 end
 
---- What the sockets have seen: `open`, `reconnects`, `sent`, `answered`, `pending`, `lost`, `disorder`, `broadcasts` (all other
+--- What the sockets have seen: `open`, `reconnects` (of those that were cut off), `renewed` (of those with a life), `refused`
+-- (connections of either that could not be opened), `sent`, `answered`, `pending`, `lost`, `disorder`, `broadcasts` (all other
 -- frames), `versions` (answers by version), and `still_p50`, `still_p99`, `still_max`: the ms that a ping waited for its answer,
 -- at most, on each socket.
 function methods:stats() return figures(self:command(10000, "stats")) end

@@ -126,6 +126,30 @@ for _, ranch in ipairs { 2, 1 } do
       assert.same({ 0, 0, 0, 0 }, { stats.lost, stats.pending, stats.reconnects, stats.disorder })
     end)
 
+    it("tells sockets that close by themselves from those that are cut off", function()
+      local sockets <close> = clients.open { port = release.ports.endpoint, count = 20, interval = 20, life = 100 }
+      assert.truthy(process.wait_until(function() return sockets:stats().renewed >= 60 end))
+      local stats = sockets:drain()
+      assert.equal(20, stats.open)
+      assert.equal(stats.sent, stats.answered)
+      assert.same({ 0, 0, 0, 0 }, { stats.lost, stats.reconnects, stats.refused, stats.disorder })
+      local ended = sockets:stats().renewed
+      process.sleep(300)
+      assert.equal(ended, sockets:stats().renewed)
+      assert.equal("20", release:eval "length(ranch:procs('Elixir.Chat.Endpoint.HTTP', connections))")
+    end)
+
+    it("holds sockets that close and open for as long as nobody answers, and loses none", function()
+      local sockets <close> = clients.open { port = release.ports.endpoint, count = 10, interval = 20, life = 50 }
+      release:eval "[sys:suspend(P) || P <- ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)]"
+      process.sleep(300)
+      release:eval "[sys:resume(P) || P <- ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)]"
+      local stats = sockets:drain()
+      assert.equal(10, stats.open)
+      assert.equal(stats.sent, stats.answered)
+      assert.same({ 0, 0, 0 }, { stats.lost, stats.reconnects, stats.refused })
+    end)
+
     it("shows sockets that were cut off, and what was lost with them", function()
       local sockets <close> = clients.open { port = release.ports.endpoint, count = 5, interval = 20 }
       release:eval "[sys:suspend(P) || P <- ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)]"

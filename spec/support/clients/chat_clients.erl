@@ -1,11 +1,14 @@
 %% A program full of websocket clients, told what to do by lines on its standard input; each line gets one line in answer.
 %% Every socket sends `ping 1`, `ping 2`, ... at an interval and checks off what comes back; one that is closed is opened
-%% anew, which counts as a reconnect, and the pings that nobody will answer any more count as lost.
+%% anew, which counts as a reconnect, and the pings that nobody will answer any more count as lost. One with a LIFE closes
+%% by itself after about that long, once all of its pings were answered, and opens anew, which counts as renewed.
 %%
-%%   open COUNT PORT PATH TOPIC FRAME MS  opens that many (TOPIC - joins none; FRAME is ping or heartbeat): "opened N failed N"
+%%   open COUNT PORT PATH TOPIC FRAME MS LIFE
+%%                       opens that many (TOPIC - joins none; FRAME is ping or heartbeat; LIFE is in ms, 0 for good):
+%%                       "opened N failed N"
 %%   stats               name value name value ..., over all sockets; `still` is how long a ping waited, at most, on a socket
 %%   reset               as stats; then `still` and the versions start anew, with no answer counted twice or not at all
-%%   pause | go          stops and starts sending: "ok"
+%%   pause | go          stops and starts sending, and the closing of those with a LIFE: "ok"
 %%   drain MS            pauses, waits until every ping is answered or MS have passed, then as stats
 %%   say TEXT            the socket opened first says TEXT to its topic: "ok"
 %%   close               closes all websockets: "ok"
@@ -14,8 +17,9 @@
 -module(chat_clients).
 -export([main/0]).
 
--record(socket, {parent, target, gun, stream, monitor, state = closed, sending = true, pending = queue:new(), next = 1,
-                 answered = 0, lost = 0, disorder = 0, broadcasts = 0, reconnects = 0, still = 0, versions = #{}}).
+-record(socket, {parent, target, gun, stream, monitor, state = closed, sending = true, leaving = false, pending = queue:new(),
+                 next = 1, answered = 0, lost = 0, disorder = 0, broadcasts = 0, reconnects = 0, renewed = 0, refused = 0,
+                 still = 0, versions = #{}}).
 
 main() ->
     {ok, _} = application:ensure_all_started(gun),
@@ -40,8 +44,9 @@ serve(State) ->
             serve(State2)
     end.
 
-command(["open", Count, Port, Path, Topic, Frame, Ms], #{sockets := Sockets} = State) ->
-    Target = #{port => list_to_integer(Port), path => Path, topic => Topic, frame => Frame, ms => list_to_integer(Ms)},
+command(["open", Count, Port, Path, Topic, Frame, Ms, Life], #{sockets := Sockets} = State) ->
+    Target = #{port => list_to_integer(Port), path => Path, topic => Topic, frame => Frame, ms => list_to_integer(Ms),
+               life => list_to_integer(Life)},
     {New, Failed} = open(list_to_integer(Count), Target, [], 0),
     {io_lib:format("opened ~b failed ~b", [length(New), Failed]), State#{sockets := Sockets ++ New}};
 command(["stats"], #{sockets := Sockets} = State) -> {stats(ask(Sockets, figures)), State};
@@ -96,6 +101,8 @@ stats(Figures) ->
                            #{}, Figures),
     Values = [{open, Sum(fun(S) -> case S#socket.state of open -> 1; _ -> 0 end end)},
               {reconnects, Sum(fun(S) -> S#socket.reconnects end)},
+              {renewed, Sum(fun(S) -> S#socket.renewed end)},
+              {refused, Sum(fun(S) -> S#socket.refused end)},
               {sent, Sum(fun(S) -> S#socket.next - 1 end)},
               {answered, Sum(fun(S) -> S#socket.answered end)},
               {pending, Sum(fun(S) -> queue:len(S#socket.pending) end)},
@@ -128,26 +135,36 @@ start(Parent, #{ms := Ms} = Target) ->
             Parent ! {failed, self()}
     end.
 
-connect(#socket{target = #{port := Port, path := Path, topic := Topic}} = Socket) ->
+connect(#socket{target = #{port := Port, path := Path, topic := Topic, life := Life}} = Socket) ->
     {ok, Gun} = gun:open("127.0.0.1", Port, #{retry => 0, protocols => [http]}),
     Monitor = monitor(process, Gun),
     try
         {ok, http} = gun:await_up(Gun, 30000, Monitor),
         Stream = gun:ws_upgrade(Gun, Path),
-        receive {gun_upgrade, Gun, Stream, [<<"websocket">>], _} -> ok after 30000 -> throw(no_upgrade) end,
-        Topic =:= "-" orelse join(Gun, Stream, Topic),
-        {ok, Socket#socket{gun = Gun, stream = Stream, monitor = Monitor, state = open}}
+        receive
+            {gun_upgrade, Gun, Stream, [<<"websocket">>], _} -> ok;
+            {'DOWN', Monitor, process, Gun, Reason} -> throw(Reason)
+        after 30000 -> throw(no_upgrade)
+        end,
+        Topic =:= "-" orelse join(Gun, Stream, Monitor, Topic),
+        Life =:= 0 orelse renew_later(Socket, Gun),
+        {ok, Socket#socket{gun = Gun, stream = Stream, monitor = Monitor, state = open, leaving = false}}
     catch
         _:_ ->
             hang_up(Gun, Monitor),
             error
     end.
 
-join(Gun, Stream, Topic) ->
+join(Gun, Stream, Monitor, Topic) ->
     gun:ws_send(Gun, {text, ["join ", Topic]}),
-    receive {gun_ws, Gun, Stream, {text, Text}} -> [_, <<"joined">> | _] = binary:split(Text, <<" ">>, [global])
+    receive
+        {gun_ws, Gun, Stream, {text, Text}} -> [_, <<"joined">> | _] = binary:split(Text, <<" ">>, [global]);
+        {'DOWN', Monitor, process, Gun, Reason} -> throw(Reason)
     after 30000 -> throw(no_join)
     end.
+
+renew_later(#socket{target = #{life := Life}}, Gun) ->
+    erlang:send_after(rand:uniform(2 * Life), self(), {renew, Gun}).
 
 hang_up(Gun, Monitor) ->
     demonitor(Monitor, [flush]),
@@ -159,7 +176,12 @@ loop(#socket{gun = Gun, stream = Stream, monitor = Monitor, target = #{ms := Ms}
         tick ->
             erlang:send_after(Ms, self(), tick),
             loop(ping(Socket));
-        {gun_ws, Gun, Stream, {text, Text}} -> loop(received(binary:split(Text, <<" ">>, [global]), Socket));
+        {gun_ws, Gun, Stream, {text, Text}} -> loop(leave(received(binary:split(Text, <<" ">>, [global]), Socket)));
+        {renew, Gun} when Socket#socket.sending -> loop(leave(Socket#socket{leaving = true}));
+        {renew, Gun} ->
+            renew_later(Socket, Gun),
+            loop(Socket);
+        {renew, _} -> loop(Socket); %% of a connection that was lost
         {gun_ws, Gun, Stream, _Close} -> loop(reconnect(Socket));
         {gun_down, Gun, _, _, _, _} -> loop(reconnect(Socket));
         {'DOWN', Monitor, process, Gun, _} -> loop(reconnect(Socket));
@@ -180,7 +202,7 @@ loop(#socket{gun = Gun, stream = Stream, monitor = Monitor, target = #{ms := Ms}
             From ! {Ref, self(), ok}
     end.
 
-ping(#socket{state = open, sending = true, gun = Gun, target = #{frame := Frame}, next = N, pending = Pending} = Socket) ->
+ping(#socket{state = open, sending = true, leaving = false, gun = Gun, target = #{frame := Frame}, next = N, pending = Pending} = Socket) ->
     gun:ws_send(Gun, {text, [Frame, " ", integer_to_list(N)]}),
     Socket#socket{next = N + 1, pending = queue:in({N, erlang:monotonic_time(millisecond)}, Pending)};
 ping(Socket) ->
@@ -200,6 +222,19 @@ received([Version, Kind, Number], #socket{pending = Pending, still = Still} = So
 received(_, Socket) ->
     Socket#socket{broadcasts = Socket#socket.broadcasts + 1}.
 
+%% One that wants to leave does so when everything was answered; gun closes the connection at once when it has said so.
+leave(#socket{leaving = true, gun = Gun, monitor = Monitor, pending = Pending} = Socket) ->
+    case queue:is_empty(Pending) of
+        false -> Socket;
+        true ->
+            gun:ws_send(Gun, close),
+            receive {gun_down, Gun, _, _, _, _} -> ok; {'DOWN', Monitor, process, Gun, _} -> ok end,
+            hang_up(Gun, Monitor),
+            open_again(Socket#socket{state = closed, renewed = Socket#socket.renewed + 1})
+    end;
+leave(Socket) ->
+    Socket.
+
 reconnect(#socket{gun = Gun, monitor = Monitor, pending = Pending} = Socket) ->
     hang_up(Gun, Monitor),
     self() ! again,
@@ -211,7 +246,7 @@ open_again(Socket) ->
         {ok, Open} -> Open;
         error ->
             erlang:send_after(200, self(), again),
-            Socket
+            Socket#socket{refused = Socket#socket.refused + 1}
     end.
 
 %% ---- plain requests ----
