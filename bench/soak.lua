@@ -176,7 +176,7 @@ local totals = { rounds = 0, still = 0, versions = {} }
 local function round_and_silence(elapsed)
   totals.rounds = totals.rounds + 1
   round(totals.rounds)
-  sockets:drain(60000)
+  process.wait_until(function() return sockets:drain(60000).open == SOCKETS end, 10000)
   local stats = sockets:reset()
   assert(stats.open == SOCKETS and stats.pending == 0, ("%d sockets open, %d pings unanswered"):format(stats.open, stats.pending))
   for version, count in pairs(stats.versions) do totals.versions[version] = (totals.versions[version] or 0) + count end
@@ -212,7 +212,7 @@ local failures = 0
 
 local function verdict(name, good, text, ...)
   if not good then failures = failures + 1 end
-  print(("  %-30s %-66s %s"):format(name, text:format(...), good and "as it has to be" or "WRONG"))
+  print(("  %-30s %-76s %s"):format(name, text:format(...), good and "as it has to be" or "WRONG"))
 end
 
 local function judge(figure)
