@@ -5,7 +5,6 @@
 --
 -- @module edeliver.relup.tls_options
 
-local consult = require "edeliver.relup.consult"
 local term = require "edeliver.relup.term"
 
 local tls_options = {}
@@ -68,7 +67,8 @@ function tls_options.read(path)
   local text = file:read "a"
   file:close()
   if not text then return nil, ("the ssl_dist_optfile %s cannot be read"):format(path), "tls" end
-  local terms, problem = consult.parse(text)
+  -- Only here: it takes a good part of the time that a program needs to start.
+  local terms, problem = require "edeliver.relup.consult".parse(text)
   if not terms then return nil, ("the ssl_dist_optfile %s is not Erlang terms: %s"):format(path, problem), "tls" end
   local sections = {}
   for _, section in ipairs(term.kind(terms[1]) == "list" and terms[1] or {}) do
