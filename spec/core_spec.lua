@@ -230,11 +230,11 @@ describe("the C module", function()
   it("lets errors of Lua through the core, and goes on", function()
     assert(node:eval "register(a_name_that_nobody_has_seen, spawn(timer, sleep, [infinity])).")
     local pids = assert(node:processes())
-    local new_atom = term.types.new_atom
-    finally(function() term.types.new_atom = new_atom end)
-    term.types.new_atom = function() error "no more atoms" end
+    local function failing(key) return key == "new_atom" and function() error "no more atoms" end or term.types[key] end
+    finally(function() core.set_types(term.types) end)
+    core.set_types(setmetatable({}, { __index = function(_, key) return failing(key) end }))
     assert.error_matches(function() node:process_info(pids, { "registered_name" }) end, "no more atoms")
-    term.types.new_atom = new_atom
+    core.set_types(term.types)
     assert.equal(#pids, #assert(node:process_info(pids, { "registered_name" })))
   end)
 

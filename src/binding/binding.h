@@ -33,6 +33,21 @@ void edr_lua_encode(lua_State *L, int index, edr_buf *buf);
  * them. The bytes must stay where they are while Lua may raise. */
 edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const char **out_problem);
 
+/* Reads many terms with one reader's memory. */
+typedef struct edr_lua_decoder {
+  edr_etf_reader reader;
+  edr_buf scratch;
+} edr_lua_decoder;
+
+/* Pushes a userdata: a decoder that reads nothing yet. */
+edr_lua_decoder *edr_lua_new_decoder(lua_State *L);
+
+/* Has it read these bytes, with the limits of terms that become Lua values. */
+edr_etf_reader *edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size);
+
+/* Pushes the next term; where it fails, there may be more on the stack than before. */
+edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder);
+
 /* core.encode(term) -> bytes with the version byte; core.decode(bytes) -> term | nil, message, code. */
 int edr_lua_core_encode(lua_State *L);
 int edr_lua_core_decode(lua_State *L);

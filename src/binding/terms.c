@@ -18,39 +18,38 @@ typedef struct types {
   int atom, tuple, list, charlist, map, opaque, atoms, opaques, entries, new_atom, new_opaque;
 } types;
 
+/* And where in the table that the registry keeps. */
+enum { ATOM = 1, TUPLE, LIST, CHARLIST, MAP, OPAQUE, ATOMS, OPAQUES, ENTRIES, NEW_ATOM, NEW_OPAQUE, TYPES_END };
+
+static const char *const type_names[TYPES_END] = {
+    [ATOM] = "atom", [TUPLE] = "tuple", [LIST] = "list", [CHARLIST] = "charlist", [MAP] = "map", [OPAQUE] = "opaque",
+    [ATOMS] = "atoms", [OPAQUES] = "opaques", [ENTRIES] = "entries", [NEW_ATOM] = "new_atom", [NEW_OPAQUE] = "new_opaque"};
+
 /*** Tells which tables, metatables and constructors terms are made with.
 @function set_types
 @tparam table types `term.types`
 */
 int edr_lua_set_types(lua_State *L) {
+  int i;
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
+  lua_createtable(L, TYPES_END - 1, 0);
+  for (i = 1; i < TYPES_END; i++) {
+    if (lua_getfield(L, 1, type_names[i]) == LUA_TNIL) luaL_error(L, "term.types lacks %s", type_names[i]);
+    lua_rawseti(L, -2, i);
+  }
   lua_rawsetp(L, LUA_REGISTRYINDEX, &types_key);
   return 0;
 }
 
-static int push_field(lua_State *L, int table, const char *name) {
-  lua_getfield(L, table, name);
-  if (lua_isnil(L, -1)) luaL_error(L, "term.types lacks %s", name);
-  return lua_gettop(L);
-}
-
 static void push_types(lua_State *L, types *out) {
-  int table;
-  luaL_checkstack(L, 16, NULL);
+  int at, i;
+  luaL_checkstack(L, TYPES_END + 8, NULL);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &types_key) != LUA_TTABLE) luaL_error(L, "core.set_types was not called");
-  table = lua_gettop(L);
-  out->atom = push_field(L, table, "atom");
-  out->tuple = push_field(L, table, "tuple");
-  out->list = push_field(L, table, "list");
-  out->charlist = push_field(L, table, "charlist");
-  out->map = push_field(L, table, "map");
-  out->opaque = push_field(L, table, "opaque");
-  out->atoms = push_field(L, table, "atoms");
-  out->opaques = push_field(L, table, "opaques");
-  out->entries = push_field(L, table, "entries");
-  out->new_atom = push_field(L, table, "new_atom");
-  out->new_opaque = push_field(L, table, "new_opaque");
+  at = lua_gettop(L);
+  for (i = 1; i < TYPES_END; i++) lua_rawgeti(L, at, i);
+  *out = (types){.atom = at + ATOM, .tuple = at + TUPLE, .list = at + LIST, .charlist = at + CHARLIST, .map = at + MAP,
+                 .opaque = at + OPAQUE, .atoms = at + ATOMS, .opaques = at + OPAQUES, .entries = at + ENTRIES,
+                 .new_atom = at + NEW_ATOM, .new_opaque = at + NEW_OPAQUE};
 }
 
 /* ---- reading ---- */
@@ -238,43 +237,59 @@ static edr_status count_parts(edr_etf_reader *reader) {
   return status;
 }
 
-static int reader_gc(lua_State *L) {
-  edr_etf_reader_deinit(lua_touserdata(L, 1));
+static int decoder_gc(lua_State *L) {
+  edr_lua_decoder *decoder = lua_touserdata(L, 1);
+  edr_etf_reader_deinit(&decoder->reader);
+  edr_buf_deinit(&decoder->scratch);
   return 0;
+}
+
+edr_lua_decoder *edr_lua_new_decoder(lua_State *L) {
+  edr_lua_decoder *decoder = lua_newuserdatauv(L, sizeof *decoder, 0);
+  edr_etf_reader_init(&decoder->reader, NULL, 0, NULL);
+  edr_buf_init(&decoder->scratch);
+  if (luaL_newmetatable(L, "edeliver.relup.decoder")) {
+    lua_pushcfunction(L, decoder_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return decoder;
+}
+
+edr_etf_reader *edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size) {
+  edr_etf_reader_deinit(&decoder->reader);
+  edr_etf_reader_init(&decoder->reader, data, size, NULL);
+  decoder->reader.limits.max_count = MAX_PARTS;
+  return &decoder->reader;
+}
+
+edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder) {
+  const int top = lua_gettop(L);
+  edr_status status;
+  types t;
+  push_types(L, &t);
+  status = decode_one(L, &t, &decoder->reader, &decoder->scratch);
+  if (status != EDR_OK) return status;
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return EDR_OK;
 }
 
 edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const char **out_problem) {
   const int top = lua_gettop(L);
-  edr_etf_reader *reader;
-  edr_buf *scratch;
-  edr_status status;
-  types t;
-
-  push_types(L, &t);
-  scratch = edr_lua_new_buf(L);
-  reader = lua_newuserdatauv(L, sizeof *reader, 0);
-  edr_etf_reader_init(reader, data, size, NULL);
-  if (luaL_newmetatable(L, "edeliver.relup.reader")) {
-    lua_pushcfunction(L, reader_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  reader->limits.max_count = MAX_PARTS;
-  status = count_parts(reader);
-  if (status == EDR_OK) status = decode_one(L, &t, reader, scratch);
+  edr_lua_decoder *decoder = edr_lua_new_decoder(L);
+  edr_etf_reader *reader = edr_lua_decoder_read(decoder, data, size);
+  edr_status status = count_parts(reader);
+  if (status == EDR_OK) status = edr_lua_decode_next(L, decoder);
   if (status == EDR_OK && !edr_etf_reader_at_end(reader)) status = EDR_EPROTOCOL;
-  edr_buf_deinit(scratch);
-  if (status == EDR_OK) {
-    edr_etf_reader_deinit(reader);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-  } else {
+  if (status != EDR_OK) {
     const char *problem = edr_etf_reader_problem(reader);
     *out_problem = lua_pushstring(L, problem[0] != '\0' ? problem : edr_status_text(status));
-    edr_etf_reader_deinit(reader);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
   }
+  edr_etf_reader_deinit(reader);
+  edr_buf_deinit(&decoder->scratch);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
   return status;
 }
 
@@ -507,7 +522,7 @@ static const uint8_t *opaque_bytes(lua_State *L, int index, const char *kind, si
   const char *its_kind;
   index = lua_absindex(L, index);
   if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return NULL;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &types_key) == LUA_TTABLE && lua_getfield(L, -1, "opaque") == LUA_TTABLE &&
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &types_key) == LUA_TTABLE && lua_rawgeti(L, -1, OPAQUE) == LUA_TTABLE &&
       lua_rawequal(L, -1, -3)) {
     lua_getfield(L, index, "kind");
     its_kind = lua_tostring(L, -1);
