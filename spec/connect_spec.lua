@@ -9,7 +9,7 @@ local atom, tuple = relup.term.atom, relup.term.tuple
 local NOWHERE = 1 -- a port that no epmd of ours listens on
 
 local function options_for(node, more)
-  local options = { cookie = node.cookie, epmd_port = node.epmd_port, timeout = 5000 }
+  local options = { cookie = node.cookie, epmd_port = node.epmd_port, timeout = 5000 * process.patience }
   for option, value in pairs(more or {}) do options[option] = value or nil end
   return options
 end
@@ -27,7 +27,7 @@ local function assert_fails(code, says, name, options)
   assert.is_nil(node)
   assert.equal(code, got, message)
   assert.truthy(message:find(says, 1, true), message)
-  assert.truthy(process.now() - before < options.timeout + 500, "too late")
+  assert.truthy(process.now() - before < options.timeout + 500 * process.patience, "too late")
 end
 
 -- A program in a process of its own, with the module under test and the environment that an operator has.

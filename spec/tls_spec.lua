@@ -37,7 +37,7 @@ describe("TLS distribution", function()
   end
 
   local function connect(to, options, more)
-    local given = { cookie = to.cookie, epmd_port = to.epmd_port, timeout = 5000, tls = options }
+    local given = { cookie = to.cookie, epmd_port = to.epmd_port, timeout = 5000 * process.patience, tls = options }
     for option, value in pairs(more or {}) do given[option] = value end
     return relup.connect(to.name, given)
   end
@@ -121,7 +121,7 @@ describe("TLS distribution", function()
   it("tells a plain node from one that wants TLS", function()
     local before = process.now()
     assert_refused("timeout", "a node that does not speak TLS keeps silent", plain, tls(), { timeout = 500 })
-    assert.truthy(process.now() - before < 1500)
+    assert.truthy(process.now() - before < 500 + 1000 * process.patience)
     for _, to in ipairs { old, new } do
       local _, message, code = connect(to)
       assert.truthy(message:find "wants? TLS", message)

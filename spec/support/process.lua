@@ -8,6 +8,10 @@ local process = {}
 local methods = {}
 local metatable = { __index = methods }
 
+--- How many times as long as usual whatever a spec waits for may take, and its other upper bounds of time are: under valgrind,
+-- which makes us that much slower (tools/test valgrind).
+process.patience = tonumber(os.getenv "EDR_PATIENCE") or 1
+
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 
 --- The root of the checkout, as an absolute path.
@@ -29,9 +33,10 @@ function process.now()
   return system.monotime() * 1000
 end
 
---- Asks `condition` every few milliseconds; its first true answer, or nil when `timeout` ms have gone by.
+--- Asks `condition` every few milliseconds; its first true answer, or nil when `timeout` ms (times `process.patience`) have
+-- gone by.
 function process.wait_until(condition, timeout)
-  local deadline = process.now() + (timeout or 5000)
+  local deadline = process.now() + (timeout or 5000) * process.patience
   repeat
     local answer = condition()
     if answer then return answer end
