@@ -235,6 +235,7 @@ static void test_linked(const erlang_process *process, edr_node *other, bool rex
   CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(1000), &pid) == EDR_OK);
   if (!rex) {
     kill(process->pid, SIGSTOP);
+    CHECK(waitpid(process->pid, NULL, WUNTRACED) == process->pid); /* now all of its threads have stopped */
     CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(20), &pid) == EDR_ETIMEOUT);
     kill(process->pid, SIGCONT);
     CHECK(edr_node_sleep(node, edr_deadline_after(100)) == EDR_OK); /* its pid comes, and it is killed */
