@@ -189,6 +189,7 @@ static edr_status take_in(edr_stream *stream, bool *out_any) {
       if ((status = stream->on_frame(stream->context, frame, size)) != EDR_OK) return break_stream(stream, status, 0);
     }
     if (status != EDR_EAGAIN) return break_stream(stream, status, 0);
+    if (got < READ_CHUNK && edr_transport_gives_all(&stream->transport)) return EDR_OK; /* saves a read that finds nothing */
   }
   return EDR_OK;
 }

@@ -21,7 +21,10 @@ static inline edr_transport edr_transport_tcp(int fd) { return (edr_transport){f
  * EDR_ETLS, EDR_ENOMEM, EDR_ESYSTEM. */
 edr_status edr_transport_read(edr_transport *transport, uint8_t *data, size_t size, size_t *out_size);
 
-/* The same for writing. A part of what it takes may not be sent yet: edr_transport_unsent says how much, and the next write,
+/* Whether a read that gave less than it could has left nothing behind. TLS gives a record at a time. */
+static inline bool edr_transport_gives_all(const edr_transport *transport) { return transport->tls == NULL; }
+
+/* As reading, for writing. A part of what it takes may not be sent yet: edr_transport_unsent says how much, and the next write,
  * or flush, sends it. */
 edr_status edr_transport_write(edr_transport *transport, const uint8_t *data, size_t size, size_t *out_size);
 
