@@ -115,6 +115,9 @@ describe("consult.parse", function()
     { "a.\n\xff.", "line 2, column 1: invalid UTF-8" },
     { ("'%s'."):format(("a"):rep(256)), "line 1, column 1: an atom has at most 255 characters" },
     { "<<1.5>>.", "line 1, column 3: the value does not fit its type" },
+    -- A dozen bytes must not ask for half a minute and a hundred megabytes.
+    { "<<1,2:999999999>>.", "line 1, column 5: the segment is too long" },
+    { "<<1:600000,2:600000>>.", "line 1, column 12: the segment is too long" },
     { "a ]", 'line 1, column 3: unexpected "]"' },
   }
   for _, case in ipairs(ERRORS) do

@@ -14,7 +14,7 @@ local match, token = lpeg.match, scanner.token
 local ATOM, NUMBER, STRING, PUNCTUATION = scanner.ATOM, scanner.NUMBER, scanner.STRING, scanner.PUNCTUATION
 
 local MAX_DEPTH = 100 -- of binaries within binaries
-local MAX_BITS = 1 << 30 -- of one segment
+local MAX_WIDE = 1 << 20 -- bits of all numbers in a binary that are wider than any machine's: a few digits ask for them
 
 local TYPES = {
   integer = "integer", float = "float", binary = "binary", bytes = "binary", bitstring = "bits", bits = "bits",
@@ -179,7 +179,10 @@ local function put_number(out, value, spec, at)
   if spec.type:find "^utf" then return put_code(out, value, spec, at) end
   if spec.unit and not spec.size then reader.fail(at, "a unit needs a size") end
   local bits = (spec.size or (spec.type == "float" and 64 or 8)) * (spec.unit or 1)
-  if bits > MAX_BITS then reader.fail(at, "the segment is too long") end
+  if bits > 64 then
+    out.wide = out.wide + bits
+    if out.wide > MAX_WIDE then reader.fail(at, "the segment is too long") end
+  end
   if spec.type == "float" then return put_float(out, value, bits, spec.endian, at) end
   if spec.type ~= "integer" or math.type(value) == "float" then reader.fail(at, "the value does not fit its type") end
   put_integer(out, value, bits, spec.endian)
@@ -236,7 +239,7 @@ function binary.parse(text, position, depth)
   if depth > MAX_DEPTH then reader.fail(position, "binaries are nested too deep") end
   local kind, mark, at = match(token, text, position)
   if kind == PUNCTUATION and mark == ">>" then return "", at end
-  local out = { pending = 0, count = 0 }
+  local out = { pending = 0, count = 0, wide = 0 }
   while true do
     position = put_segment(out, text, position, depth)
     kind, mark, at = match(token, text, position)
