@@ -19,7 +19,7 @@ local OLD, NEW = "1.0.0", "2.0.0"
 local WARM_UP = 3 -- rounds before anything counts: buffers, heaps and the atoms of the first run
 local CONNECT_EVERY = 5 -- rounds
 local PINGS, RENEWALS = 1500, 70 -- a second, of all sockets together
-local CUT_OFF = 0.001 -- of new connections
+local STOPS = 4 -- of the acceptors, a round
 local SUSPENDED, BETWEEN = 300, 500 -- ms: for how long sockets are held, and the time to breathe between two runs
 
 local atom = relup.term.atom
@@ -243,8 +243,9 @@ end
 local function judge_sockets(stats, old, new)
   verdict("sockets open", stats.open == SOCKETS, "%d", stats.open)
   verdict("sockets lost", stats.reconnects == 0, "%d", stats.reconnects)
-  -- Acceptors are killed, and one may just have accepted.
-  verdict("cut off while being accepted", stats.refused <= stats.renewed * CUT_OFF, "%d of %d", stats.refused, stats.renewed)
+  -- Acceptors are killed, and one may just have accepted: less than once in a stop, at these numbers.
+  local stops = totals.rounds * STOPS
+  verdict("cut off while being accepted", stats.refused <= stops, "%d of %d, in %d stops", stats.refused, stats.renewed, stops)
   verdict("sockets closed and opened", stats.renewed > 0, "%d", stats.renewed)
   verdict("pings answered", stats.answered == stats.sent and old > 0 and new > 0 and old + new == stats.answered,
     "%d of %d; by %s: %d, by %s: %d", stats.answered, stats.sent, OLD, old, NEW, new)
