@@ -123,8 +123,8 @@ static edr_status push_info(lua_State *L, edr_lua_decoder *decoder, edr_slice in
   return status;
 }
 
-/* Arguments: the list that the process goes into, the target, and all that a decoder needs. Returns nothing, or why the term
- * can't be read. */
+/* Arguments: the list that the process goes into, the target, and a decoder. Returns nothing, or why the term can't be
+ * read. */
 static int add_info(lua_State *L) {
   const info_target *target = lua_touserdata(L, 2);
   const edr_status status = push_info(L, lua_touserdata(L, 3), target->info);
