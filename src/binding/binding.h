@@ -42,8 +42,9 @@ typedef struct edr_lua_decoder {
 /* Pushes a userdata: a decoder that reads nothing yet. */
 edr_lua_decoder *edr_lua_new_decoder(lua_State *L);
 
-/* Has it read these bytes, with the limits of terms that become Lua values. */
-edr_etf_reader *edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size);
+/* Has its reader read these bytes next, with the limits of terms that become Lua values: EDR_ELIMIT where they hold too many
+ * parts, before any memory is spent on them. They must stay where they are. */
+edr_status edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size);
 
 /* Pushes the next term; where it fails, there may be more on the stack than before. */
 edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder);

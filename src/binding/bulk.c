@@ -1,5 +1,5 @@
-/* What a connection asks of many processes at once, in Lua. Pid sets go in and come out; no process becomes a Lua value of its
- * own here. */
+/* What a connection asks of many processes at once, in Lua. Pid sets go in and come out; no pid becomes a Lua value of its own
+ * here. */
 #include <stdint.h>
 #include <string.h>
 
@@ -99,18 +99,20 @@ typedef struct info_target {
 
 /* Pushes `{ item = value }` for `[{Item, Value}, ...]`, false for `undefined`: a dead process. */
 static edr_status push_info(lua_State *L, edr_lua_decoder *decoder, edr_slice info) {
-  edr_etf_reader *reader = edr_lua_decoder_read(decoder, info.data, info.size);
+  edr_etf_reader *reader = &decoder->reader;
   edr_etf_token token;
-  edr_status status = edr_etf_next(reader, &token);
+  edr_status status = edr_lua_decoder_read(decoder, info.data, info.size);
   size_t count, arity, i;
 
-  if (status == EDR_OK && token.kind == EDR_ETF_ATOM) {
+  if (status == EDR_OK) status = edr_etf_next(reader, &token);
+  if (status != EDR_OK) return status;
+  if (token.kind == EDR_ETF_ATOM) {
     lua_pushboolean(L, 0);
     return EDR_OK;
   }
-  if (status == EDR_OK && token.kind != EDR_ETF_LIST) status = EDR_EPROTOCOL;
+  if (token.kind != EDR_ETF_LIST) return EDR_EPROTOCOL;
   count = token.count;
-  if (status == EDR_OK) lua_createtable(L, 0, count < INT8_MAX ? (int)count : INT8_MAX);
+  lua_createtable(L, 0, count < INT8_MAX ? (int)count : INT8_MAX);
   for (i = 0; i < count && status == EDR_OK; i++) {
     if ((status = edr_etf_read_tuple(reader, &arity)) != EDR_OK) break;
     if ((status = edr_etf_next(reader, &token)) != EDR_OK) break;

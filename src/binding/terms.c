@@ -256,11 +256,11 @@ edr_lua_decoder *edr_lua_new_decoder(lua_State *L) {
   return decoder;
 }
 
-edr_etf_reader *edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size) {
+edr_status edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size) {
   edr_etf_reader_deinit(&decoder->reader);
   edr_etf_reader_init(&decoder->reader, data, size, NULL);
   decoder->reader.limits.max_count = MAX_PARTS;
-  return &decoder->reader;
+  return count_parts(&decoder->reader);
 }
 
 edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder) {
@@ -278,8 +278,8 @@ edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder) {
 edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const char **out_problem) {
   const int top = lua_gettop(L);
   edr_lua_decoder *decoder = edr_lua_new_decoder(L);
-  edr_etf_reader *reader = edr_lua_decoder_read(decoder, data, size);
-  edr_status status = count_parts(reader);
+  edr_etf_reader *reader = &decoder->reader;
+  edr_status status = edr_lua_decoder_read(decoder, data, size);
   if (status == EDR_OK) status = edr_lua_decode_next(L, decoder);
   if (status == EDR_OK && !edr_etf_reader_at_end(reader)) status = EDR_EPROTOCOL;
   if (status != EDR_OK) {
