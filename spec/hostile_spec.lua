@@ -41,7 +41,10 @@ describe("a peer that lies", function()
     honest:stop()
   end)
 
-  before_each(function() open = descriptors() end)
+  before_each(function()
+    collectgarbage() -- what earlier specs left to it may hold descriptors
+    open = descriptors()
+  end)
 
   after_each(function()
     local node <close> = assert(relup.connect(honest.name, { cookie = honest.cookie, epmd_port = honest.epmd_port }))
