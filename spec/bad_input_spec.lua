@@ -4,13 +4,8 @@
 local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
 local chat = require "support.chat"
+local leaks = require "support.leaks"
 local process = require "support.process"
-
-local function descriptors()
-  collectgarbage() -- files that others have dropped are not ours to count
-  -- The pipe that this answer comes through may be there with one end or two.
-  return tonumber((process.output "ls -l /proc/$PPID/fd | grep -vc pipe:"))
-end
 
 describe("bad input", function()
   local release, node, options
@@ -27,11 +22,11 @@ describe("bad input", function()
   end)
 
   local open
-  before_each(function() open = descriptors() end)
+  before_each(function() open = leaks.count_descriptors() end)
 
   after_each(function()
     assert.is_true(open > 0)
-    assert.equal(open, descriptors())
+    assert.equal(open, leaks.count_descriptors())
     assert.equal(0, release:suspended())
     assert.equal(release.name, node:call("erlang", "node").name)
   end)

@@ -1,6 +1,7 @@
 -- A peer that lies, behind a real handshake (spec/support/hostile). Whatever it does, we get a code within the deadline, our
 -- memory stays bounded, no descriptor stays open, and the same Lua state talks to an honest node afterwards.
 
+local leaks = require "support.leaks"
 local nodes = require "support.node"
 local process = require "support.process"
 local relup = require "edeliver.relup"
@@ -12,11 +13,6 @@ local sanitized <const> = (os.getenv "LD_PRELOAD" or ""):find("asan", 1, true) ~
 
 local function memory(field)
   return tonumber(process.read_file("/proc/self/status"):match(field .. ":%s*(%d+) kB")) / 1024
-end
-
-local function descriptors()
-  collectgarbage()
-  return tonumber((process.output "ls -l /proc/$PPID/fd | grep -vc pipe:"))
 end
 
 local function set(list)
@@ -41,16 +37,13 @@ describe("a peer that lies", function()
     honest:stop()
   end)
 
-  before_each(function()
-    collectgarbage() -- what earlier specs left to it may hold descriptors
-    open = descriptors()
-  end)
+  before_each(function() open = leaks.count_descriptors() end)
 
   after_each(function()
     local node <close> = assert(relup.connect(honest.name, { cookie = honest.cookie, epmd_port = honest.epmd_port }))
     assert.equal(honest.name, node:call("erlang", "node").name)
     node:close()
-    assert.equal(open, descriptors())
+    assert.equal(open, leaks.count_descriptors())
     if not sanitized then assert.truthy(math.max(memory "VmHWM", memory "VmRSS") < MOST_MEMORY) end
   end)
 

@@ -22,6 +22,14 @@ function leaks.descriptors()
   return open
 end
 
+--- How many descriptors are open when all garbage has been collected.
+function leaks.count_descriptors()
+  leaks.collect()
+  local count = 0
+  for _ in pairs(leaks.descriptors()) do count = count + 1 end
+  return count
+end
+
 -- Each gives `visit` whatever an object holds, with a word for how. What is held weakly is not held.
 local holds = {}
 

@@ -31,6 +31,15 @@ describe("support.leaks", function()
     assert.same(before, leaks.descriptors())
   end)
 
+  it("counts descriptors without what waits for the collector", function()
+    local before = leaks.count_descriptors()
+    local file = assert(io.open "/dev/zero")
+    assert.equal(before + 1, leaks.count_descriptors())
+    assert.equal("file", io.type(file))
+    file = nil -- luacheck: ignore
+    assert.equal(before, leaks.count_descriptors())
+  end)
+
   it("tells an open file from a closed one", function()
     local file <close> = assert(io.open "/dev/zero")
     assert.is_true(find(file).open)
