@@ -16,7 +16,7 @@ local process = require "support.process"
 local MINUTES = tonumber(arg[1] or 60)
 local SOCKETS = math.tointeger(arg[2] or 10000)
 local OLD, NEW = "1.0.0", "2.0.0"
-local WARM_UP = 3 -- rounds before anything counts: buffers, heaps and the atoms of the first run
+local WARM_UP = 0.1 -- of the time, before anything counts: malloc takes minutes to have all the holes that it will ever have
 local CONNECT_EVERY = 5 -- rounds
 local PINGS, RENEWALS = 1500, 70 -- a second, of all sockets together
 local STOPS = 4 -- of the acceptors, a round
@@ -171,7 +171,7 @@ local function round(number)
   end
 end
 
-local totals = { rounds = 0, still = 0, versions = {} }
+local totals = { rounds = 0, still = 0, versions = {}, stats = {} }
 
 -- A round, and then silence: every socket must be there, and every ping answered.
 local function round_and_silence(elapsed)
@@ -193,18 +193,17 @@ local function print_columns(of)
     of { column = "still", now = totals.still }, table.concat(words, " "))
 end
 
--- Rounds until the time is over; a line a minute.
-local function soak()
+-- Rounds for so many minutes; a line a minute. What is measured counts only after the warm-up.
+local function soak(minutes, counts)
   local began, spoken = process.now(), 0
-  print_columns(function(figure) return figure.column end)
   repeat
     sockets:go()
-    round_and_silence(process.now() - began)
+    round_and_silence(counts and process.now() - began)
     if process.now() - spoken >= 60000 then
       spoken = process.now()
       print_columns(function(figure) return ("%.0f"):format(figure.now) end)
     end
-  until process.now() - began >= MINUTES * 60000
+  until process.now() - began >= minutes * 60000
 end
 
 -- The verdict --------------------------------------------------------------------------------------------------------
@@ -267,13 +266,11 @@ end
 open_sockets()
 -- The node has as many names for us as connections of ours have overlapped: two, when we are back before it has seen us go.
 connect():close()
-for _ = 1, WARM_UP do
-  sockets:go()
-  round_and_silence()
-end
+print_columns(function(figure) return figure.column end)
+soak(MINUTES * WARM_UP, false)
 local before = census()
-say("warm after %d rounds; the soak takes %g minutes", WARM_UP, MINUTES)
-local lasted, message = xpcall(soak, debug.traceback)
+say("warm after %d rounds; the soak takes %g minutes", totals.rounds, MINUTES)
+local lasted, message = xpcall(soak, debug.traceback, MINUTES, true)
 print()
 verdict("rounds", lasted, "%d", totals.rounds)
 if not lasted then print(message) end
