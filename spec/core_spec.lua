@@ -40,6 +40,7 @@ describe("the C module", function()
       "[]", "[1, 2, 3]", "[a | b]", "[1, 2 | 3]", "[[] | []]", "[[[]]]", "[a, [b, [c | d]] | {e}]", "[1 | <<\"tail\">>]",
       "\"text\"", "\"\\x{e9}\\x{ff}\"", "\"\\x{20ac}\\x{1f600}\"", "[0, 255]", "[0, 256]", "[-1, 1]", "[1114112]", "[55296]",
       "lists:seq(0, 255)", "lists:duplicate(65535, 1)", "lists:duplicate(65536, 1)", "lists:duplicate(70000, a)",
+      "lists:seq(300, 363)", "lists:seq(300, 364)", "lists:seq(-100, 1000) ++ 7", "lists:seq(1, 65) ++ [a, 1 bsl 40 | lists:seq(300, 500)]",
       "{}", "{{}}", "list_to_tuple(lists:seq(1, 255))", "list_to_tuple(lists:seq(1, 256))",
       "#{}", "#{a => 1}", "#{1 => a, 1.0 => b}", "#{{a, [1]} => #{#{} => []}, [] => {}, <<>> => <<1:3>>}",
       "#{\"key\" => 1, [256] => 2, true => false, self() => make_ref()}", "maps:from_list([{I, I} || I <- lists:seq(1, 100)])",

@@ -1,5 +1,5 @@
-/* Fuzzes the codec. Held against it: a failed step moves nothing; skipping and stepping agree; all counts of a term
- * together stay below its size; and the canonical form of a scalar reads back as the same, and is its own. */
+/* Fuzzes the codec. Held against it: a failed step moves nothing; skipping, stepping and reading integers in runs agree; all
+ * counts of a term together stay below its size; and the canonical form of a scalar reads back as the same, and is its own. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,8 +60,12 @@ static bool unmoved(const edr_etf_reader *reader, const edr_etf_mark *before) {
   return memcmp(before, &now, sizeof now) == 0;
 }
 
+static void note(uint64_t *integers, int64_t value) {
+  *integers = *integers * 31 + (uint64_t)value;
+}
+
 /* Reads one term token by token; EDR_OK where it ended as it should. */
-static edr_status step_over(edr_etf_reader *reader) {
+static edr_status step_over(edr_etf_reader *reader, uint64_t *integers) {
   size_t promised = 0;
   edr_etf_token token;
 
@@ -74,6 +78,7 @@ static edr_status step_over(edr_etf_reader *reader) {
       return status;
     }
     promised += token.count;
+    if (token.kind == EDR_ETF_INT) note(integers, token.integer);
     MUST(token.raw >= reader->data && token.raw + token.raw_size == reader->data + reader->offset);
     MUST(promised <= reader->size);
     check_canonical(&token);
@@ -81,12 +86,31 @@ static edr_status step_over(edr_etf_reader *reader) {
   return EDR_OK;
 }
 
+/* The same, with integers in runs of up to `most`. */
+static edr_status run_over(edr_etf_reader *reader, size_t most, uint64_t *integers) {
+  int64_t values[8];
+  edr_etf_token token;
+
+  do {
+    const size_t count = edr_etf_next_ints(reader, most, values);
+    edr_status status;
+    for (size_t i = 0; i < count; i++) note(integers, values[i]);
+    if (count > 0) continue;
+    status = edr_etf_next(reader, &token);
+    if (status != EDR_OK) return status;
+    if (token.kind == EDR_ETF_INT) note(integers, token.integer);
+  } while (reader->depth > 0);
+  return EDR_OK;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  edr_etf_reader stepping, skipping, pid_reader;
+  edr_etf_reader stepping, running, skipping, pid_reader;
+  uint64_t stepped = 0, ran = 0;
   edr_pids pids;
   edr_status status;
 
   edr_etf_reader_init(&stepping, data, size, &limits);
+  edr_etf_reader_init(&running, data, size, &limits);
   edr_etf_reader_init(&skipping, data, size, &limits);
   edr_etf_reader_init(&pid_reader, data, size, &limits);
   edr_pids_init(&pids);
@@ -94,13 +118,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     edr_etf_mark before = edr_etf_reader_mark(&skipping);
     status = edr_etf_skip(&skipping);
     MUST(status == EDR_OK || unmoved(&skipping, &before));
-    MUST(step_over(&stepping) == status);
+    MUST(step_over(&stepping, &stepped) == status);
     MUST(status != EDR_OK || stepping.offset == skipping.offset);
+    MUST(run_over(&running, 1 + size % 8, &ran) == status);
+    MUST(running.offset == stepping.offset && running.count == stepping.count && ran == stepped);
   } while (status == EDR_OK);
   status = edr_pids_read_list(&pids, &pid_reader);
   MUST(status == EDR_OK || (pids.count == 0 && pids.node_count == 0 && pid_reader.offset == 0));
   edr_pids_deinit(&pids);
   edr_etf_reader_deinit(&stepping);
+  edr_etf_reader_deinit(&running);
   edr_etf_reader_deinit(&skipping);
   edr_etf_reader_deinit(&pid_reader);
   return 0;

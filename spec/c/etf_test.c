@@ -549,6 +549,45 @@ static void test_long_strings(void) {
   edr_buf_deinit(&buf);
 }
 
+/* Runs of integers stop where a step would: at other terms, at the end of what is open, at the bytes' end, at a limit. */
+static size_t run_of(const char *text, size_t most, const edr_etf_limits *limits, edr_status after) {
+  const block whole = hex(text);
+  int64_t values[8] = {0};
+  edr_etf_reader reader;
+  edr_etf_token token;
+  edr_etf_mark before;
+  size_t count;
+
+  edr_etf_reader_init(&reader, whole.data, whole.size, limits);
+  CHECK(edr_etf_next_ints(&reader, most, values) == 0); /* nothing is open */
+  CHECK(edr_etf_next(&reader, &token) == EDR_OK);
+  before = edr_etf_reader_mark(&reader);
+  count = edr_etf_next_ints(&reader, most, values);
+  CHECK(reader.count == before.count + count && reader.pending == before.pending - count);
+  for (size_t i = 0; i < count; i++) CHECK(values[i] == (i % 2 == 0 ? 7 : -2));
+  if (count == 0) CHECK(unmoved(&reader, before));
+  CHECK(edr_etf_next(&reader, &token) == after);
+  edr_etf_reader_deinit(&reader);
+  free(whole.data);
+  return count;
+}
+
+static void test_runs(void) {
+  static const char *const four = "6804 6107 62fffffffe 6107 62fffffffe";
+  const edr_etf_limits few = {.max_depth = 9, .max_count = 3, .max_size = 1000};
+  const edr_etf_limits short_ones = {.max_depth = 9, .max_count = 100, .max_size = 10};
+
+  CHECK(run_of(four, 8, NULL, EDR_OK) == 4); /* and then its END */
+  CHECK(run_of(four, 3, NULL, EDR_OK) == 3);
+  CHECK(run_of(four, 0, NULL, EDR_OK) == 0);
+  CHECK(run_of("6803 6107 62fffffffe 770161", 8, NULL, EDR_OK) == 2);
+  CHECK(run_of("6802 770161 6107", 8, NULL, EDR_OK) == 0);
+  CHECK(run_of("6803 6107 62fffffffe 62ffff", 8, NULL, EDR_EPROTOCOL) == 2);
+  CHECK(run_of("6803 6107 62fffffffe", 8, NULL, EDR_OK) == 0); /* less is there than was promised: one by one, as far as it goes */
+  CHECK(run_of(four, 8, &few, EDR_ELIMIT) == 2);
+  CHECK(run_of(four, 8, &short_ones, EDR_OK) == 0); /* the same where all are too long */
+}
+
 int main(void) {
   test_vectors();
   test_problem();
@@ -563,5 +602,6 @@ int main(void) {
   test_put_identifiers();
   test_put_impossible();
   test_long_strings();
+  test_runs();
   return check_done();
 }

@@ -146,7 +146,7 @@ static edr_status push_scalar(lua_State *L, const types *t, const edr_etf_token 
 typedef struct open_term {
   edr_etf_kind kind;
   size_t read;  /* elements read so far */
-  size_t count; /* of a list: elements before the tail */
+  size_t count; /* elements; of a list, those before the tail */
   size_t tails; /* of a list: those that were its tail and are a part of it now; each has an END of its own to come */
 } open_term;
 
@@ -160,6 +160,21 @@ static void append_bytes(lua_State *L, open_term *open, const uint8_t *data, siz
     lua_rawseti(L, -2, (lua_Integer)++open->read);
   }
   open->count = open->read;
+}
+
+/* Where an integer has come, more may. */
+static void append_ints(lua_State *L, edr_etf_reader *reader, open_term *open) {
+  enum { AT_ONCE = 64 };
+  int64_t values[AT_ONCE];
+  size_t count = AT_ONCE, i;
+  while (count == AT_ONCE && open->read < open->count) {
+    const size_t left = open->count - open->read;
+    count = edr_etf_next_ints(reader, left < AT_ONCE ? left : AT_ONCE, values);
+    for (i = 0; i < count; i++) {
+      lua_pushinteger(L, values[i]);
+      lua_rawseti(L, -2, (lua_Integer)++open->read);
+    }
+  }
 }
 
 /* Puts the finished value on top into the compound term below it. */
@@ -200,11 +215,12 @@ static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reade
       continue;
     }
     if (token.kind == EDR_ETF_TUPLE || token.kind == EDR_ETF_LIST || token.kind == EDR_ETF_MAP) {
+      const size_t count = token.kind == EDR_ETF_MAP ? token.count * 2 : token.count;
       if (depth == MAX_DEPTH) return EDR_ELIMIT;
       luaL_checkstack(L, 8, "a term is nested too deeply");
-      /* A reader checked that each of `count` elements has at least a byte. */
-      lua_createtable(L, token.count < 4096 ? (int)token.count : 4096, 0);
-      open[depth++] = (open_term){token.kind, 0, token.count, 0};
+      /* Counts that are not what comes cost little: all of a term together stay below its size, and below MAX_PARTS. */
+      lua_createtable(L, (int)count, 0);
+      open[depth++] = (open_term){token.kind, 0, count, 0};
       continue;
     }
     if (token.kind == EDR_ETF_END) {
@@ -224,6 +240,7 @@ static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reade
       return status;
     }
     if (depth > 0) attach(L, &open[depth - 1]);
+    if (depth > 0 && token.kind == EDR_ETF_INT) append_ints(L, reader, &open[depth - 1]);
   } while (depth > 0);
   return EDR_OK;
 }

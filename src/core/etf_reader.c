@@ -174,6 +174,28 @@ edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token) {
   return fun_may_come(reader) ? step_over_fun(reader, out_token) : step(reader, out_token);
 }
 
+size_t edr_etf_next_ints(edr_etf_reader *reader, size_t most, int64_t *out_values) {
+  edr_etf_open *top = reader->depth == 0 ? NULL : &reader->open[reader->depth - 1];
+  edr_scan scan = {.at = reader->data + reader->offset, .end = reader->data + reader->size};
+  size_t count = 0, offset = reader->offset;
+  int32_t value;
+
+  if (top == NULL || reader->count >= reader->limits.max_count) return 0;
+  if (most > top->left) most = top->left;
+  if (most > reader->limits.max_count - reader->count) most = reader->limits.max_count - reader->count;
+  while (count < most && edr_scan_small(&scan, &value)) {
+    out_values[count++] = value;
+    offset = (size_t)(scan.at - reader->data);
+  }
+  /* What is against the limits is left to edr_etf_next, which stops where it begins. */
+  if (offset - reader->start > reader->limits.max_size || reader->pending - count > reader->size - offset) return 0;
+  top->left -= count;
+  reader->offset = offset;
+  reader->count += count;
+  reader->pending -= count;
+  return count;
+}
+
 edr_status edr_etf_skip(edr_etf_reader *reader) {
   edr_etf_mark before = edr_etf_reader_mark(reader);
   edr_etf_token token;

@@ -95,22 +95,6 @@ bool edr_scan_atom(edr_scan *scan, char *room, edr_scan_text *out_text) {
   return edr_scan_atom_body(scan, tag, room, out_text);
 }
 
-bool edr_scan_small(edr_scan *scan, int32_t *out_value) {
-  uint8_t tag, small;
-  uint32_t bits;
-
-  if (!edr_scan_u8(scan, &tag)) return false;
-  if (tag == TAG_SMALL_INTEGER) {
-    if (!edr_scan_u8(scan, &small)) return false;
-    *out_value = small;
-    return true;
-  }
-  if (tag != TAG_INTEGER) return no(scan, "another term where a small integer must stand");
-  if (!edr_scan_u32(scan, &bits)) return false;
-  memcpy(out_value, &bits, sizeof bits);
-  return true;
-}
-
 /* The creation of a node took one byte in the old tags, of which two bits counted, and takes four in the new ones. */
 static bool scan_creation(edr_scan *scan, bool old, uint32_t *out_creation) {
   uint8_t small;

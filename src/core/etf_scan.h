@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "etf.h"
 
@@ -105,6 +106,26 @@ static inline bool edr_scan_u32(edr_scan *scan, uint32_t *out_value) {
   return true;
 }
 
+/* A whole integer that is not a bignum. */
+static inline bool edr_scan_small(edr_scan *scan, int32_t *out_value) {
+  uint8_t tag, small;
+  uint32_t bits;
+
+  if (!edr_scan_u8(scan, &tag)) return false;
+  if (tag == TAG_SMALL_INTEGER) {
+    if (!edr_scan_u8(scan, &small)) return false;
+    *out_value = small;
+    return true;
+  }
+  if (tag != TAG_INTEGER) {
+    scan->problem = "another term where a small integer must stand";
+    return false;
+  }
+  if (!edr_scan_u32(scan, &bits)) return false;
+  memcpy(out_value, &bits, sizeof bits);
+  return true;
+}
+
 /* What follows the tag of an atom; `room` takes EDR_ATOM_MAX_BYTES + 1. */
 bool edr_scan_atom_body(edr_scan *scan, uint8_t tag, char *room, edr_scan_text *out_text);
 /* A whole atom, tag and all. */
@@ -112,9 +133,6 @@ bool edr_scan_atom(edr_scan *scan, char *room, edr_scan_text *out_text);
 
 /* What follows the tag of a pid, port or reference. */
 bool edr_scan_identifier_body(edr_scan *scan, uint8_t tag, char *room, edr_scan_identifier *out_identifier);
-
-/* A whole integer that is not a bignum. */
-bool edr_scan_small(edr_scan *scan, int32_t *out_value);
 
 /* A token just decoded, before the reader has settled it against its limits. */
 typedef struct edr_etf_draft {
