@@ -1,56 +1,15 @@
 /* Every allocation failing in turn: each unit is run again and again, its first allocation failing, then its second, until it
  * gets through. Each time it says EDR_ENOMEM (or gets by without), gives back all memory, and can be used or freed.
- * malloc and its like are replaced at link time (--wrap): the core's, and erl_interface's. */
-#include <stdlib.h>
+ * How they are made to: exhaust.h. */
 #include <string.h>
 
 #include "check.h"
 #include "clock.h"
+#include "exhaust.h"
 #include "frame.h"
 #include "paired_node.h"
 #include "pid_index.h"
 #include "relay.h"
-
-/* Of this thread alone: the peer's memory never runs out. 0: nothing fails. */
-static _Thread_local long until_failure;
-static _Thread_local bool failed;
-static _Thread_local long live;
-static long failures;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void __real_free(void *memory);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void __wrap_free(void *memory);
-
-static bool fails(void) {
-  if (until_failure == 0 || --until_failure > 0) return false;
-  failed = true;
-  failures++;
-  return true;
-}
-
-static void *counted(void *memory) {
-  if (memory != NULL) live++;
-  return memory;
-}
-
-void *__wrap_malloc(size_t size) { return fails() ? NULL : counted(__real_malloc(size)); }
-void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : counted(__real_calloc(count, size)); }
-
-void *__wrap_realloc(void *old, size_t size) {
-  void *made = fails() ? NULL : __real_realloc(old, size);
-  if (made != NULL && old == NULL) live++;
-  return made;
-}
-
-void __wrap_free(void *memory) {
-  if (memory != NULL) live--;
-  __real_free(memory);
-}
 
 typedef edr_status (*scenario)(void);
 
