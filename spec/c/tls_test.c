@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include "certificates.h"
 #include "check.h"
 #include "clock.h"
 #include "erlang_node.h"
@@ -15,29 +16,7 @@
 #include "stream.h"
 #include "transport.h"
 
-static char folder[] = "/tmp/edr_tls_test_XXXXXX";
-static char certificate[64], key[64];
-
-/* A certificate for localhost that has signed itself, and so is its own CA. */
-static void make_certificate(void) {
-  char command[512];
-  CHECK(mkdtemp(folder) != NULL);
-  snprintf(certificate, sizeof certificate, "%s/cert.pem", folder);
-  snprintf(key, sizeof key, "%s/key.pem", folder);
-  snprintf(command, sizeof command,
-           "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout %s -out %s -days 2 "
-           "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null", key, certificate);
-  if (system(command) != 0) {
-    fprintf(stderr, "openssl could not make a certificate\n");
-    exit(2);
-  }
-}
-
-static void remove_certificate(void) {
-  unlink(certificate);
-  unlink(key);
-  rmdir(folder);
-}
+static certificates made;
 
 /* ---- the server ---- */
 
@@ -57,8 +36,8 @@ static SSL *server_accept(const server *self, int fd) {
   SSL *ssl;
   SSL_CTX_set_min_proto_version(context, self->version);
   SSL_CTX_set_max_proto_version(context, self->version);
-  SSL_CTX_use_certificate_chain_file(context, certificate);
-  SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM);
+  SSL_CTX_use_certificate_chain_file(context, made.certificate);
+  SSL_CTX_use_PrivateKey_file(context, made.key, SSL_FILETYPE_PEM);
   ssl = SSL_new(context);
   SSL_CTX_free(context);
   SSL_set_fd(ssl, fd);
@@ -137,7 +116,7 @@ static void server_end(server *self) {
 
 /* ---- the client ---- */
 
-static edr_tls_options trusting(void) { return (edr_tls_options){.cacertfile = certificate}; }
+static edr_tls_options trusting(void) { return (edr_tls_options){.cacertfile = made.ca}; }
 
 static edr_status open_transport(uint16_t port, const edr_tls_options *options, int64_t timeout_ms,
                                  edr_transport *out_transport, edr_error *error) {
@@ -329,7 +308,7 @@ int main(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
   }
   signal(SIGPIPE, SIG_DFL);
-  make_certificate();
+  certificates_make(&made);
   before = test_open_descriptors();
   check_echo(TLS1_2_VERSION, 0);
   check_echo(TLS1_3_VERSION, 0);
@@ -340,6 +319,6 @@ int main(void) {
   test_options();
   test_many_descriptors();
   CHECK(test_open_descriptors() == before);
-  remove_certificate();
+  certificates_remove(&made);
   return check_done();
 }
