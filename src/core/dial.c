@@ -280,8 +280,7 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
                        "%s", node, address, port, edr_status_text(failed->status));
 }
 
-/* Runs ei's handshake over `through->transport`. On failure it is closed.
- * Its one wait that we cannot bound: ei mixes gethostid() into its challenge, which may look up this host's own name. */
+/* Runs ei's handshake over `through->transport`. On failure it is closed. */
 static edr_status shake_hands(const target *to, const char *name, const char *cookie, wire *through,
                               edr_dialed *out_dialed, edr_error *error) {
   ei_cnode ec;

@@ -36,8 +36,7 @@ typedef struct edr_dialed {
  * refused), EDR_EAUTH (the node refused our cookie, or we have none), EDR_ENOTALLOWED, EDR_EALIVE, EDR_ETIMEOUT,
  * EDR_EPROTOCOL (also: it hung up before it had seen our cookie), EDR_ETLS (a certificate, theirs or ours, a file of
  * certificates, or only one of us speaks TLS), EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM.
- * Two waits are outside the deadline: looking up a host name (getaddrinfo takes no timeout; IP addresses are not looked
- * up), and erl_interface's gethostid(), which may look up this host's own name. */
+ * One wait is outside the deadline: looking up a host name (getaddrinfo takes no timeout; IP addresses are not looked up). */
 edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error);
 
 #endif
