@@ -160,13 +160,21 @@ static ei_socket_callbacks callbacks = {
 };
 
 /* ei keeps a table by descriptor, as large as the limit on open files when it was initialised. */
-static pthread_once_t ei_once = PTHREAD_ONCE_INIT;
-static int ei_problem;
 static long ei_descriptors;
 
-static void init_ei(void) {
-  ei_descriptors = sysconf(_SC_OPEN_MAX);
-  ei_problem = ei_init();
+/* 0, or an errno: no memory for that table, but there may be some the next time. */
+static int init_ei(void) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static bool done;
+  int problem = 0;
+  pthread_mutex_lock(&lock);
+  if (!done) {
+    ei_descriptors = sysconf(_SC_OPEN_MAX);
+    problem = ei_init();
+    done = problem == 0;
+  }
+  pthread_mutex_unlock(&lock);
+  return problem;
 }
 
 /* ei mixes the host's id into its challenge. libc would ask the resolver for it, which takes as long as it takes; chance makes
@@ -358,12 +366,12 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   target to = {0};
   wire through;
   char cookie[EDR_COOKIE_MAX + 1];
+  int problem;
   edr_status status = check_names(options, &to, error);
   if (status != EDR_OK) return status;
-  pthread_once(&ei_once, init_ei);
-  if (ei_problem != 0) {
-    return edr_error_set(error, EDR_ESYSTEM, ei_problem, "erl_interface could not be initialised: %s",
-                         strerror(ei_problem));
+  if ((problem = init_ei()) != 0) {
+    return edr_error_set(error, problem == ENOMEM ? EDR_ENOMEM : EDR_ESYSTEM, problem,
+                         "erl_interface could not be initialised: %s", strerror(problem));
   }
   status = edr_cookie_find(options->cookie, cookie, error);
   if (status != EDR_OK) return status;
