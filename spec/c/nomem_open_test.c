@@ -92,6 +92,7 @@ static bool makes_sense(const route *to, edr_status status, const edr_error *err
 static bool is_said(edr_status status, const edr_error *error) {
   if (status == EDR_OK) return true;
   if (error->code != status || error->text[0] == '\0' || says(error, ERLANG_TEST_COOKIE)) return false;
+  if (status == EDR_ENOMEM) return says(error, "memory");
   return true;
 }
 

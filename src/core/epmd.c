@@ -104,6 +104,7 @@ edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *ali
   status = edr_epmd_put_port_please(&request, alive);
   if (status != EDR_OK) {
     edr_buf_deinit(&request);
+    if (status != EDR_EBADARG) return edr_error_set(error, status, 0, "%s", edr_status_text(status));
     return edr_error_set(error, status, 0, "a node's name has 1 to %d bytes before the @", (int)ALIVE_MAX);
   }
   status = edr_socket_connect(host, port, deadline_ms, &fd, &cause);
