@@ -85,7 +85,7 @@ static bool says(const edr_error *error, const char *words) { return strstr(erro
 static bool makes_sense(const route *to, edr_status status, const edr_error *error) {
   if (!failed || status == EDR_OK) return status == to->expected && (!failed || to->tls != NULL);
   return status == EDR_ENOMEM || (status == EDR_ETLS && to->tls != NULL) ||
-         (status == EDR_ESYSTEM && error->text[0] != 0);
+         (status == EDR_ESYSTEM && error->sys_errno == EAGAIN && says(error, "no thread"));
 }
 
 /* In words, which do not blame the node, since there is nothing wrong with it. */

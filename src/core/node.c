@@ -91,8 +91,10 @@ edr_status edr_node_open(const edr_node_options *options, edr_node **out_node, e
                            options->tick_ms > 0 ? options->tick_ms : DEFAULT_TICK_MS, edr_node_on_frame, node);
   node->open = status == EDR_OK;
   if (status != EDR_OK) {
+    const int number = node->stream.broken_errno;
     edr_node_free(node);
-    return edr_error_set(error, status, 0, "%s", edr_status_text(status));
+    return edr_error_set(error, status, number, "no thread could be started to keep the connection to %s alive: %s",
+                         options->dial.node, strerror(number));
   }
   *out_node = node;
   return EDR_OK;

@@ -104,6 +104,7 @@ static int start_ticker(edr_stream *stream) {
 edr_status edr_stream_open(edr_stream *stream, edr_transport transport, size_t max_frame, int64_t tick_ms,
                            edr_stream_on_frame on_frame, void *context) {
   pthread_condattr_t attributes;
+  int failure;
 
   memset(stream, 0, sizeof *stream);
   stream->transport = transport;
@@ -118,7 +119,8 @@ edr_status edr_stream_open(edr_stream *stream, edr_transport transport, size_t m
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_cond_init(&stream->wake, &attributes);
   pthread_condattr_destroy(&attributes);
-  if (start_ticker(stream) != 0) {
+  if ((failure = start_ticker(stream)) != 0) {
+    break_stream(stream, EDR_ESYSTEM, failure);
     edr_stream_close(stream);
     return EDR_ESYSTEM;
   }

@@ -37,7 +37,7 @@ typedef struct edr_stream {
 } edr_stream;
 
 /* Takes over `transport`, also when it fails. `max_frame` of 0 is the default; `tick_ms` is how long nothing may be written
- * before a tick is. EDR_ENOMEM, EDR_ESYSTEM. */
+ * before a tick is. EDR_ESYSTEM: there was no thread for them, `broken_errno` says why. */
 edr_status edr_stream_open(edr_stream *stream, edr_transport transport, size_t max_frame, int64_t tick_ms,
                            edr_stream_on_frame on_frame, void *context);
 
