@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 
 #include "certificates.h"
 #include "check.h"
@@ -174,7 +175,7 @@ static void sweep(const route *to, size_t each) {
   printf("%s: %zu allocations, %ld failed\n", to->name, place_count, failures - before);
 }
 
-/* What is made once for a program can be made later, when it could not be made at first: erl_interface's table. */
+/* What is made once for a program can be made later, when it could not be made at first: erl_interface's table, ... */
 static void test_first_open(const route *to) {
   edr_node_options options;
   edr_node *node;
@@ -193,7 +194,31 @@ static void test_first_open(const route *to) {
   CHECK(status == EDR_OK && n > 1 && n < 100);
 }
 
+/* ... and our method for OpenSSL's BIOs. OpenSSL's own things are made with enough memory: what it could not make once, it does not
+ * try to make again. */
+static void test_first_tls(const route *to) {
+  SSL_CTX_free(SSL_CTX_new(TLS_client_method()));
+  fails_in = "bio_meth.c";
+  check_open(to, 0);
+  CHECK(failed && fails_in == NULL);
+  check_open(to, 0);
+  check_open(to, 0);
+}
+
 /* ---- the nodes ---- */
+
+static erlang_process start_tls_node(const certificates *made, char path[80]) {
+  const char *const more[] = {"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-proto_dist", "inet_tls",
+                              "-ssl_dist_optfile", path, NULL};
+  FILE *file;
+  snprintf(path, 80, "%s/tls.conf", made->folder);
+  file = fopen(path, "w");
+  if (file == NULL) exit(2);
+  fprintf(file, "[{server, [{certfile, \"%s\"}, {keyfile, \"%s\"}, {cacertfile, \"%s\"}, {verify, verify_peer}, "
+          "{fail_if_no_peer_cert, true}]}].\n", made->certificate, made->key, made->ca);
+  fclose(file);
+  return erlang_start_node("-name", "secret@127.0.0.1", ERLANG_TEST_COOKIE, "", more);
+}
 
 static void write_cookie(const certificates *made, char path[80]) {
   int fd;
@@ -212,19 +237,30 @@ static void test_plain(const char *long_name) {
   sweep(&named, 1);
 }
 
+static void test_tls(const certificates *made) {
+  const edr_tls_options trusting = {.cacertfile = made->ca, .certfile = made->certificate, .keyfile = made->key};
+  const route good = {.name = "TLS", .node = "secret@127.0.0.1", .tls = &trusting};
+  test_first_tls(&good);
+}
+
 int main(void) {
-  char cookie[80];
-  erlang_process epmd, plain;
+  char config[80], cookie[80];
+  erlang_process epmd, plain, secret;
   certificates made;
   CHECK(CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) == 1);
   certificates_make(&made);
   epmd = erlang_start_epmd(&epmd_port);
   plain = erlang_start_node("-name", LONG_NAME "@127.0.0.1", ERLANG_TEST_COOKIE, "", NULL);
+  secret = start_tls_node(&made, config);
   erlang_wait_node(&plain);
+  erlang_wait_node(&secret);
   write_cookie(&made, cookie);
   test_plain(LONG_NAME "@127.0.0.1");
+  test_tls(&made);
   erlang_stop(&plain);
+  erlang_stop(&secret);
   erlang_stop(&epmd);
+  unlink(config);
   unlink(cookie);
   certificates_remove(&made);
   printf("%ld allocations failed\n", failures);

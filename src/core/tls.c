@@ -70,15 +70,22 @@ static long bio_control(BIO *bio, int command, long number, void *pointer) {
   return command == BIO_CTRL_FLUSH;
 }
 
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-static BIO_METHOD *method; /* for as long as the program runs; NULL: no memory */
-
-static void make_method(void) {
-  method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "edr socket");
-  if (method == NULL) return;
-  BIO_meth_set_read(method, bio_read);
-  BIO_meth_set_write(method, bio_write);
-  BIO_meth_set_ctrl(method, bio_control);
+/* Made once, for as long as the program runs; NULL: no memory, but there may be some the next time. */
+static BIO_METHOD *our_method(void) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static BIO_METHOD *method;
+  static int type; /* there are but a hundred of them in a program */
+  BIO_METHOD *ours;
+  pthread_mutex_lock(&lock);
+  if (type == 0) type = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK;
+  if (method == NULL && (method = BIO_meth_new(type, "edr socket")) != NULL) {
+    BIO_meth_set_read(method, bio_read);
+    BIO_meth_set_write(method, bio_write);
+    BIO_meth_set_ctrl(method, bio_control);
+  }
+  ours = method;
+  pthread_mutex_unlock(&lock);
+  return ours;
 }
 
 /* ---- what went wrong, in words ---- */
@@ -221,12 +228,12 @@ static bool expect_host(SSL *ssl, const char *host) {
 /* The object, not yet connected; NULL: no memory. `context` is taken along. */
 static edr_tls *make(int fd, SSL_CTX *context, const char *host) {
   edr_tls *tls = calloc(1, sizeof *tls);
+  BIO_METHOD *method = our_method();
   BIO *bio;
   if (tls == NULL) return NULL;
   edr_buf_init(&tls->out);
   tls->fd = fd;
   tls->ssl = SSL_new(context);
-  pthread_once(&method_once, make_method);
   bio = method != NULL ? BIO_new(method) : NULL;
   if (tls->ssl == NULL || bio == NULL || !expect_host(tls->ssl, host)) {
     BIO_free(bio);
