@@ -288,7 +288,10 @@ edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host
   }
   tls = make(fd, context, options->server_name != NULL ? options->server_name : host);
   SSL_CTX_free(context);
-  if (tls == NULL) return edr_error_set(error, EDR_ENOMEM, 0, "%s", edr_status_text(EDR_ENOMEM));
+  if (tls == NULL) {
+    ERR_clear_error();
+    return edr_error_set(error, EDR_ENOMEM, 0, "%s", edr_status_text(EDR_ENOMEM));
+  }
   status = shake_hands(tls, deadline_ms, error);
   if (status != EDR_OK) {
     edr_tls_free(tls);
@@ -302,8 +305,8 @@ edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host
 void edr_tls_free(edr_tls *tls) {
   if (tls == NULL) return;
   if (!tls->failed && !tls->lost && SSL_is_init_finished(tls->ssl)) (void)SSL_shutdown(tls->ssl);
-  ERR_clear_error();
   SSL_free(tls->ssl);
+  ERR_clear_error();
   edr_buf_deinit(&tls->out);
   free(tls);
 }
