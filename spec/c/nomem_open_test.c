@@ -95,7 +95,7 @@ static bool is_said(edr_status status, const edr_error *error) {
   if (status == EDR_OK) return true;
   if (error->code != status || error->text[0] == '\0' || says(error, ERLANG_TEST_COOKIE)) return false;
   if (status == EDR_ENOMEM) return says(error, "memory") || says(error, "malloc failure") || says(error, "no reason given");
-  return true;
+  return !says(error, "the node refused") || says(error, "alert");
 }
 
 /* Opens and closes, the `n`th allocation failing; 0: none. */

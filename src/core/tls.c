@@ -116,6 +116,12 @@ static const char *hint_of_verify(long result) {
   }
 }
 
+/* An alert of the peer's: its number, which is a byte, on top of an offset. OpenSSL's common reasons are far above. */
+static bool is_alert(unsigned long number) {
+  const int alert = ERR_GET_REASON(number) - SSL_AD_REASON_OFFSET;
+  return ERR_GET_LIB(number) == ERR_LIB_SSL && alert > 0 && alert <= UINT8_MAX;
+}
+
 /* Keeps OpenSSL's reason for a failed step: our refusal of its certificate, its alert, or bytes that are no TLS. */
 static void keep_reason(edr_tls *tls) {
   const unsigned long number = ERR_peek_error();
@@ -125,7 +131,7 @@ static void keep_reason(edr_tls *tls) {
     const char *hint = hint_of_verify(verified);
     snprintf(tls->reason, sizeof tls->reason, "its certificate was refused: %s%s%s", X509_verify_cert_error_string(verified),
              hint != NULL ? ": " : "", hint != NULL ? hint : "");
-  } else if (reason > SSL_AD_REASON_OFFSET && ERR_GET_LIB(number) == ERR_LIB_SSL) {
+  } else if (is_alert(number)) {
     const bool have = SSL_get_certificate(tls->ssl) != NULL;
     snprintf(tls->reason, sizeof tls->reason, "the node refused: %s%s", ERR_reason_error_string(number),
              have ? "" : ": no certificate was shown; give certfile and keyfile");
