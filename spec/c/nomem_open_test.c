@@ -94,7 +94,8 @@ static bool makes_sense(const route *to, edr_status status, const edr_error *err
 static bool is_said(edr_status status, const edr_error *error) {
   if (status == EDR_OK) return true;
   if (error->code != status || error->text[0] == '\0' || says(error, ERLANG_TEST_COOKIE)) return false;
-  if (status == EDR_ENOMEM) return says(error, "memory") || says(error, "malloc failure") || says(error, "no reason given");
+  if (status == EDR_ENOMEM) return says(error, "memory");
+  if (says(error, "no reason given") || says(error, "malloc failure") || says(error, "without a word")) return false;
   return !says(error, "the node refused") || says(error, "alert");
 }
 

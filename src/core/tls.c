@@ -26,7 +26,7 @@ struct edr_tls {
   bool heard;                   /* the peer has sent something */
   bool more;                    /* the last read gave bytes: there may be others inside */
   edr_buf out;                  /* what the socket did not take yet: a record or two */
-  bool failed;                  /* with EDR_ETLS: that stays */
+  edr_status failed;            /* EDR_ETLS or EDR_ENOMEM: that stays */
   bool lost;                    /* the connection ended or broke */
   int sys_errno;                /* of the last step */
   char reason[192];
@@ -90,11 +90,26 @@ static BIO_METHOD *our_method(void) {
 
 /* ---- what went wrong, in words ---- */
 
-/* OpenSSL's own words for the oldest error of this thread, and the queue emptied. */
-static const char *openssl_says(void) {
-  const unsigned long number = ERR_peek_error();
-  const char *text = ERR_SYSTEM_ERROR(number) ? strerror(ERR_GET_REASON(number)) : ERR_reason_error_string(number);
+static bool means_no_memory(unsigned long number) {
+  return ERR_GET_REASON(number) == (ERR_SYSTEM_ERROR(number) ? ENOMEM : ERR_R_MALLOC_FAILURE);
+}
+
+/* What went wrong in this thread, and OpenSSL's queue emptied: that memory ran out, wherever it says so, since the rest is what
+ * came of it; else the oldest error. 0: it does not say. */
+static unsigned long take_error(void) {
+  const unsigned long oldest = ERR_get_error();
+  unsigned long number = oldest;
+  while (number != 0 && !means_no_memory(number)) number = ERR_get_error();
   ERR_clear_error();
+  return number != 0 ? number : oldest;
+}
+
+static edr_status status_of(unsigned long number) { return means_no_memory(number) ? EDR_ENOMEM : EDR_ETLS; }
+
+/* OpenSSL's own words, but for what we have words for. */
+static const char *text_of(unsigned long number) {
+  const char *text = ERR_SYSTEM_ERROR(number) ? strerror(ERR_GET_REASON(number)) : ERR_reason_error_string(number);
+  if (means_no_memory(number)) return edr_status_text(EDR_ENOMEM);
   return text != NULL ? text : "no reason given";
 }
 
@@ -122,11 +137,13 @@ static bool is_alert(unsigned long number) {
   return ERR_GET_LIB(number) == ERR_LIB_SSL && alert > 0 && alert <= UINT8_MAX;
 }
 
-/* Keeps OpenSSL's reason for a failed step: our refusal of its certificate, its alert, or bytes that are no TLS. */
+/* Keeps the status and OpenSSL's reason for a failed step: our refusal of its certificate, its alert, or bytes that are no TLS. */
 static void keep_reason(edr_tls *tls) {
-  const unsigned long number = ERR_peek_error();
+  const unsigned long number = take_error();
   const int reason = ERR_GET_REASON(number);
   const long verified = SSL_get_verify_result(tls->ssl);
+  tls->failed = verified == X509_V_ERR_OUT_OF_MEM ? EDR_ENOMEM : status_of(number);
+  if (tls->failed == EDR_ENOMEM) return;
   if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
     const char *hint = hint_of_verify(verified);
     snprintf(tls->reason, sizeof tls->reason, "its certificate was refused: %s%s%s", X509_verify_cert_error_string(verified),
@@ -139,23 +156,29 @@ static void keep_reason(edr_tls *tls) {
              reason == SSL_R_HTTP_REQUEST || reason == SSL_R_BAD_RECORD_TYPE) {
     snprintf(tls->reason, sizeof tls->reason, "what answers there does not speak TLS (%s)", ERR_reason_error_string(number));
   } else {
-    snprintf(tls->reason, sizeof tls->reason, "%s", openssl_says());
+    snprintf(tls->reason, sizeof tls->reason, "%s", text_of(number));
   }
-  ERR_clear_error();
+}
+
+static edr_status say_failed(const edr_tls *tls) {
+  errno = tls->failed == EDR_ENOMEM ? ENOMEM : EPROTO;
+  return tls->failed;
 }
 
 /* What came of a step of OpenSSL that did not go through. A write that finds nobody does not keep us from reading what they
  * said before. */
 static edr_status step_status(edr_tls *tls, int result) {
+  if ((tls->failed = edr_buf_status(&tls->out)) != EDR_OK) { /* which to OpenSSL is a write that failed */
+    ERR_clear_error();
+    return say_failed(tls);
+  }
   switch (SSL_get_error(tls->ssl, result)) {
     case SSL_ERROR_WANT_READ:
       return EDR_EAGAIN;
     case SSL_ERROR_SSL:
       if (ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING) {
         keep_reason(tls);
-        tls->failed = true;
-        errno = EPROTO;
-        return EDR_ETLS;
+        return say_failed(tls);
       }
       /* fall through */
     default: /* the end, polite or not, or an error of the socket */
@@ -166,12 +189,9 @@ static edr_status step_status(edr_tls *tls, int result) {
   }
 }
 
-/* Before each step. EDR_ETLS where there is none to come. */
+/* Before each step. EDR_ETLS or EDR_ENOMEM where there is none to come. */
 static edr_status begin(edr_tls *tls) {
-  if (tls->failed) {
-    errno = EPROTO;
-    return EDR_ETLS;
-  }
+  if (tls->failed != EDR_OK) return say_failed(tls);
   tls->sys_errno = 0;
   ERR_clear_error();
   return EDR_OK;
@@ -189,7 +209,8 @@ static int on_password(char *data, int size, int for_writing, void *context) {
 }
 
 static edr_status refuse_file(edr_error *error, const char *option, const char *path) {
-  return edr_error_set(error, EDR_ETLS, 0, "the %s %.200s cannot be used: %s", option, path, openssl_says());
+  const unsigned long number = take_error();
+  return edr_error_set(error, status_of(number), 0, "the %s %.200s cannot be used: %s", option, path, text_of(number));
 }
 
 /* Whom we trust and who we are. */
@@ -286,7 +307,11 @@ edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host
   edr_status status;
   ERR_clear_error();
   context = SSL_CTX_new(TLS_client_method());
-  if (context == NULL) return edr_error_set(error, EDR_ENOMEM, 0, "%s", openssl_says());
+  if (context == NULL) {
+    const unsigned long number = take_error();
+    status = number != 0 ? status_of(number) : EDR_ENOMEM;
+    return edr_error_set(error, status, 0, "%s", number != 0 ? text_of(number) : edr_status_text(status));
+  }
   status = set_up_context(context, options, error);
   if (status != EDR_OK) {
     SSL_CTX_free(context);
@@ -310,7 +335,7 @@ edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host
 
 void edr_tls_free(edr_tls *tls) {
   if (tls == NULL) return;
-  if (!tls->failed && !tls->lost && SSL_is_init_finished(tls->ssl)) (void)SSL_shutdown(tls->ssl);
+  if (tls->failed == EDR_OK && !tls->lost && SSL_is_init_finished(tls->ssl)) (void)SSL_shutdown(tls->ssl);
   SSL_free(tls->ssl);
   ERR_clear_error();
   edr_buf_deinit(&tls->out);
@@ -320,8 +345,9 @@ void edr_tls_free(edr_tls *tls) {
 /* ---- bytes ---- */
 
 edr_status edr_tls_read(edr_tls *tls, uint8_t *data, size_t size, size_t *out_size) {
+  edr_status status = begin(tls);
   int result;
-  if (begin(tls) != EDR_OK) return EDR_ETLS;
+  if (status != EDR_OK) return status;
   result = SSL_read_ex(tls->ssl, data, size, out_size);
   tls->more = result == 1;
   return result == 1 ? EDR_OK : step_status(tls, result);

@@ -32,7 +32,7 @@ edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host
 void edr_tls_free(edr_tls *tls);
 
 /* At least one byte, or EDR_EAGAIN: poll for edr_tls_events first. EDR_ENODEDOWN: the stream has ended or broke (errno, 0
- * for the end); EDR_ETLS: edr_tls_reason says why (errno is EPROTO), and that stays. */
+ * for the end); EDR_ETLS: edr_tls_reason says why (errno is EPROTO); EDR_ENOMEM (errno, too). These two stay. */
 edr_status edr_tls_read(edr_tls *tls, uint8_t *data, size_t size, size_t *out_size);
 
 /* The same for writing: takes a record at a time. What it takes may not be sent yet. */
