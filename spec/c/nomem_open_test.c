@@ -240,11 +240,20 @@ static void test_plain(const char *long_name) {
   sweep(&named, 1);
 }
 
+/* A peer that must be refused is refused, whatever fails. */
 static void test_tls(const certificates *made) {
   const edr_tls_options trusting = {.cacertfile = made->ca, .certfile = made->certificate, .keyfile = made->key};
+  edr_tls_options elsewhere = trusting, distrusting = trusting;
   const route good = {.name = "TLS", .node = "secret@127.0.0.1", .tls = &trusting};
+  route bad = {.name = "TLS, a certificate of another host", .node = "secret@127.0.0.1", .tls = &elsewhere, .expected = EDR_ETLS};
+  elsewhere.server_name = "elsewhere";
+  distrusting.cacertfile = made->other_ca;
   test_first_tls(&good);
   sweep(&good, 1);
+  sweep(&bad, 16);
+  bad.name = "TLS, a certificate of another CA";
+  bad.tls = &distrusting;
+  sweep(&bad, 16);
 }
 
 int main(void) {
