@@ -1,6 +1,6 @@
 /* Every allocation failing in turn: each unit is run again and again, its first allocation failing, then its second, until it
  * gets through. Each time it says EDR_ENOMEM (or gets by without), gives back all memory, and can be used or freed.
- * How they are made to: exhaust.h. */
+ * How they are made to: exhaust.h. Opening a connection: nomem_open_test.c. */
 #include <string.h>
 
 #include "check.h"
