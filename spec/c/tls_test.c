@@ -27,6 +27,7 @@ typedef struct server {
   int version;       /* of TLS, the only one */
   size_t renew_each; /* new keys after so many bytes; 0: never */
   size_t resets_at;  /* after so many bytes it is gone without a word; 0: never */
+  int64_t floods_ms; /* for so long it says nothing but that its keys are new ones; 0: it echoes */
   size_t ticks;      /* empty frames that it got */
   size_t frames;
 } server;
@@ -88,6 +89,13 @@ static void echo_frames(server *self, SSL *ssl, int fd) {
   }
 }
 
+/* Records without end and not a byte in them, each of which wants an answer: that takes us longer than the peer. */
+static void flood_keys(const server *self, SSL *ssl) {
+  const int64_t end_ms = edr_deadline_after(self->floods_ms);
+  while (edr_clock_now_ms() < end_ms && SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
+    if (SSL_do_handshake(ssl) <= 0) return;
+}
+
 static void *serve(void *argument) {
   server *self = argument;
   const int fd = accept(self->listener, NULL, NULL);
@@ -97,7 +105,8 @@ static void *serve(void *argument) {
   sigaddset(&pipes, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &pipes, NULL);
   ssl = server_accept(self, fd);
-  if (ssl != NULL) echo_frames(self, ssl, fd);
+  if (ssl != NULL && self->floods_ms > 0) flood_keys(self, ssl);
+  else if (ssl != NULL) echo_frames(self, ssl, fd);
   SSL_free(ssl);
   close(fd);
   ERR_clear_error();
@@ -219,6 +228,24 @@ static void test_reset(void) {
   server_end(&peer);
 }
 
+/* OpenSSL reads on and on where nothing comes of what it has read. */
+static void test_flood_of_keys(void) {
+  server peer = {.version = TLS1_3_VERSION, .floods_ms = 6000};
+  const edr_tls_options options = trusting();
+  edr_transport transport;
+  edr_stream stream;
+  received got = {0};
+  int64_t before;
+  server_start(&peer);
+  CHECK(open_transport(peer.port, &options, 5000, &transport, NULL) == EDR_OK);
+  CHECK(edr_stream_open(&stream, transport, 0, 1000, on_frame, &got) == EDR_OK);
+  before = edr_clock_now_ms();
+  CHECK(edr_stream_read(&stream, edr_deadline_after(300)) == EDR_ETIMEOUT);
+  CHECK(edr_clock_now_ms() - before < 3000 && got.frames == 0);
+  edr_stream_close(&stream);
+  server_end(&peer);
+}
+
 /* Takes one connection and sends `data`, a byte every `pause_ms` or all at once; then hangs up or waits until we do. */
 typedef struct false_server {
   pthread_t thread;
@@ -315,6 +342,7 @@ int main(void) {
   check_echo(TLS1_2_VERSION, 700000);
   check_echo(TLS1_3_VERSION, 700000);
   test_reset();
+  test_flood_of_keys();
   test_false_servers();
   test_options();
   test_many_descriptors();

@@ -253,7 +253,10 @@ edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size
 edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms) {
   bool any = false;
   edr_status status = stream->broken;
-  while (status == EDR_OK && !any) status = step(stream, deadline_ms, &any);
+  while (status == EDR_OK && !any) {
+    status = step(stream, deadline_ms, &any);
+    if (status == EDR_OK && !any && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT; /* what comes is nothing, but it comes */
+  }
   return status;
 }
 

@@ -18,7 +18,7 @@
 #include "buf.h"
 #include "socket.h"
 
-enum { READ_AHEAD = 64 * 1024 };
+enum { READ_AHEAD = 64 * 1024, READS_A_STEP = 2 };
 
 struct edr_tls {
   SSL *ssl;
@@ -28,6 +28,7 @@ struct edr_tls {
   edr_buf out;                  /* what the socket did not take yet: a record or two */
   edr_status failed;            /* EDR_ETLS or EDR_ENOMEM: that stays */
   bool lost;                    /* the connection ended or broke */
+  int reads;                    /* of this step: OpenSSL reads on while records come in which there is nothing for us */
   int sys_errno;                /* of the last step */
   char reason[192];
 };
@@ -50,8 +51,13 @@ edr_status edr_tls_flush(edr_tls *tls) {
 
 static int bio_read(BIO *bio, char *data, int size) {
   edr_tls *tls = BIO_get_data(bio);
-  const ssize_t got = recv(tls->fd, data, (size_t)size, MSG_DONTWAIT);
+  ssize_t got;
   BIO_clear_retry_flags(bio);
+  if (tls->reads++ == READS_A_STEP) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  got = recv(tls->fd, data, (size_t)size, MSG_DONTWAIT);
   if (got > 0) tls->heard = true;
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) BIO_set_retry_read(bio);
   else if (got < 0) tls->sys_errno = errno;
@@ -192,7 +198,7 @@ static edr_status step_status(edr_tls *tls, int result) {
 /* Before each step. EDR_ETLS or EDR_ENOMEM where there is none to come. */
 static edr_status begin(edr_tls *tls) {
   if (tls->failed != EDR_OK) return say_failed(tls);
-  tls->sys_errno = 0;
+  tls->sys_errno = tls->reads = 0;
   ERR_clear_error();
   return EDR_OK;
 }
