@@ -223,6 +223,26 @@ static void test_messages(edr_node *node) {
   edr_buf_deinit(&args);
 }
 
+/* Each monitor is told once, but for those that were taken back. */
+static void test_many_monitors(edr_node *node) {
+  enum { COUNT = 1000 };
+  static edr_ref refs[COUNT];
+  edr_buf args = arguments("a", "infinity"), got;
+  edr_pid pid;
+  size_t i, told = 0;
+
+  edr_buf_init(&got);
+  CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(1000), &pid) == EDR_OK);
+  for (i = 0; i < COUNT; i++) CHECK(edr_node_monitor(node, &pid, &refs[i]) == EDR_OK);
+  for (i = 0; i < COUNT; i += 7) CHECK(edr_node_demonitor(node, &refs[i]) == EDR_OK && edr_node_demonitor(node, &refs[i]) == EDR_OK);
+  CHECK(edr_node_kill(node, &pid) == EDR_OK);
+  while (told < COUNT - (COUNT + 6) / 7 && edr_node_receive(node, edr_deadline_after(5000), &got) == EDR_OK) told++;
+  CHECK(told == COUNT - (COUNT + 6) / 7);
+  CHECK(edr_node_receive(node, edr_deadline_after(10), &got) == EDR_ETIMEOUT);
+  edr_buf_deinit(&got);
+  edr_buf_deinit(&args);
+}
+
 /* What we spawned dies with the connection, and so does a spawn that was given up before it was answered. */
 static void test_linked(const erlang_process *process, edr_node *other, bool rex) {
   const int64_t before = process_count(other);
@@ -318,7 +338,9 @@ int main(void) {
   test_what_the_node_asks(by_rex);
   test_sizes(node);
   test_messages(node);
+  test_many_monitors(node);
   test_messages(by_rex);
+  test_many_monitors(by_rex);
   test_linked(&process, node, false);
   test_linked(&process, node, true);
   test_closed(&process);

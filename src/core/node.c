@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -111,9 +112,8 @@ void edr_node_free(edr_node *node) {
   if (node == NULL) return;
   edr_node_close(node);
   while (node->monitors != NULL) {
-    edr_monitor *gone = node->monitors;
-    node->monitors = gone->next;
-    free(gone);
+    edr_monitor **root = node->monitors;
+    free(edr_node_take_monitor(node, &(*root)->ref));
   }
   while (node->calls != NULL) {
     edr_call *orphan = node->calls;
@@ -160,6 +160,27 @@ edr_status edr_node_send_name(edr_node *node, const char *name, const edr_buf *m
   return edr_node_fail(node, edr_node_write_frame(node, begin, 0, deadline_ms), "sending a message");
 }
 
+static int compare_refs(const void *a, const void *b) {
+  const edr_ref *one = a, *other = b;
+  int order;
+  if (one->word_count != other->word_count) return one->word_count < other->word_count ? -1 : 1;
+  if ((order = memcmp(one->words, other->words, one->word_count * sizeof *one->words)) != 0) return order;
+  if (one->creation != other->creation) return one->creation < other->creation ? -1 : 1;
+  return strcmp(one->node, other->node);
+}
+
+const edr_monitor *edr_node_find_monitor(const edr_node *node, const edr_ref *ref) {
+  edr_monitor *const *found = tfind(ref, &node->monitors, compare_refs);
+  return found != NULL ? *found : NULL;
+}
+
+edr_monitor *edr_node_take_monitor(edr_node *node, const edr_ref *ref) {
+  edr_monitor **found = tfind(ref, &node->monitors, compare_refs);
+  edr_monitor *taken = found != NULL ? *found : NULL;
+  if (taken != NULL) tdelete(ref, &node->monitors, compare_refs);
+  return taken;
+}
+
 edr_status edr_node_monitor(edr_node *node, const edr_pid *pid, edr_ref *out_ref) {
   edr_monitor *made;
   edr_status status;
@@ -171,8 +192,10 @@ edr_status edr_node_monitor(edr_node *node, const edr_pid *pid, edr_ref *out_ref
   if (made == NULL) return edr_node_fail(node, EDR_ENOMEM, "monitoring a process");
   edr_node_next_ref(node, &made->ref);
   made->pid = *pid;
-  made->next = node->monitors;
-  node->monitors = made;
+  if (tsearch(made, &node->monitors, compare_refs) == NULL) {
+    free(made);
+    return edr_node_fail(node, EDR_ENOMEM, "monitoring a process");
+  }
   *out_ref = made->ref;
   edr_buf_clear(&node->frame);
   begin = edr_control_begin(&node->frame, EDR_CONTROL_MONITOR_P, 3);
@@ -184,23 +207,19 @@ edr_status edr_node_monitor(edr_node *node, const edr_pid *pid, edr_ref *out_ref
 }
 
 edr_status edr_node_demonitor(edr_node *node, const edr_ref *ref) {
-  edr_monitor **at;
-  for (at = &node->monitors; *at != NULL; at = &(*at)->next) {
-    edr_monitor *found = *at;
-    size_t begin;
-    edr_status status;
-    if (!edr_ref_equal(&found->ref, ref)) continue;
-    *at = found->next;
-    edr_buf_clear(&node->frame);
-    begin = edr_control_begin(&node->frame, EDR_CONTROL_DEMONITOR_P, 3);
-    edr_etf_put_pid(&node->frame, &node->dialed.self);
-    edr_etf_put_pid(&node->frame, &found->pid);
-    edr_etf_put_ref(&node->frame, ref);
-    free(found);
-    status = edr_node_write_frame(node, begin, 0, edr_deadline_after(EDR_SEND_GRACE_MS));
-    return edr_node_fail(node, status, "taking back a monitor");
-  }
-  return EDR_OK;
+  edr_monitor *taken = edr_node_take_monitor(node, ref);
+  edr_status status;
+  size_t begin;
+
+  if (taken == NULL) return EDR_OK;
+  edr_buf_clear(&node->frame);
+  begin = edr_control_begin(&node->frame, EDR_CONTROL_DEMONITOR_P, 3);
+  edr_etf_put_pid(&node->frame, &node->dialed.self);
+  edr_etf_put_pid(&node->frame, &taken->pid);
+  edr_etf_put_ref(&node->frame, ref);
+  free(taken);
+  status = edr_node_write_frame(node, begin, 0, edr_deadline_after(EDR_SEND_GRACE_MS));
+  return edr_node_fail(node, status, "taking back a monitor");
 }
 
 edr_status edr_node_receive(edr_node *node, int64_t deadline_ms, edr_buf *message) {

@@ -79,20 +79,15 @@ static edr_status on_call_ended(edr_call *call, edr_slice reason) {
 static edr_status on_monitor_exit(edr_node *node, const edr_control *control, edr_slice reason) {
   edr_ref ref;
   edr_call *call;
-  edr_monitor **at;
+  edr_monitor *taken;
+  edr_status status;
 
   if (reason.data == NULL || edr_slice_ref(control->elements[2], &ref) != EDR_OK) return EDR_EPROTOCOL;
   if ((call = find_call(node, &ref)) != NULL) return on_call_ended(call, reason);
-  for (at = &node->monitors; *at != NULL; at = &(*at)->next) {
-    edr_monitor *found = *at;
-    edr_status status;
-    if (!edr_ref_equal(&found->ref, &ref)) continue;
-    *at = found->next;
-    status = edr_inbox_put_down(&node->inbox, &found->ref, &found->pid, reason);
-    free(found);
-    return status;
-  }
-  return EDR_OK; /* of a call that was given up */
+  if ((taken = edr_node_take_monitor(node, &ref)) == NULL) return EDR_OK; /* of a call that was given up */
+  status = edr_inbox_put_down(&node->inbox, &taken->ref, &taken->pid, reason);
+  free(taken);
+  return status;
 }
 
 /* `{31, ReqId, To, Flags, PidOrError}`. */
@@ -180,12 +175,8 @@ static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
 /* Whether this must be the reference of a call through `rex` that was given up. Those of monitors are given out: a process
  * that was handed one may well answer with it. */
 static bool is_given_up(const edr_node *node, const edr_ref *ref) {
-  const edr_monitor *monitor;
-  if (!node->rex || ref->creation != node->dialed.self.creation || strcmp(ref->node, node->dialed.self.node) != 0) return false;
-  for (monitor = node->monitors; monitor != NULL; monitor = monitor->next) {
-    if (edr_ref_equal(&monitor->ref, ref)) return false;
-  }
-  return true;
+  return node->rex && ref->creation == node->dialed.self.creation && strcmp(ref->node, node->dialed.self.node) == 0 &&
+         edr_node_find_monitor(node, ref) == NULL;
 }
 
 /* A message to us: an answer of `rex` to a call, something printed, or mail. */

@@ -11,8 +11,7 @@ enum { EDR_SEND_GRACE_MS = 30000 }; /* how long a peer may take to take what we 
 
 /* A monitor of ours: the node wants to be told the process again when it ends. */
 typedef struct edr_monitor {
-  struct edr_monitor *next;
-  edr_ref ref;
+  edr_ref ref; /* first: a reference is looked up as it stands */
   edr_pid pid;
 } edr_monitor;
 
@@ -41,7 +40,7 @@ struct edr_node {
   bool open, rex;
   edr_error error;
   edr_call *calls;
-  edr_monitor *monitors;
+  void *monitors; /* a tree by reference: tsearch(3) */
   edr_pending_spawn spawn;
   edr_inbox inbox;
   edr_inbox output;  /* requests to print, while `keeps_output` */
@@ -66,6 +65,10 @@ edr_status edr_node_write_frame(edr_node *node, size_t begin, size_t rest, int64
 edr_status edr_node_queue_reply(edr_node *node, size_t begin);
 
 void edr_node_put_name(edr_buf *buf, const char *name);
+
+/* The monitor of this reference, or NULL. One that is taken out is the caller's to free. */
+const edr_monitor *edr_node_find_monitor(const edr_node *node, const edr_ref *ref);
+edr_monitor *edr_node_take_monitor(edr_node *node, const edr_ref *ref);
 
 /* ---- node_incoming.c ---- */
 
