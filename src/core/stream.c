@@ -183,7 +183,7 @@ static edr_status take_in(edr_stream *stream, bool *out_any) {
     status = edr_transport_read(&stream->transport, room, READ_CHUNK, &got);
     pthread_mutex_unlock(&stream->lock);
     if (status == EDR_EAGAIN) return EDR_OK;
-    if (status != EDR_OK) return break_stream(stream, EDR_ENODEDOWN, errno);
+    if (status != EDR_OK) return break_stream(stream, status == EDR_ENOMEM ? status : EDR_ENODEDOWN, errno);
     *out_any = true;
     edr_frame_reader_fed(&stream->reader, got);
     while ((status = edr_frame_next(&stream->reader, &frame, &size)) == EDR_OK) {
