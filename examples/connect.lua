@@ -19,4 +19,5 @@ if authority then
 end
 
 local node <close> = assert(relup.connect(name, options))
-print(node, "OTP " .. relup.term.text(assert(node:call("erlang", "system_info", { relup.term.atom "otp_release" }))))
+local release = assert(node:call("erlang", "system_info", { relup.term.atom "otp_release" }))
+print(node, "OTP", release)

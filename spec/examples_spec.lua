@@ -41,7 +41,7 @@ describe("examples", function()
     local plain <close> = node.start {}
     local printed, code = run(plain, "connect.lua", plain.name)
     assert.equal(0, code, printed)
-    assert.matches(("^node %s %%(connected%%)\tOTP %%d+\n$"):format(plain.name:gsub("%p", "%%%0")), printed)
+    assert.matches(("^node %s %%(connected%%)\tOTP\t\"%%d+\"\n$"):format(plain.name:gsub("%p", "%%%0")), printed)
 
     local authority = certificates.new()
     local certificate, key = authority:sign("operator", "operator")

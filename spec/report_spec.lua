@@ -40,4 +40,14 @@ describe("report", function()
     assert.matches("a dry run: nothing was touched; 2 processes would have been suspended", text, 1, true)
     assert.is_nil(text:find "2 processes suspended")
   end)
+
+  it("does nothing to a terminal, whatever a node said", function()
+    local report = made { undone = { "of \27[31m" }, version = "1\xFF", still_undone = { { key = "\7" } }, steps = {
+      { name = "install", status = "failed", ms = 1, message = "evil\27]0;owned\7\nsecond line" },
+    } }
+    for _, text in ipairs { tostring(report), report:summary(), report:left_behind() } do
+      assert.is_nil(text:find "[%z\1-\9\11-\31\127-\255]")
+    end
+    assert.matches("evil\\x1B]0;owned\\x07\nsecond line", tostring(report), 1, true)
+  end)
 end)

@@ -3,6 +3,7 @@
 --
 -- @classmod edeliver.relup.context
 
+local escape = require "edeliver.relup.escape"
 local ledger = require "edeliver.relup.ledger"
 local suspendable = require "edeliver.relup.suspendable"
 local term = require "edeliver.relup.term"
@@ -10,7 +11,8 @@ local term = require "edeliver.relup.term"
 local context = {}
 context.__index = context
 
-local function print_line(_, text) print(text) end
+-- In texts of a step's own may stand what a node said.
+local function print_line(_, text) print(escape.text(text)) end
 
 --- A context.
 -- @tparam table fields `node`, `name` (of the application), and optionally `config`, `logger` (a function of level and text),

@@ -7,6 +7,7 @@
 
 local core = require "edeliver.relup.core"
 local cowboy = require "edeliver.relup.web.cowboy"
+local escape = require "edeliver.relup.escape"
 local guard = require "edeliver.relup.guard"
 local journals = require "edeliver.relup.journal"
 local ledger = require "edeliver.relup.ledger"
@@ -205,7 +206,7 @@ end
 -- @return[2] nil, message, code: "busy" while a run or an install goes on
 function recover.run(node, journal, options)
   options = options or {}
-  local log = options.log or function(_, text) print(text) end
+  local log = options.log or function(_, text) print(escape.text(text)) end
   local free, message, code = nobody_is_at_it(node, log, options.dry_run)
   if not free then return nil, message, code end
   local owed, undos

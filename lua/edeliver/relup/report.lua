@@ -1,8 +1,10 @@
 --- What a run did: each step with its time and result, what was undone, and what is still suspended.
 --
--- Data first; `tostring(report)` says it for people. Runs nothing.
+-- Data first; `tostring(report)` says it for people, who may print it as it is. Runs nothing.
 --
 -- @classmod edeliver.relup.report
+
+local escape = require "edeliver.relup.escape"
 
 local report = {}
 report.__index = report
@@ -58,7 +60,7 @@ function report:left_behind()
     lines[#lines + 1] = ("%d calls that undo something could not be made (%s): report.still_undone has them"):format(
       #self.still_undone, self.still_undone[1].key)
   end
-  return lines[1] and table.concat(lines, "\n")
+  return lines[1] and escape.text(table.concat(lines, "\n"))
 end
 
 --- The report without its steps: how it ended, what was undone, how long processes stood still, who was lost, what is left.
@@ -82,7 +84,7 @@ function report:summary()
       #self.lost, tostring(self.lost[1]), #self.lost > 1 and ", ..." or "")
   end
   lines[#lines + 1] = self:left_behind()
-  return table.concat(lines, "\n")
+  return escape.text(table.concat(lines, "\n"))
 end
 
 function report:__tostring()
@@ -91,7 +93,7 @@ function report:__tostring()
   local lines = {}
   for i, step in ipairs(self.steps) do lines[i] = "\n" .. step_line(step, width) end
   local head, rest = self:summary():match "^([^\n]*)(.*)$"
-  return head .. table.concat(lines) .. rest
+  return head .. escape.text(table.concat(lines)) .. rest
 end
 
 return report
