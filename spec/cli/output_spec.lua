@@ -4,27 +4,43 @@ local output = require "edeliver.relup.cli.output"
 local html = require "edeliver.relup.cli.html"
 local report = require "edeliver.relup.report"
 local progress = require "edeliver.relup.cli.progress"
+local term = require "edeliver.relup.term"
 
-describe("cli.output.escape", function()
-  it("leaves text alone, of whatever script, and line ends", function()
-    assert.equal("Grüße, 你好\nnext", output.escape "Grüße, 你好\nnext")
+describe("cli.output in JSON", function()
+  -- The document of a result, as a program reads it.
+  local function document(result)
+    local written, stdout = {}, io.stdout
+    local out = output.new { command = "stuck", node = "app@h", json = true }
+    out:give(result)
+    finally(function() rawset(io, "stdout", stdout) end)
+    rawset(io, "stdout", { write = function(_, ...) written[#written + 1] = table.concat { ... } end, flush = function() end })
+    out:close(0)
+    rawset(io, "stdout", stdout)
+    local text = table.concat(written)
+    return assert(require("dkjson").decode(text)), text
+  end
+
+  it("holds texts, numbers and booleans; every other term as Erlang prints it", function()
+    local found = document {
+      list = output.array { 1, "two", false, { three = 3.5 } }, empty = output.array {},
+      map = term.map { term.atom "a", 1 }, tuple = term.tuple { term.atom "ok", "x" }, listed = term.list { term.atom "a" },
+      charlist = term.charlist "abc", atom = term.atom "memory", endless = 1 / 0, pids = io.stdin,
+    }.result
+    assert.same({ 1, "two", false, { three = 3.5 } }, found.list)
+    assert.same({}, found.empty)
+    assert.same({ "#{a => 1}", '{ok,<<"x">>}', "[a]", '"abc"', "memory" },
+      { found.map, found.tuple, found.listed, found.charlist, found.atom })
+    assert.matches("^file ", found.pids)
   end)
 
-  it("shows control characters by their numbers", function()
-    assert.equal("\\x1B[31mred\\x07\\x0D\\x00", output.escape "\27[31mred\7\r\0")
-    assert.equal("a b", output.escape "a\tb")
-    assert.equal("\\x7F", output.escape "\127")
-  end)
-
-  it("shows the second set of controls, and marks that turn the writing around", function()
-    assert.equal("\\xC2\\x9B31m", output.escape "\xC2\x9B31m")
-    assert.equal("\\xE2\\x80\\xAEtxt", output.escape "\u{202E}txt")
-    assert.equal("\\xE2\\x81\\xA6", output.escape "\u{2066}")
-  end)
-
-  it("shows bytes that are no UTF-8", function()
-    assert.equal("a\\xFF\\x9Bb", output.escape "a\xFF\x9Bb")
-    assert.equal("ü \\xFF", output.escape "ü \xFF")
+  it("is UTF-8, and has no control character in it, whatever a node said", function()
+    local found, text = document { version = "1.0\x9B2J", other = "\u{9B}31m\27", ["\xFF"] = 1 }
+    assert.equal("1.0\\x9B2J", found.result.version)
+    assert.equal("\u{9B}31m\27", found.result.other)
+    assert.equal(1, found.result["\\xFF"])
+    assert.truthy(utf8.len(text))
+    assert.is_nil(text:find "[%z\1-\9\11-\31\127]")
+    assert.is_nil(text:find "\xC2[\x80-\x9F]")
   end)
 end)
 

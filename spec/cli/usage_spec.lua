@@ -4,6 +4,22 @@ local program = require "cli.program"
 local parser = require "edeliver.relup.cli.parser"
 
 describe("edeliver-relup", function()
+  it("has a document and the exit code of a failure where the result cannot be written", function()
+    local faulty = [[
+      require("edeliver.relup.cli.commands.lint").command = function(args)
+        args.output:give { setmetatable({}, { __tostring = function() error "no text" end }) }
+        return args.relup == "suspended" and 3 or 0
+      end]]
+    for word, code in pairs { ok = 2, suspended = 3 } do
+      local shown = program.run({ "lint", word, "--json" }, { env = { LUA_INIT = faulty } })
+      assert.equal(code, shown.code, shown.err)
+      local document = assert(require("dkjson").decode(shown.out))
+      assert.equal(code, document.exit)
+      assert.matches("a fault of edeliver%-relup itself: .*no text", document.error.message)
+      assert.matches("no text", shown.err, 1, true)
+    end
+  end)
+
   it("says what it is for, and names every command", function()
     local shown = program.run "--help"
     assert.equal(0, shown.code)

@@ -37,7 +37,14 @@ function cli.main(arguments)
     args.output:fail(code.message, code.code)
     code = exit.FAILED
   end
-  args.output:close(code)
+  local closed, problem = xpcall(args.output.close, explain_crash, args.output, code)
+  if not closed then
+    -- A document without the result, which cannot be written; what the command came to may be worse than that.
+    args.output:give(nil)
+    args.output:fail(problem.message, problem.code)
+    code = math.max(code, exit.FAILED)
+    args.output:close(code)
+  end
   return code
 end
 

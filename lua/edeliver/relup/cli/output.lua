@@ -1,11 +1,13 @@
 --- What the program says: lines and tables for people, one JSON document for programs, errors on stderr.
 --
--- Whatever comes from a node may hold anything, so every text is escaped here and nowhere else. Colour is for terminals only.
--- Knows no command.
+-- Whatever comes from a node may hold anything, so every text is escaped here, whether somebody has done it before or not. Colour
+-- is for terminals only. Knows no command.
 --
 -- @classmod edeliver.relup.cli.output
 
 local dkjson = require "dkjson"
+local escape = require "edeliver.relup.escape"
+local term = require "edeliver.relup.term"
 local terminal = require "term"
 
 local output = {}
@@ -25,21 +27,8 @@ function output.new(options)
   return self
 end
 
-local function hex(characters) return (characters:gsub(".", function(byte) return ("\\x%02X"):format(byte:byte()) end)) end
-
---- Makes a text harmless to a terminal: control characters, and bytes that are no UTF-8, become `\xNN`. Line ends stay.
--- @string text
-function output.escape(text)
-  text = tostring(text):gsub("\t", " "):gsub("[%z\1-\9\11-\31\127]", hex)
-  if not utf8.len(text) then
-    text = text:gsub("[\128-\255]+", function(bytes) return not utf8.len(bytes) and hex(bytes) or nil end)
-  end
-  -- C1 controls, and the marks that turn the direction of writing around.
-  for _, pattern in ipairs { "\xC2[\x80-\x9F]", "\xD8\x9C", "\xE2\x80[\x8E\x8F\xAA-\xAE]", "\xE2\x81[\xA6-\xA9]" } do
-    text = text:gsub(pattern, hex)
-  end
-  return text
-end
+--- See `edeliver.relup.escape`.
+output.escape = escape.text
 
 --- A text in colour, where colours are shown.
 -- @string name of the colour
@@ -145,12 +134,25 @@ end
 --- A list for JSON, which stays a list when it is empty.
 function output.array(items) return setmetatable(items, { __jsontype = "array" }) end
 
+-- A value as JSON can have it: plain tables of texts, numbers and booleans. Whatever else comes from a node becomes the text that
+-- Erlang prints for it.
+local function plain(value)
+  local kind = type(value)
+  if kind == "number" or kind == "boolean" or value == nil then return value end
+  if kind == "string" then return escape.utf8(value) end
+  local meta = kind == "table" and getmetatable(value) or nil
+  if kind ~= "table" or meta and not meta.__jsontype then return escape.text(term.kind(value) and term.format(value) or value) end
+  local copy = setmetatable({}, meta)
+  for key, item in pairs(value) do copy[type(key) == "string" and escape.utf8(key) or key] = plain(item) end
+  return copy
+end
+
 --- Ends the output: writes the document, in JSON.
 -- @tparam integer exit_code
 function output:close(exit_code)
   self:clear_progress()
   if not self.json then return end
-  write(io.stdout, dkjson.encode({
+  write(io.stdout, dkjson.encode(plain {
     schema = SCHEMA, command = self.command, node = self.node, exit = exit_code, result = self.result, error = self.failure,
   }, { indent = true, keyorder = { "schema", "command", "node", "exit", "result", "error" } }))
 end
