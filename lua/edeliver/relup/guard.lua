@@ -6,6 +6,7 @@
 -- @classmod edeliver.relup.guard
 
 local core = require "edeliver.relup.core"
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local guard = {}
@@ -42,12 +43,26 @@ local function token()
   return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
 
+-- What guard.erl answers.
+local OK = shape.is(atom "ok")
+local STATUS = shape.either(shape.is(atom "here"), shape.is(atom "gone"), shape.is(atom "lost"))
+local LEFT = shape.either(shape.integer, shape.is(atom "undefined"))
+local WHO = shape.tuple(shape.is(atom "guard"), shape.text, STATUS, LEFT, shape.integer, shape.integer)
+local BUSY = shape.tuple(shape.is(atom "busy"), shape.any)
+local HELLO = shape.either(BUSY, shape.tuple(OK, shape.pid))
+local LOST, ERROR = shape.tuple(shape.is(atom "lost"), shape.text), shape.tuple(shape.is(atom "error"), shape.any)
+local ANSWERED = shape.either(OK, shape.is(atom "cancelled"), shape.is(atom "too_late"))
+local PERFORMED = shape.tuple(shape.is(atom "performed"), shape.any)
+local RUN = shape.tuple(shape.is(atom "run"), shape.integer, shape.any, shape.any)
+local EVENT = shape.tuple(shape.integer, shape.either(PERFORMED, RUN))
+local VALUE, EXIT = shape.tuple(shape.is(atom "value"), shape.any), shape.tuple(shape.is(atom "EXIT"), shape.any)
+
 -- What the guard said of itself, as a table.
 local function read_who(answer)
-  if term.kind(answer) ~= "tuple" or answer[1] ~= atom "guard" then return nil end
+  if not WHO(answer) then return nil end
   return {
-    who = answer[2], status = answer[3].name, left = math.type(answer[4]) and answer[4] or nil, pids = answer[5],
-    undos = answer[6],
+    who = shape.to_text(answer[2]), status = answer[3].name, left = math.type(answer[4]) and answer[4] or nil,
+    pids = answer[5], undos = answer[6],
   }
 end
 
@@ -58,7 +73,7 @@ local function busy(node, found)
   end
   local state = "goes on"
   if found.status == "gone" then
-    state = ("has lost its operator; in %.1f s all of it will be undone"):format(found.left / 1000)
+    state = ("has lost its operator; in %.1f s all of it will be undone"):format((found.left or 0) / 1000)
   elseif found.status == "lost" then
     state = "has lost its operator and was undone; its install has not ended yet"
   end
@@ -89,38 +104,35 @@ end
 function guard.start(node, options)
   options = options or {}
   local self = setmetatable({ node = node, token = token(), grace = options.grace or guard.GRACE, next_id = 0 }, guard)
-  local started, message, code = node:eval(START, {
+  local started, message, code = shape.expect(node, "which process the guard is", shape.pid, node:eval(START, {
     Source = source(), Token = self.token, Operator = node:self(), Who = options.who or "an operator",
     Grace = self.grace // 1 | 0, Lease = (options.lease or guard.LEASE) // 1 | 0,
-  })
+  }))
   if not started then return nil, message, code end
   self.pid = started
-  local hello, problem, why = self:ask(atom "hello")
+  local hello, problem, why = self:ask(atom "hello", TIMEOUT, HELLO)
   if hello == nil then return nil, "the guard could not be started: " .. problem, why end
-  if hello[1] == atom "busy" then return busy(node, read_who(hello[2])) end
+  if BUSY(hello) then return busy(node, read_who(hello[2])) end
   return self
 end
 
--- What the guard answers; its own refusals as nil, message, code.
-function guard:ask(request, timeout)
-  local answer, message, code, reason = self.node:call("gen_server", "call",
-    { self.pid, tuple { self.token, request }, atom "infinity" }, timeout or TIMEOUT)
-  return self:understand(answer, message, code, reason)
+-- What the guard answers, ok where no other shape is given; its own refusals as nil, message, code.
+function guard:ask(request, timeout, answers)
+  return self:understand(answers or OK, self.node:call("gen_server", "call",
+    { self.pid, tuple { self.token, request }, atom "infinity" }, timeout or TIMEOUT))
 end
 
---- Turns an answer of the guard into `nil, message, code` where it refused.
-function guard:understand(answer, message, code, reason)
+--- Turns an answer of the guard into `nil, message, code` where it refused, or where it is of another shape.
+function guard:understand(answers, answer, message, code, reason)
   if answer == nil then
     if reason ~= nil then
       return nil, ("the guard on %s is gone: %s"):format(self.node.name, term.format(reason)), "guard_gone"
     end
     return nil, message, code
   end
-  if term.kind(answer) == "tuple" then
-    if answer[1] == atom "lost" then return nil, answer[2], "guard_lost" end
-    if answer[1] == atom "error" then return nil, "the guard refused: " .. term.format(answer), "guard_refused" end
-  end
-  return answer
+  if LOST(answer) then return nil, shape.to_text(answer[2]), "guard_lost" end
+  if ERROR(answer) then return nil, "the guard refused: " .. term.format(answer), "guard_refused" end
+  return shape.expect(self.node, "a question to the guard", answers, answer)
 end
 
 -- What is owed -------------------------------------------------------------------------------------------------------
@@ -190,7 +202,7 @@ function guard:next_event(seen, deadline)
     { self.pid, tuple { self.token, tuple { atom "next", seen } }, atom "infinity" })
   local event
   if request then event, message, code, reason = self.node:await(request, math.max(0, deadline - core.now())) end
-  event, message, code = self:understand(event, message, code, reason)
+  event, message, code = self:understand(EVENT, event, message, code, reason)
   if event == nil and not self.node:is_open() then
     local back
     back, message, code = self:come_back()
@@ -201,15 +213,17 @@ end
 
 --- Runs what the relup asks for and answers the guard.
 function guard:answer(event, serve)
-  local number, name, arguments = event[2], event[3], event[4]
-  local result, message = serve(name.name, arguments)
+  local number, name, arguments = event[2], shape.to_text(event[3]) or term.format(event[3]), event[4]
+  local result, message = serve(name, arguments)
   local outcome = atom "ok"
   if result == nil or result == false then
-    outcome = tuple { atom "failed", tostring(message or name.name .. " failed") }
+    outcome = tuple { atom "failed", tostring(message or name .. " failed") }
   end
   local answer = tuple { atom "answer", number, outcome }
-  local told, problem, code = self:ask(answer)
-  if told == nil and not self.node:is_open() and self:come_back() then told, problem, code = self:ask(answer) end
+  local told, problem, code = self:ask(answer, TIMEOUT, ANSWERED)
+  if told == nil and not self.node:is_open() and self:come_back() then
+    told, problem, code = self:ask(answer, TIMEOUT, ANSWERED)
+  end
   if told == nil then return nil, problem, code end
   return true
 end
@@ -230,10 +244,11 @@ function guard:perform(module, fun, arguments, timeout, options)
     if event == nil then return nil, message, code end
     self.seen = event[1]
     local what = event[2]
-    if what[1] == atom "performed" then
+    if PERFORMED(what) then
       local result = what[2]
-      if result[1] == atom "value" then return result[2] end
-      return nil, ("%s:%s on %s failed: %s"):format(module, fun, self.node.name, term.format(result)), "exit", result[2]
+      if VALUE(result) then return result[2] end
+      return nil, ("%s:%s on %s failed: %s"):format(module, fun, self.node.name, term.format(result)), "exit",
+        EXIT(result) and result[2] or result
     end
     local answered
     answered, message, code = self:answer(what, options.serve)

@@ -7,6 +7,7 @@
 
 local core = require "edeliver.relup.core"
 local guard = require "edeliver.relup.guard"
+local patterns = require "edeliver.relup.patterns"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local term = require "edeliver.relup.term"
 
@@ -78,9 +79,8 @@ local function count_calls(script)
   local before, all, past = 0, 0, false
   for _, entry in ipairs(script) do
     if entry == term.atom "point_of_no_return" then past = true end
-    local call = term.kind(entry) == "tuple" and entry[1] == term.atom "apply" and entry[2]
-    local arguments = call and call[1] == term.atom "gen_server" and call[3]
-    if arguments and arguments[1] == term.atom(guard.NAME) then
+    local module, _, arguments = patterns.applies(entry)
+    if module == term.atom "gen_server" and term.kind(arguments) == "list" and arguments[1] == term.atom(guard.NAME) then
       all = all + 1
       if not past then before = before + 1 end
     end

@@ -7,6 +7,7 @@
 
 local json = require "dkjson"
 local core = require "edeliver.relup.core"
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 core.set_types(term.types) -- a journal may be read before there is any node
@@ -65,7 +66,8 @@ function journal.open(node, path, fields)
   file, message = io.open(path, "ab")
   if not file then return nil, ("no journal can be written: %s"):format(message), "journal" end
   local self = setmetatable({ path = path, file = file, started = core.now() }, journal)
-  local creation, problem, why = node:call("erlang", "system_info", { term.atom "creation" })
+  local creation, problem, why = shape.expect(node, "erlang:system_info", shape.integer,
+    node:call("erlang", "system_info", { term.atom "creation" }))
   if creation == nil then return nil, problem, why end
   local first = { node = node.name, creation = creation, format = 1 }
   for name, value in pairs(fields or {}) do first[name] = value end

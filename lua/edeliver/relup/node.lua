@@ -9,7 +9,9 @@
 -- @classmod edeliver.relup.node
 
 local core = require "edeliver.relup.core"
+local escape = require "edeliver.relup.escape"
 local output = require "edeliver.relup.output"
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 local tls_options = require "edeliver.relup.tls_options"
 
@@ -109,7 +111,7 @@ end
 local function explain(self, module, fun, arity, value, message, code, reason)
   if value ~= nil or message ~= nil then return value, message, code end
   local text = ("%s:%s/%d failed on %s: %s:%s"):format(module, fun, arity, self.name, code, term.format(reason))
-  return nil, text, code, reason
+  return nil, escape.line(text), code, reason
 end
 
 --- Calls a function on the node and waits for what it returns.
@@ -153,10 +155,11 @@ end
 function node:cast(module, fun, arguments) return self.connection:cast(module, fun, arguments or {}) end
 
 --- `lists:map(fun module:fun/1, items)` on the node: one question about many things, in one call.
--- @return[1] a list, as long as `items`
+-- @return[1] a list, as long as `items`, of whatever the node gave
 -- @return[2] nil, message, code
 function node:map(module, fun, items, timeout)
-  return self:call("lists", "map", { term.export(module, fun, 1), items }, timeout)
+  return shape.expect(self, module .. ":" .. fun, shape.list(nil, #items),
+    self:call("lists", "map", { term.export(module, fun, 1), items }, timeout))
 end
 
 --- From now on, what the functions that we call print (`io:format` and its like) is handed over, while we wait for them or for
@@ -284,15 +287,25 @@ function node:pump() return self.connection:pump() end
 
 -- Erlang text --------------------------------------------------------------------------------------------------------
 
-local function parse_on_node(self, text)
-  local tokens, message, code, reason = self:call("erl_scan", "string", { term.charlist(text) })
-  if not tokens then return nil, message, code, reason end
-  if tokens[1] ~= atom "ok" then return nil, "not Erlang: " .. term.format(tokens), "syntax" end
-  local forms
-  forms, message, code, reason = self:call("erl_parse", "parse_exprs", { tokens[2] })
-  if not forms then return nil, message, code, reason end
-  if forms[1] ~= atom "ok" then return nil, "not Erlang: " .. term.format(forms), "syntax" end
-  return forms[2]
+-- What erl_scan and erl_parse answer: `{ok, Tokens, Location}` and `{ok, Forms}`, or what they refuse, both in one shape.
+local OK, REFUSED = shape.is(atom "ok"), shape.tuple(shape.any, shape.atom, shape.any)
+local SCANNED = shape.either(shape.tuple(OK, shape.list(), shape.any), shape.tuple(shape.is(atom "error"), REFUSED, shape.any))
+local PARSED = shape.either(shape.tuple(OK, shape.list()), shape.tuple(shape.is(atom "error"), REFUSED))
+
+--- Parses Erlang expressions on the node.
+-- @string text expressions, with their full stop
+-- @return[1] a list of forms, as `erl_eval` takes them
+-- @return[2] nil, message, code; "syntax" where they are none, and then the reason: `{Location, Module, Descriptor}`
+function node:parse(text)
+  local answer, message, code, reason =
+    shape.expect(self, "erl_scan:string", SCANNED, self:call("erl_scan", "string", { term.charlist(text) }))
+  if answer and OK(answer[1]) then
+    answer, message, code, reason =
+      shape.expect(self, "erl_parse:parse_exprs", PARSED, self:call("erl_parse", "parse_exprs", { answer[2] }))
+  end
+  if not answer then return nil, message, code, reason end
+  if not OK(answer[1]) then return nil, "not Erlang: " .. escape.line(term.format(answer)), "syntax", answer[2] end
+  return answer[2]
 end
 
 --- Evaluates Erlang expressions on the node: `"1 + X."`, with variables bound.
@@ -302,7 +315,7 @@ end
 -- @return[1] the value of the last one
 -- @return[2] nil, message, code
 function node:eval(text, bindings, timeout)
-  local forms, message, code, reason = parse_on_node(self, text)
+  local forms, message, code, reason = self:parse(text)
   if not forms then return nil, message, code, reason end
   local names, bound = {}, {}
   for name in pairs(bindings or {}) do names[#names + 1] = name end

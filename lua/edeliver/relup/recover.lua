@@ -12,6 +12,7 @@ local guard = require "edeliver.relup.guard"
 local journals = require "edeliver.relup.journal"
 local ledger = require "edeliver.relup.ledger"
 local ranch = require "edeliver.relup.web.ranch"
+local shape = require "edeliver.relup.shape"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
 
@@ -49,6 +50,8 @@ end
 
 -- Who sits suspended? --------------------------------------------------------------------------------------------------
 
+local PIDS = shape.list(shape.pid)
+
 -- Of those that hibernate only a question tells; it wakes them. Only processes of proc_lib, which all OTP behaviours are,
 -- understand it.
 local ASK = [=[
@@ -63,7 +66,8 @@ local function find_suspended(node, pids)
   if not sitting then return nil, sleeping, code end
   if #sleeping == 0 then return sitting end
   local timeout = STATUS_TIMEOUT * math.min(#sleeping, 100) + 5000
-  local answer, message, why = node:eval(ASK, { Pids = sleeping, Timeout = STATUS_TIMEOUT }, timeout)
+  local answer, message, why = shape.expect(node, "who sits suspended", PIDS,
+    node:eval(ASK, { Pids = sleeping, Timeout = STATUS_TIMEOUT }, timeout))
   if not answer then return nil, message, why end
   return sitting:plus(node:pids(answer))
 end
@@ -72,7 +76,7 @@ local function describe(info)
   if not info then return "dead meanwhile" end
   local name = info.registered_name
   if term.kind(name) == "atom" then return tostring(name) end
-  return ("%d messages wait"):format(info.message_queue_len)
+  return shape.integer(info.message_queue_len) and ("%d messages wait"):format(info.message_queue_len) or ""
 end
 
 local function show(node, found, log)
@@ -118,7 +122,7 @@ local function owed_by_journal(node, path)
   local texts = {}
   for i, text in ipairs(state.pids) do texts[i] = term.charlist(text) end
   local pids
-  pids, message, code = node:map("erlang", "list_to_pid", texts, 30000)
+  pids, message, code = shape.expect(node, "erlang:list_to_pid", PIDS, node:map("erlang", "list_to_pid", texts, 30000))
   if not pids then return nil, message, code end
   return { pids = core.pids(pids), undos = state.undos, run = state.run }
 end

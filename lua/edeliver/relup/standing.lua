@@ -5,6 +5,8 @@
 --
 -- @module edeliver.relup.standing
 
+local shape = require "edeliver.relup.shape"
+
 local standing = {}
 
 --- phoenix.js sends a heartbeat every 30 s and gives up when the next is due and the last was not answered: after 30 to 60 s.
@@ -26,7 +28,8 @@ end
 local function check_mailboxes(node, ctx)
   local max, pids = ctx.config.max_mailbox, ctx:suspended()
   if not max then return true end
-  local answer, message, code = node:eval(MAILBOXES, { Pids = pids, Max = max }, 30000)
+  local answer, message, code = shape.expect(node, "how long the mailboxes are", shape.tuple(shape.integer, shape.integer),
+    node:eval(MAILBOXES, { Pids = pids, Max = max }, 30000))
   if not answer then return nil, message, code end
   if answer[1] == 0 then return true end
   return refuse(ctx, ("%d of %d suspended processes have more than %d messages waiting, up to %d (config.max_mailbox)"):format(

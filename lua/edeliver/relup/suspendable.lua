@@ -6,7 +6,7 @@
 --
 -- @module edeliver.relup.suspendable
 
-local term = require "edeliver.relup.term"
+local shape = require "edeliver.relup.shape"
 
 local suspendable = {}
 
@@ -68,6 +68,9 @@ local REASONS = {
     .. "node would restart",
 }
 
+local function has_reason(value) return shape.atom(value) and REASONS[value.name] ~= nil end
+local FOUND = shape.list(shape.tuple(has_reason, shape.integer, shape.list(shape.pid)))
+
 --- Whether all these processes may be suspended.
 -- @param node
 -- @param pids a pid set
@@ -76,12 +79,13 @@ local REASONS = {
 -- @return[2] nil, message, code: "not_suspendable" with the first of them and why
 function suspendable.check(node, pids, installs)
   if #pids == 0 then return true end
-  local found, message, code = node:eval(LOOK, { Pids = pids, Installs = installs and true or false }, TIMEOUT)
+  local found, message, code = shape.expect(node, "whom nobody may suspend", FOUND,
+    node:eval(LOOK, { Pids = pids, Installs = installs and true or false }, TIMEOUT))
   if not found then return nil, "whether these processes may be suspended is not known: " .. message, code end
   if #found == 0 then return true end
   local kind, count, examples = found[1][1].name, found[1][2], found[1][3]
   return nil, ("%d of %d processes must not be suspended, as %s: %s. Nobody was suspended"):format(
-    count, #pids, term.format(examples[1]), REASONS[kind]), "not_suspendable"
+    count, #pids, tostring(examples[1]), REASONS[kind]), "not_suspendable"
 end
 
 return suspendable

@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.processes
 
 local output = require "edeliver.relup.cli.output"
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local processes = {}
@@ -12,9 +13,11 @@ local ITEMS = { "registered_name", "current_function", "message_queue_len", "mem
 --- The columns of `as_rows`.
 processes.HEADER = { "PID", "NAME OR INITIAL CALL", "CURRENT FUNCTION", "MAILBOX", "MEMORY", "REDUCTIONS" }
 
+local MFA = shape.tuple(shape.any, shape.any, shape.any)
+
 --- `{M,F,A}` in words, "" for what is none.
 function processes.mfa(tuple)
-  if term.kind(tuple) ~= "tuple" then return "" end
+  if not MFA(tuple) then return "" end
   return ("%s:%s/%s"):format(term.format(tuple[1]), term.format(tuple[2]), term.format(tuple[3]))
 end
 

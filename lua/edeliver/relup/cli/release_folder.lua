@@ -2,27 +2,31 @@
 --
 -- @module edeliver.relup.cli.release_folder
 
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local release_folder = {}
 
 local atom, charlist = term.atom, term.charlist
+local SET = shape.either(shape.is(atom "undefined"), shape.tuple(shape.is(atom "ok"), shape.text))
+local VARIABLE = shape.either(shape.is(false), shape.text)
 
 --- Its path, found as release_handler does: sasl's `releases_dir`, RELDIR, or below the root.
 -- @return[1] string
 -- @return[2] nil, message, code
 function release_folder.path(node)
-  local set, message, code = node:call("application", "get_env", { atom "sasl", atom "releases_dir" })
+  local set, message, code = shape.expect(node, "application:get_env", SET,
+    node:call("application", "get_env", { atom "sasl", atom "releases_dir" }))
   if not set then return nil, message, code end
-  if term.kind(set) == "tuple" then return term.text(set[2]) end
+  if term.kind(set) == "tuple" then return shape.to_text(set[2]) end
   local variable
-  variable, message, code = node:call("os", "getenv", { charlist "RELDIR" })
+  variable, message, code = shape.expect(node, "os:getenv", VARIABLE, node:call("os", "getenv", { charlist "RELDIR" }))
   if variable == nil then return nil, message, code end
-  if variable then return term.text(variable) end
+  if variable then return shape.to_text(variable) end
   local root
-  root, message, code = node:call("code", "root_dir")
+  root, message, code = shape.expect(node, "code:root_dir", shape.text, node:call("code", "root_dir"))
   if not root then return nil, message, code end
-  return term.text(root) .. "/releases"
+  return shape.to_text(root) .. "/releases"
 end
 
 --- The tarballs in it, and in the folders of versions below it.
@@ -34,9 +38,10 @@ function release_folder.tarballs(node)
   local found = {}
   for _, pattern in ipairs { "*.tar.gz", "*/*.tar.gz" } do
     local names
-    names, message, code = node:call("filelib", "wildcard", { charlist(pattern), charlist(path) })
+    names, message, code = shape.expect(node, "filelib:wildcard", shape.list(shape.text),
+      node:call("filelib", "wildcard", { charlist(pattern), charlist(path) }))
     if not names then return nil, message, code end
-    for _, name in ipairs(names) do found[#found + 1] = term.text(name) end
+    for _, name in ipairs(names) do found[#found + 1] = shape.to_text(name) end
   end
   return found
 end
@@ -73,7 +78,8 @@ local MD5 = [[
 -- @return[1] string
 -- @return[2] nil, message, code
 function release_folder.md5(node, path)
-  local sum, message, code = node:eval(MD5, { Path = charlist(path) }, 300000)
+  local sum, message, code = shape.expect(node, "the sum of a file", shape.binary,
+    node:eval(MD5, { Path = charlist(path) }, 300000))
   if not sum then return nil, message, code end
   return (sum:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
@@ -84,7 +90,7 @@ end
 function release_folder.exists(node, path)
   local answer, message, code = node:call("file", "read_file_info", { charlist(path) })
   if answer == nil then return nil, message, code end
-  return answer[1] == atom "ok"
+  return term.kind(answer) == "tuple" and answer[1] == atom "ok"
 end
 
 --- Appends to a file on the node; makes it where there is none.

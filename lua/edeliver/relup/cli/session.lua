@@ -6,6 +6,7 @@ local cookie = require "edeliver.relup.cli.cookie"
 local exit = require "edeliver.relup.cli.exit"
 local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 local terminal = require "term"
 
@@ -102,7 +103,8 @@ function session.pids(node, texts)
   for i, text in ipairs(texts) do
     local inner = text:match "^<?(%d+%.%d+%.%d+)>?$"
     if not inner then return nil, ("%q is no pid: they look like <0.123.0>"):format(text), "badarg" end
-    local pid, message, code = node:call("erlang", "list_to_pid", { term.charlist("<" .. inner .. ">") })
+    local pid, message, code = shape.expect(node, "erlang:list_to_pid", shape.pid,
+      node:call("erlang", "list_to_pid", { term.charlist("<" .. inner .. ">") }))
     if not pid then return nil, message, code end
     pids[i] = pid
   end

@@ -2,9 +2,14 @@
 --
 -- @module edeliver.relup.otp.application
 
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local application = {}
+
+local MODULES = shape.either(
+  shape.is(term.atom "undefined"), shape.tuple(shape.is(term.atom "ok"), shape.list(shape.atom)))
+local RUNNING = shape.list(shape.tuple(shape.atom, shape.any, shape.any))
 
 --- The modules of an application.
 -- @param node
@@ -12,7 +17,8 @@ local application = {}
 -- @return[1] a list of atoms
 -- @return[2] nil, message, code
 function application.modules(node, name)
-  local answer, message, code = node:call("application", "get_key", { term.atom(name), term.atom "modules" })
+  local answer, message, code = shape.expect(node, "application:get_key", MODULES,
+    node:call("application", "get_key", { term.atom(name), term.atom "modules" }))
   if not answer then return nil, message, code end
   if answer == term.atom "undefined" then
     return nil, ("%s has no application %s loaded"):format(node.name, name), "no_application"
@@ -24,7 +30,8 @@ end
 -- @return[1] boolean
 -- @return[2] nil, message, code
 function application.is_running(node, name)
-  local answer, message, code = node:call("application", "which_applications", {})
+  local answer, message, code = shape.expect(node, "application:which_applications", RUNNING,
+    node:call("application", "which_applications", {}))
   if not answer then return nil, message, code end
   for _, row in ipairs(answer) do
     if row[1].name == name then return true end

@@ -1,32 +1,41 @@
 --- `release_handler`, as an outside client calls it: thin, named after what it calls.
 --
--- Versions are charlists on the node and strings here. Every function gives `nil, message, code` for what the node refused.
+-- Versions are charlists on the node and strings here, harmless in messages. Every function gives `nil, message, code` for
+-- what the node refused.
 --
 -- @module edeliver.relup.otp.release_handler
 
 local consult = require "edeliver.relup.consult"
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local release_handler = {}
 
 local atom, charlist = term.atom, term.charlist
 local OK = atom "ok"
+local DONE, REFUSED = shape.is(OK), shape.tuple(shape.is(atom "error"), shape.any)
+local NO_SUCH_RELEASE = shape.tuple(shape.is(atom "no_such_release"), shape.any)
+local NO_MATCHING_RELUP = shape.tuple(shape.is(atom "no_matching_relup"), shape.any, shape.any)
+local EXISTING_RELEASE = shape.tuple(shape.is(atom "existing_release"), shape.any)
+local RELEASES = shape.list(shape.tuple(shape.text, shape.text, shape.any, shape.atom))
+local UNPACKED = shape.tuple(DONE, shape.text)
+local CHECKED = shape.tuple(DONE, shape.text, shape.any)
+local INSTALLED = shape.tuple(shape.either(DONE, shape.is(atom "continue_after_restart")), shape.text, shape.any)
 
 -- release_handler's own words for what it refuses, in words for people.
 local function explain(node, fun, reason)
-  local kind = term.kind(reason) == "tuple" and reason[1] or nil
-  if kind == atom "no_such_release" then
+  if NO_SUCH_RELEASE(reason) then
     return ("%s has no release %s"):format(node.name, term.format(reason[2])), "no_such_release"
-  elseif kind == atom "no_matching_relup" then
+  elseif NO_MATCHING_RELUP(reason) then
     return ("the relup on %s does not lead from %s to %s"):format(node.name, term.format(reason[3]), term.format(reason[2])),
       "no_matching_relup"
-  elseif kind == atom "existing_release" then
+  elseif EXISTING_RELEASE(reason) then
     return ("%s has release %s already"):format(node.name, term.format(reason[2])), "existing_release"
   end
   return ("release_handler:%s on %s refused: %s"):format(fun, node.name, term.format(reason)), "refused"
 end
 
-local function call(node, fun, arguments, timeout)
+local function call(node, fun, answers, arguments, timeout)
   local answer, message, code, reason = node:call("release_handler", fun, arguments, timeout)
   if answer == nil then
     -- A release_handler that is busy with an install, or is not there at all.
@@ -36,21 +45,20 @@ local function call(node, fun, arguments, timeout)
     end
     return nil, message, code
   end
-  if answer == OK then return true end
-  if term.kind(answer) == "tuple" and answer[1] == atom "error" then return nil, explain(node, fun, answer[2]) end
-  return answer
+  if REFUSED(answer) then return nil, explain(node, fun, answer[2]) end
+  return shape.expect(node, "release_handler:" .. fun, answers, answer)
 end
 
 --- The releases that the node knows.
 -- @return[1] a list of `{ name =, version =, status = "permanent" | "current" | "old" | "unpacked" | "tmp_current" }`
 -- @return[2] nil, message, code
 function release_handler.which_releases(node, timeout)
-  local answer, message, code = call(node, "which_releases", {}, timeout)
+  local answer, message, code = call(node, "which_releases", RELEASES, {}, timeout)
   if not answer then return nil, message, code end
   local releases = {}
   for i, release in ipairs(answer) do
     releases[i] = {
-      name = term.text(release[1]), version = term.text(release[2]), status = release[4].name,
+      name = shape.to_text(release[1]), version = shape.to_text(release[2]), status = shape.to_text(release[4]),
     }
   end
   return releases
@@ -61,18 +69,18 @@ end
 -- @return[1] the version
 -- @return[2] nil, message, code
 function release_handler.unpack_release(node, name, timeout)
-  local answer, message, code = call(node, "unpack_release", { charlist(name) }, timeout)
+  local answer, message, code = call(node, "unpack_release", UNPACKED, { charlist(name) }, timeout)
   if not answer then return nil, message, code end
-  return term.text(answer[2])
+  return shape.to_text(answer[2])
 end
 
 --- Evaluates what stands before the point of no return, and changes nothing.
 -- @return[1] the version that the relup leads from
 -- @return[2] nil, message, code
 function release_handler.check_install_release(node, version, timeout)
-  local answer, message, code = call(node, "check_install_release", { charlist(version) }, timeout)
+  local answer, message, code = call(node, "check_install_release", CHECKED, { charlist(version) }, timeout)
   if not answer then return nil, message, code end
-  return term.text(answer[2])
+  return shape.to_text(answer[2])
 end
 
 --- Installs a release that is unpacked.
@@ -80,9 +88,9 @@ end
 -- @return[1] "ok", or "continue_after_restart" where the emulator restarts
 -- @return[2] nil, message, code
 function release_handler.install_release(node, version, timeout)
-  local answer, message, code = call(node, "install_release", { charlist(version) }, timeout)
+  local answer, message, code = call(node, "install_release", INSTALLED, { charlist(version) }, timeout)
   if not answer then return nil, message, code end
-  return term.text(answer[2]), answer[1].name
+  return shape.to_text(answer[2]), answer[1].name
 end
 
 --- The release that runs: the current one, or the permanent one where that was never left.
@@ -101,7 +109,9 @@ end
 -- @return[1] true
 -- @return[2] nil, message, code
 function release_handler.make_permanent(node, version, timeout)
-  return call(node, "make_permanent", { charlist(version) }, timeout)
+  local answer, message, code = call(node, "make_permanent", DONE, { charlist(version) }, timeout)
+  if not answer then return nil, message, code end
+  return true
 end
 
 -- The relup that release_handler takes is the new version's, where that has an entry for the old one, and else the old
@@ -117,10 +127,15 @@ local READ_RELUPS = [=[
    end || Version <- Versions].
 ]=]
 
+local READ = shape.list(shape.tuple(shape.any, shape.any), 2)
+local FILE = shape.tuple(shape.binary, shape.binary)
+local RELUP = shape.tuple(shape.any, shape.list(), shape.list())
+local ENTRY = shape.tuple(shape.any, shape.any, shape.list())
+
 -- The script of the entry for a version, or nil.
 local function entry_for(entries, version)
   for _, entry in ipairs(entries) do
-    if term.text(entry[1]) == version then return entry[3] end
+    if ENTRY(entry) and term.text(entry[1]) == version then return entry[3] end
   end
 end
 
@@ -131,12 +146,13 @@ end
 -- @return[1] `{ path =, text =, relup = the term, script = the instructions of the entry, up = whether it leads up }`
 -- @return[2] nil, message, code
 function release_handler.relup(node, from, to)
-  local found, message, code = node:eval(READ_RELUPS, { Versions = term.list { charlist(to), charlist(from) } })
+  local found, message, code = shape.expect(node, "what its relups are", READ,
+    node:eval(READ_RELUPS, { Versions = term.list { charlist(to), charlist(from) } }))
   if not found then return nil, message, code end
   for i, side in ipairs { { entries = 2, version = from }, { entries = 3, version = to } } do
-    local path, text = found[i][1], found[i][2]
-    local terms = term.kind(path) == "binary" and consult.parse(text)
-    local script = terms and #terms == 1 and entry_for(terms[1][side.entries], side.version)
+    local path, text = shape.to_text(found[i][1]), found[i][2]
+    local terms = FILE(found[i]) and consult.parse(text)
+    local script = terms and #terms == 1 and RELUP(terms[1]) and entry_for(terms[1][side.entries], side.version)
     if script then return { path = path, text = text, relup = terms[1], script = script, up = i == 1 } end
   end
   return nil, ("no relup on %s leads from %s to %s"):format(node.name, from, to), "no_matching_relup"
@@ -153,16 +169,19 @@ local RUNS_OLD_CODE = [=[
   [{Module, Found} || {Module, _} <- code:all_loaded(), erlang:check_old_code(Module), Found <- [Ask(Module)], Found =/= []].
 ]=]
 
+local RUNNING_OLD_CODE = shape.list(shape.tuple(shape.atom, shape.list(shape.pid)))
+
 --- Who still runs old code, of any module: whom a brutal purge would kill.
 -- @param node
 -- @return[1] a list of `{ module =, pids = }`, and the pid set of all of them
 -- @return[2] nil, message, code
 function release_handler.running_old_code(node, timeout)
-  local answer, message, code = node:eval(RUNS_OLD_CODE, {}, timeout or 30000)
+  local answer, message, code = shape.expect(node, "who runs old code", RUNNING_OLD_CODE,
+    node:eval(RUNS_OLD_CODE, {}, timeout or 30000))
   if not answer then return nil, message, code end
   local found, all = {}, {}
   for i, row in ipairs(answer) do
-    found[i] = { module = row[1].name, pids = node:pids(row[2]) }
+    found[i] = { module = shape.to_text(row[1]), pids = node:pids(row[2]) }
     table.move(row[2], 1, #row[2], #all + 1, all)
   end
   return found, node:pids(all)

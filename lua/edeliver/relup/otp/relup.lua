@@ -2,9 +2,12 @@
 --
 -- @module edeliver.relup.otp.relup
 
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local relup = {}
+
+local MODULES = shape.either(shape.is(term.atom "none"), shape.list(shape.atom))
 
 local LOADED = [[
   Folder = case {application:get_env(sasl, releases_dir), os:getenv("RELDIR")} of
@@ -29,7 +32,8 @@ local LOADED = [[
 -- @return[1] a list of atoms
 -- @return[2] nil, message, code; "no_relup" where the node has no relup that leads there
 function relup.loaded_modules(node, version)
-  local answer, message, code = node:eval(LOADED, { Version = term.charlist(version) })
+  local answer, message, code = shape.expect(node, "which modules its relup loads", MODULES,
+    node:eval(LOADED, { Version = term.charlist(version) }))
   if answer == nil then return nil, message, code end
   if answer == term.atom "none" then
     return nil, ("%s has no relup from the running release to %s"):format(node.name, version), "no_relup"

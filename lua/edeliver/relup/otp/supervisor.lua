@@ -5,33 +5,46 @@
 --
 -- @module edeliver.relup.otp.supervisor
 
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local supervisor = {}
 
+local CHILD, NAMES = shape.tuple(shape.any, shape.any, shape.atom, shape.any), shape.list(shape.atom)
+local COUNTS = shape.list(shape.tuple(shape.atom, shape.integer))
+
 -- The row `{Id, Pid, Type, Modules}` as a table; no pid where the child does not run.
 local function child(row)
-  local modules, named = {}, row[4]
-  for i = 1, term.kind(named) == "list" and #named or 0 do modules[i] = named[i].name end
-  return {
-    id = row[1], pid = term.kind(row[2]) == "pid" and row[2] or nil, type = row[3].name, modules = modules,
-  }
+  local modules = {}
+  if NAMES(row[4]) then
+    for i, module in ipairs(row[4]) do modules[i] = module.name end
+  end
+  return { id = row[1], pid = shape.pid(row[2]) and row[2] or nil, type = row[3].name, modules = modules }
+end
+
+-- The answers to one question about each supervisor.
+local function ask_all(node, fun, each, supervisors, timeout)
+  return shape.expect(node, "supervisor:" .. fun, shape.list(each, #supervisors),
+    node:map("supervisor", fun, supervisors, timeout))
 end
 
 --- The children of many supervisors, in one call.
 -- @param node
 -- @tparam table supervisors a list of pids or registered names
 -- @tparam[opt] number timeout ms
--- @return[1] for each supervisor, in order, a list of `{ id =, pid =, type = "worker" | "supervisor", modules = { name, … } }`
+-- @return[1] for each supervisor, in order, a list of `{ id =, pid =, type = "worker" | "supervisor", modules = { name, … } }`;
+-- children of which supervisors of other kinds say something else are passed over
 -- @return[2] nil, message, code
 function supervisor.which_children(node, supervisors, timeout)
   if #supervisors == 0 then return {} end
-  local answer, message, code = node:map("supervisor", "which_children", supervisors, timeout)
+  local answer, message, code = ask_all(node, "which_children", shape.list(), supervisors, timeout)
   if not answer then return nil, message, code end
   local found = {}
   for i, rows in ipairs(answer) do
     found[i] = {}
-    for j, row in ipairs(rows) do found[i][j] = child(row) end
+    for _, row in ipairs(rows) do
+      if CHILD(row) then table.insert(found[i], child(row)) end
+    end
   end
   return found
 end
@@ -40,7 +53,7 @@ end
 -- @return[1] for each, in order, `{ specs =, active =, supervisors =, workers = }`
 -- @return[2] nil, message, code
 function supervisor.count_children(node, supervisors, timeout)
-  local answer, message, code = node:map("supervisor", "count_children", supervisors, timeout)
+  local answer, message, code = ask_all(node, "count_children", COUNTS, supervisors, timeout)
   if not answer then return nil, message, code end
   local found = {}
   for i, counts in ipairs(answer) do

@@ -2,35 +2,26 @@
 --
 -- @classmod edeliver.relup.repl.erlang
 
-local output = require "edeliver.relup.cli.output"
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local erlang = {}
 erlang.__index = erlang
 
-local atom = term.atom
 local TIMEOUT = 60000 -- ms
+local EVALUATED = shape.tuple(shape.is(term.atom "value"), shape.any, shape.any)
 
 --- Variables of no node yet.
 function erlang.new() return setmetatable({ bindings = {} }, erlang) end
 
--- What erl_scan or erl_parse refused, in Erlang's own words: `{error, {Location, Module, Descriptor}, ...}`.
-local function complaint(node, answer)
-  local info = answer[2]
-  local words = node:call(info[2].name, "format_error", { info[3] })
-  local text = words and term.text(words)
-  return nil, output.escape(text or term.format(info)), "syntax"
-end
-
+-- Expressions as forms; what is wrong with them in Erlang's own words.
 local function parse(node, text)
-  local tokens, message, code = node:call("erl_scan", "string", { term.charlist(text) })
-  if not tokens then return nil, message, code end
-  if tokens[1] ~= atom "ok" then return complaint(node, tokens) end
-  local forms
-  forms, message, code = node:call("erl_parse", "parse_exprs", { tokens[2] })
-  if not forms then return nil, message, code end
-  if forms[1] ~= atom "ok" then return complaint(node, forms) end
-  return forms[2]
+  local forms, message, code, reason = node:parse(text)
+  if code == "syntax" then
+    local words = node:call(reason[2].name, "format_error", { reason[3] })
+    return nil, words and shape.to_text(words) or message, code
+  end
+  return forms, message, code
 end
 
 --- Evaluates expressions.
@@ -44,7 +35,8 @@ function erlang:eval(node, text)
   if not forms then return nil, message, code end
   local bound = self.bindings[node.name] or term.list {}
   local answer, reason
-  answer, message, code, reason = node:call("erl_eval", "exprs", { forms, bound }, TIMEOUT)
+  answer, message, code, reason =
+    shape.expect(node, "erl_eval:exprs", EVALUATED, node:call("erl_eval", "exprs", { forms, bound }, TIMEOUT))
   if not answer then
     -- As the Erlang shell says it.
     if reason ~= nil then message = ("** exception %s: %s"):format(code, term.format(reason)) end

@@ -7,6 +7,7 @@
 -- @module edeliver.relup.web.bandit
 
 local endpoints = require "edeliver.relup.web.endpoints"
+local shape = require "edeliver.relup.shape"
 local site = require "edeliver.relup.web.site"
 local term = require "edeliver.relup.term"
 local thousand_island = require "edeliver.relup.web.thousand_island"
@@ -19,8 +20,11 @@ local SERVERS = [[
   [{Id, Pid, Endpoint} || Endpoint <- Endpoints,
                           {Id, Pid, supervisor, ['Elixir.Bandit']} <- supervisor:which_children(Endpoint), is_pid(Pid)].]]
 
+local FOUND = shape.list(shape.tuple(shape.any, shape.pid, shape.atom))
+
 local function servers(node, names)
-  local answer, message, code = node:eval(SERVERS, { Endpoints = names })
+  local answer, message, code = shape.expect(node, "which servers its endpoints have", FOUND,
+    node:eval(SERVERS, { Endpoints = names }))
   if not answer then return nil, message, code end
   local found = {}
   for i, row in ipairs(answer) do found[i] = { ref = row[1], pid = row[2], endpoint = row[3] } end

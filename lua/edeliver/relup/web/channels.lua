@@ -6,6 +6,8 @@
 --
 -- @module edeliver.relup.web.channels
 
+local shape = require "edeliver.relup.shape"
+
 local channels = {}
 
 local TIMEOUT = 30000 -- ms
@@ -51,7 +53,8 @@ local WITHOUT = [[
 -- @return[1] a pid set
 -- @return[2] nil, message, code
 function channels.find(node, endpoints)
-  local found, message, code = node:eval(FIND, { Endpoints = endpoints }, TIMEOUT)
+  local found, message, code = shape.expect(node, "which channels it has", shape.binary,
+    node:eval(FIND, { Endpoints = endpoints }, TIMEOUT))
   if not found then return nil, message, code end
   return node:pids(found)
 end
@@ -66,7 +69,8 @@ end
 -- @return[2] nil, message, code
 function channels.of(node, connections, found)
   if #connections == 0 or #found == 0 then return node:pids {}, connections end
-  local without, message, code = node:eval(WITHOUT, { Pids = connections, Channels = found }, TIMEOUT)
+  local without, message, code = shape.expect(node, "which connections have no channel", shape.binary,
+    node:eval(WITHOUT, { Pids = connections, Channels = found }, TIMEOUT))
   if not without then return nil, message, code end
   without, message, code = node:pids(without)
   if not without then return nil, message, code end

@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.web.cowboy
 
+local shape = require "edeliver.relup.shape"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
 
@@ -18,15 +19,18 @@ cowboy.protocols = { cowboy_clear = true, cowboy_tls = true }
 local REQUEST = tuple { atom "cowboy_stream_h", atom "request_process", 3 }
 local INITIAL_CALL, WEBSOCKET = atom "$initial_call", atom "cowboy_websocket"
 
+local LIST, PAIR = shape.list(), shape.tuple(shape.any, shape.any)
+local IN_WEBSOCKET = shape.tuple(shape.is(WEBSOCKET), shape.any, shape.any)
+
 local function dictionary_value(dictionary, key)
-  for _, entry in ipairs(dictionary) do
-    if entry[1] == key then return entry[2] end
+  for _, entry in ipairs(LIST(dictionary) and dictionary or {}) do
+    if PAIR(entry) and entry[1] == key then return entry[2] end
   end
 end
 
 -- A process that runs a handler of the application; not one that has become a websocket over HTTP/2.
 local function is_request(info)
-  return info and dictionary_value(info.dictionary, INITIAL_CALL) == REQUEST and info.current_function[1] ~= WEBSOCKET
+  return info and dictionary_value(info.dictionary, INITIAL_CALL) == REQUEST and not IN_WEBSOCKET(info.current_function)
 end
 
 -- Who is linked to these processes, without those who supervise them: of supervisors the dictionary would be large.
@@ -36,8 +40,8 @@ local function linked_to(node, pids, supervisors)
   local linked, seen = {}, {}
   for _, pid in ipairs(supervisors) do seen[pid] = true end
   for _, info in ipairs(infos) do
-    for _, link in ipairs(info and info.links or {}) do
-      if term.kind(link) == "pid" and not seen[link] then
+    for _, link in ipairs(info and LIST(info.links) and info.links or {}) do
+      if shape.pid(link) and not seen[link] then
         seen[link] = true
         linked[#linked + 1] = link
       end
@@ -103,7 +107,8 @@ end
 -- @return[1] an act for `ctx:apply`: `{ call =, undo = }`
 -- @return[2] nil, message, code
 function cowboy.hiding(node, supervisors)
-  local forms, message, code = node:eval(PARSE, { Text = term.charlist(RELABEL) })
+  local forms, message, code = shape.expect(node, "how an expression is parsed", LIST,
+    node:eval(PARSE, { Text = term.charlist(RELABEL) }))
   if not forms then return nil, message, code end
   return {
     call = relabel(forms, supervisors, "supervisor", "worker"),

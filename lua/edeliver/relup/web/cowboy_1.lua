@@ -3,12 +3,14 @@
 --
 -- @classmod edeliver.relup.web.cowboy_1
 
+local shape = require "edeliver.relup.shape"
 local site = require "edeliver.relup.web.site"
 local ranch = require "edeliver.relup.web.ranch"
 
 local cowboy_1 = site.extend()
 
 local TIMEOUT = 30000 -- ms
+local PIDS = shape.list(shape.pid)
 
 -- The channels that are linked to websockets, and the websockets that have none.
 local CHANNELS = [[
@@ -48,7 +50,8 @@ function cowboy_1:connections()
   local none = self.node:pids {}
   if not self.endpoints or #all == 0 then return { http = http, websockets = all, idle = none, channels = none } end
   local bindings = { Pids = all, Sups = self:connection_supervisors() }
-  local answer, message, code = self.node:eval(CHANNELS, bindings, TIMEOUT)
+  local answer, message, code = shape.expect(self.node, "which channels its websockets have", shape.tuple(PIDS, PIDS),
+    self.node:eval(CHANNELS, bindings, TIMEOUT))
   if not answer then return nil, message, code end
   local idle = self.node:pids(answer[2])
   return { http = http, websockets = all:minus(idle), idle = idle, channels = self.node:pids(answer[1]) }
@@ -76,7 +79,8 @@ function cowboy_1:requests()
   if not http then return nil, message, code end
   if #http == 0 then return http end
   local answer
-  answer, message, code = self.node:eval(REQUESTS, { Pids = http }, TIMEOUT)
+  answer, message, code = shape.expect(self.node, "which requests run", PIDS,
+    self.node:eval(REQUESTS, { Pids = http }, TIMEOUT))
   if not answer then return nil, message, code end
   return self.node:pids(answer)
 end

@@ -4,9 +4,12 @@
 --
 -- @module edeliver.relup.web.endpoints
 
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local endpoints = {}
+
+local FOUND = shape.list(shape.tuple(shape.atom, shape.atom))
 
 -- Registered supervisors whose module exports what an endpoint does, and whose application they belong to.
 local FIND = [[
@@ -37,10 +40,10 @@ end
 -- @return[1] a list of `{ name = atom, app = string }`
 -- @return[2] nil, message, code
 function endpoints.all(node)
-  local answer, message, code = node:eval(FIND)
+  local answer, message, code = shape.expect(node, "which endpoints it has", FOUND, node:eval(FIND))
   if not answer then return nil, message, code end
   local found = {}
-  for i, row in ipairs(answer) do found[i] = { name = row[1], app = row[2].name } end
+  for i, row in ipairs(answer) do found[i] = { name = row[1], app = shape.to_text(row[2]) } end
   return found
 end
 
@@ -69,7 +72,8 @@ local TIMEOUTS = [[
 -- @return[1] ms, or nil where none is declared
 -- @return[2] nil, message, code
 function endpoints.idle_timeout(node, names)
-  local answer, message, code = node:eval(TIMEOUTS, { Endpoints = names })
+  local answer, message, code = shape.expect(node, "after what time its sockets are closed", shape.list(),
+    node:eval(TIMEOUTS, { Endpoints = names }))
   if not answer then return nil, message, code end
   local shortest
   for _, value in ipairs(answer) do
@@ -88,7 +92,7 @@ local POLLS = [[
 -- @return[1] a number
 -- @return[2] nil, message, code
 function endpoints.count_polls(node)
-  return node:eval(POLLS)
+  return shape.expect(node, "how many clients poll", shape.integer, node:eval(POLLS))
 end
 
 return endpoints

@@ -6,6 +6,7 @@
 --
 -- @module edeliver.relup.web.ranch
 
+local shape = require "edeliver.relup.shape"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
 
@@ -58,19 +59,24 @@ local DETAILS = [[
    [case erlang:function_exported(ranch, info, 1) of true -> Asked(R); false -> Specified(S) end
     || {R, S} <- lists:zip(Refs, Supervisors)]}.]]
 
+local APPLICATION = shape.tuple(shape.is(atom "ok"), shape.atom)
+local LISTENERS = shape.either(shape.is(atom "none"),
+  shape.list(shape.tuple(shape.any, shape.pid, shape.any, shape.any, shape.list(shape.atom))))
+local DETAIL = shape.tuple(shape.atom, shape.any)
+
 --- Every ranch listener of the node.
 -- @return[1] a list of `{ ref =, pid =, port = (nil while it does not listen), app = (nil where none), endpoint = (an atom,
 -- where a Phoenix endpoint stands above it) }`
 -- @return[2] nil, message, code; "not_detected" where ranch does not run
 function ranch.listeners(node)
-  local answer, message, code = node:eval(LIST)
-  if answer == nil then return nil, message, code end
+  local answer, message, code = shape.expect(node, "which listeners ranch has", LISTENERS, node:eval(LIST))
+  if not answer then return nil, message, code end
   if answer == atom "none" then return nil, ("ranch does not run on %s"):format(node.name), "not_detected" end
   local found = {}
   for i, row in ipairs(answer) do
     found[i] = {
       ref = row[1], pid = row[2], port = math.type(row[3]) == "integer" and row[3] or nil,
-      app = term.kind(row[4]) == "tuple" and row[4][2].name or nil, endpoint = row[5][1],
+      app = APPLICATION(row[4]) and shape.to_text(row[4][2]) or nil, endpoint = row[5][1],
     }
   end
   return found
@@ -84,11 +90,12 @@ end
 local function with_details(node, listeners)
   local refs, sups = {}, {}
   for i, listener in ipairs(listeners) do refs[i], sups[i] = listener.ref, listener.pid end
-  local answer, message, code = node:eval(DETAILS, { Refs = refs, Supervisors = sups })
+  local answer, message, code = shape.expect(node, "what its listeners speak",
+    shape.tuple(shape.boolean, shape.list(DETAIL, #refs)), node:eval(DETAILS, { Refs = refs, Supervisors = sups }))
   if not answer then return nil, message, code end
   for i, row in ipairs(answer[2]) do
     listeners[i].can_refuse = answer[1]
-    listeners[i].protocol = row[1].name
+    listeners[i].protocol = shape.to_text(row[1])
     listeners[i].typed_supervisor = row[2] == atom "supervisor"
   end
   return true
@@ -191,6 +198,9 @@ local CONNECTIONS = [[
       {Of(active), Of(removed)}
   end.]]
 
+local DIED = shape.tuple(shape.is(atom "died"), shape.pid)
+local BOOKS = shape.either(DIED, shape.tuple(shape.binary, shape.binary))
+
 --- The connections of listeners, by ranch's books, in one call.
 -- @return[1] the pid set of those that count as active: http connections
 -- @return[1] the pid set of those that have left the count: websockets
@@ -200,9 +210,10 @@ function ranch.connections(node, listeners)
   for _, listener in ipairs(listeners) do
     for _, pid in ipairs(listener.connection_sups or {}) do sups[#sups + 1] = pid end
   end
-  local found, message, code = node:eval(CONNECTIONS, { Sups = sups }, 30000)
+  local found, message, code = shape.expect(node, "which connections ranch has", BOOKS,
+    node:eval(CONNECTIONS, { Sups = sups }, 30000))
   if not found then return nil, message, code end
-  if found[1] == atom "died" then
+  if DIED(found) then
     return nil, ("%s, which supervised connections, has died: its listener has started anew"):format(tostring(found[2])),
       "not_detected"
   end

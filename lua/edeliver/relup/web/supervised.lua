@@ -7,11 +7,14 @@
 
 local cowboy = require "edeliver.relup.web.cowboy"
 local ranch = require "edeliver.relup.web.ranch"
+local shape = require "edeliver.relup.shape"
 local site = require "edeliver.relup.web.site"
 
 local supervised = site.extend()
 
 local TIMEOUT = 30000 -- ms
+local PIDS = shape.list(shape.pid)
+local FOUND = shape.tuple(PIDS, PIDS, PIDS, shape.integer)
 
 -- Children are asked for only of what says itself that it is a supervisor.
 local BELOW = [[
@@ -50,7 +53,8 @@ local function look(self)
   if not active then return nil, removed, code end
   local all = active:plus(removed)
   if #all == 0 then return { websockets = all, http = all, supervisors = {}, strangers = 0 } end
-  local answer, message, why = self.node:eval(BELOW, { Pids = all }, TIMEOUT)
+  local answer, message, why = shape.expect(self.node, "what its connections are", FOUND,
+    self.node:eval(BELOW, { Pids = all }, TIMEOUT))
   if not answer then return nil, message, why end
   return {
     websockets = self.node:pids(answer[1]), http = self.node:pids(answer[2]), supervisors = answer[3], strangers = answer[4],

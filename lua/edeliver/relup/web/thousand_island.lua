@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.web.thousand_island
 
+local shape = require "edeliver.relup.shape"
 local term = require "edeliver.relup.term"
 
 local thousand_island = {}
@@ -38,7 +39,8 @@ local BELOW = [[
       Pool(Child(acceptor_pool_supervisor, Children)), CanRefuse}
    end || Server <- Servers].]]
 
-local function is_pid(value) return term.kind(value) == "pid" end
+local POOL = shape.list(shape.tuple(shape.pid, shape.boolean, shape.any))
+local SERVER = shape.tuple(shape.any, shape.boolean, POOL, shape.boolean)
 
 --- Looks below listeners: `port`, `listens`, `can_refuse` (whether it can suspend a server as a whole), `acceptor_sups` (a list
 -- of `{ pid =, running = boolean }`), `connection_sups`.
@@ -49,7 +51,8 @@ local function is_pid(value) return term.kind(value) == "pid" end
 function thousand_island.look_below(node, listeners)
   local servers = {}
   for i, listener in ipairs(listeners) do servers[i] = listener.pid end
-  local answer, message, code = node:eval(BELOW, { Servers = servers }, TIMEOUT)
+  local answer, message, code = shape.expect(node, "what its servers are made of", shape.list(SERVER, #servers),
+    node:eval(BELOW, { Servers = servers }, TIMEOUT))
   if not answer then return nil, message, code end
   for i, row in ipairs(answer) do
     local listener = listeners[i]
@@ -58,7 +61,7 @@ function thousand_island.look_below(node, listeners)
     listener.acceptor_sups, listener.connection_sups = {}, {}
     for j, pair in ipairs(row[3]) do
       listener.acceptor_sups[j] = { pid = pair[1], running = pair[2] }
-      if is_pid(pair[3]) then table.insert(listener.connection_sups, pair[3]) end
+      if shape.pid(pair[3]) then table.insert(listener.connection_sups, pair[3]) end
     end
   end
   return true
@@ -107,7 +110,8 @@ function thousand_island.connections(node, listeners)
     table.move(listener.connection_sups, 1, #listener.connection_sups, #sups + 1, sups)
   end
   if #sups == 0 then return node:pids {}, 0 end
-  local answer, message, code = node:eval(CONNECTIONS, { Sups = sups }, TIMEOUT)
+  local answer, message, code = shape.expect(node, "which connections it has", shape.tuple(shape.binary, shape.integer),
+    node:eval(CONNECTIONS, { Sups = sups }, TIMEOUT))
   if not answer then return nil, message, code end
   local all, problem, why = node:pids(answer[1])
   if not all then return nil, problem, why end
@@ -137,7 +141,8 @@ local REQUESTS = [[
 -- @return[2] nil, message, code
 function thousand_island.requests(node, connections)
   if #connections == 0 then return node:pids {} end
-  local answer, message, code = node:eval(REQUESTS, { Pids = connections }, TIMEOUT)
+  local answer, message, code = shape.expect(node, "which requests run", shape.list(shape.pid),
+    node:eval(REQUESTS, { Pids = connections }, TIMEOUT))
   if not answer then return nil, message, code end
   return node:pids(answer)
 end

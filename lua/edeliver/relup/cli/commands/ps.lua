@@ -49,11 +49,13 @@ local function of_application(node, found, name)
   return processes.filter(found, function(row) return row.info.group_leader == master end)
 end
 
+local function figure(row, key) return math.type(row.info[key]) == "integer" and row.info[key] or 0 end
+
 -- Orders by the figure, or by how it has changed since the first look.
 local function order(found, before, key)
   local was = {}
-  for _, row in ipairs(before or {}) do was[row.pid] = row.info[key] end
-  for _, row in ipairs(found) do row.figure = row.info[key] - (before and (was[row.pid] or 0) or 0) end
+  for _, row in ipairs(before or {}) do was[row.pid] = figure(row, key) end
+  for _, row in ipairs(found) do row.figure = figure(row, key) - (was[row.pid] or 0) end
   table.sort(found, function(a, b) return a.figure > b.figure end)
 end
 
