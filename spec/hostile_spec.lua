@@ -170,6 +170,43 @@ describe("a peer that lies", function()
     call("spawn_refused", "error")
   end)
 
+  it("answers in another shape: protocol, and nothing is raised", function()
+    local release_handler, web = require "edeliver.relup.otp.release_handler", require "edeliver.relup.web"
+    for name in ("integer charlist lists ok false"):gmatch "%S+" do
+      local node <close> = assert(connect("term_" .. name))
+      for question, ask in pairs {
+        releases = function() return release_handler.which_releases(node, DEADLINE) end,
+        web = function() return web.find(node, "app") end,
+        eval = function() return node:eval("1.", {}, DEADLINE) end,
+        guard = function() return require("edeliver.relup.guard").start(node) end,
+      } do refused(name .. " to " .. question, "protocol", ask) end
+      refused(name .. " to recover", "busy", function() return relup.recover(node) end)
+    end
+  end)
+
+  it("says what would like to be printed: it is harmless when it gets there", function()
+    local printed = {}
+    local print = stub(_G, "print", function(text) printed[#printed + 1] = text end)
+    finally(function() print:revert() end)
+    local node <close> = assert(connect "term_guard")
+    relup.recover(node)
+    assert.matches("lost its operator (evil\\x1B]0;owned\\x07)", table.concat(printed, "\n"), 1, true)
+    local _, message = relup.recover(node, nil, { dry_run = true })
+    assert.matches("a run of evil\\x1B]0;owned\\x07 goes on", message, 1, true)
+    local releases <close> = assert(connect "term_releases")
+    assert.same({ { name = "app\\x1B[2J", version = "1.0\\x9B2J\\x0A", status = "permanent" } },
+      require("edeliver.relup.otp.release_handler").which_releases(releases))
+  end)
+
+  it("gives terms that JSON has not: the program says them as Erlang does", function()
+    local home = process.temporary_folder()
+    finally(function() process.remove_folder(home) end)
+    local shown = require("cli.program").json("false@127.0.0.1 stuck --dist-port " .. ports.infos_of_terms,
+      { env = { HOME = home, EDELIVER_RELUP_COOKIE = honest.cookie } })
+    assert.equal(0, shown.code, shown.err)
+    assert.equal("#{a => 1}", shown.json.result.suspended[1].memory)
+  end)
+
   describe("about many processes", function()
     local function ask(name)
       local node <close> = assert(connect(name))

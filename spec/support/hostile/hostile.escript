@@ -150,7 +150,7 @@ answer(Module, Function, Item, Value) ->
 then_silent(Bytes) -> asked(fun(Socket, _) -> send(Socket, Bytes), step(Socket, silence, none) end).
 
 connections() ->
-    nonsense() ++ sizes() ++ answers() ++ bulk().
+    nonsense() ++ sizes() ++ answers() ++ bulk() ++ terms().
 
 %% Bytes that no node sends.
 nonsense() ->
@@ -263,6 +263,19 @@ bulk() ->
          ({lists, map, _}) -> [true];
          (_) -> honest end) end}},
      {"mailbox_refused", {connection, fun(Socket) -> refuse_spawns(Socket) end}}].
+
+%% Terms where others are expected, and texts that would like to reach a terminal.
+terms() ->
+    Infos = fun({lists, zipwith, [_, Pids, [[current_function] | _]]}) -> [[{current_function, {sys, suspend_loop, 8}}] || _ <- Pids];
+               ({lists, zipwith, [_, Pids, _]}) -> [[{memory, #{a => 1}}, {registered_name, <<155>>}] || _ <- Pids];
+               ({lists, map, [_, Pids]}) -> [{a, b, 1} || _ <- Pids];
+               (_) -> honest
+            end,
+    [{"infos_of_terms", {connection, fun(Socket) -> lie(Socket, Infos) end}} |
+     [{"term_" ++ Name, value(term_to_binary(Term))}
+      || {Name, Term} <- [{"integer", 7}, {"charlist", "abc"}, {"lists", [[], [], []]}, {"ok", {ok, a, b, c}}, {"false", false},
+                          {"guard", {guard, <<"evil\e]0;owned\x07">>, gone, 1000, 0, 0}},
+                          {"releases", [{"app\e[2J", <<"1.0", 155, "2J\n">>, [], permanent}]}]]].
 
 refuse_spawns(Socket) ->
     case next_call(Socket) of
