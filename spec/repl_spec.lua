@@ -262,6 +262,48 @@ describe("completion", function()
     end)
   end
 
+  describe("of names that a node has chosen", function()
+    local term = relup.term
+    local atom, tuple = term.atom, term.tuple
+
+    -- What is offered where these are the modules of a node, and the functions of each.
+    local function matches(rows, before)
+      local liar = { name = "liar@host", call = function() return rows end }
+      local from = #before - #before:match "[^ \t\n\"\\'`@$><=;|&{(]*$" + 1
+      return complete.new({ node = liar }, function() return liar end):matches(before, from)
+    end
+
+    local function found(names, before)
+      local rows = {}
+      for i, name in ipairs(names) do rows[i] = tuple { atom(name), 1 } end
+      return matches(term.list(rows), before)
+    end
+
+    it("puts none into a string that could end it, or be something else than itself there", function()
+      local bad = { 'evil") os.execute("touch x', "evil'", "evil\\n", "evil x", "evil\n", "evil\0", "evil\u{e9}", "evil]]" }
+      for _, before in ipairs { 'node:call("ev', "node:call('ev", 'node:call("m", "ev', 'node:call("' } do
+        assert.same({}, found(bad, before))
+      end
+      assert.same({ "Elixir.A.B" }, found({ "Elixir.A.B" }, 'node:call("Eli'))
+      assert.same({ "valid?" }, found({ "save!", "valid?" }, 'node:call("m", "va'))
+      assert.same({ "save!" }, found({ "save!", "valid?" }, 'node:call("m", "sa'))
+    end)
+
+    it("offers none that a terminal would not show as it is", function()
+      local bad = { "evil\27[31m", "evil\u{202e}", "evil\u{2066}", "evil\u{9b}", "evil\u{200f}", "evil\n", "evil\t" }
+      for _, before in ipairs { ":ev", ":'ev", ":m:ev", 'node:call("ev' } do assert.same({}, found(bad, before)) end
+      assert.same({ "evil x'" }, found({ "evil x" }, ":'ev"))
+    end)
+
+    it("offers none where the node says something else", function()
+      local rows_of_none = term.list { 1, tuple {}, tuple { "x" }, tuple { true }, { tuple {} } }
+      local nothing = { 7, "text", atom "none", tuple { 1 }, term.charlist "abc", rows_of_none }
+      for _, rows in ipairs(nothing) do
+        for _, before in ipairs { ":", ":m:", 'node:call("' } do assert.same({}, matches(rows, before)) end
+      end
+    end)
+  end)
+
   it("offers nothing where the node is gone, and takes no time over it", function()
     local gone <close> = node.start {}
     local lost = assert(relup.connect(gone.name, { cookie = gone.cookie, epmd_port = gone.epmd_port }))

@@ -6,6 +6,7 @@
 
 local core = require "edeliver.relup.core"
 local instruction = require "edeliver.relup.instruction"
+local show = require "edeliver.relup.repl.show"
 local term = require "edeliver.relup.term"
 
 local complete = {}
@@ -41,15 +42,27 @@ local function remembered(self, key, ask)
   return entry.names
 end
 
+-- The atoms that the rows of a table on the node begin with, each once. Names are of the node's choosing: those that a terminal
+-- would not show as they are are left out.
+local function names_of(rows)
+  local names, seen = {}, {}
+  for _, row in ipairs(term.kind(rows) == "list" and rows or {}) do
+    local first = term.kind(row) == "tuple" and row[1]
+    local name = type(first) == "table" and term.kind(first) == "atom" and first.name
+    if name and not seen[name] and not name:find "\n" and show.plain(name) == name then
+      seen[name] = true
+      names[#names + 1] = name
+    end
+  end
+  return names
+end
+
 -- Modules that the node has loaded, as Lua strings.
 local function modules(self)
   local node = self.current()
   if not node then return {} end
   return remembered(self, node.name, function()
-    local loaded = node:call("code", "all_loaded", {}, TIMEOUT)
-    local names = {}
-    for i, row in ipairs(loaded or {}) do names[i] = row[1].name end
-    return names
+    return names_of((node:call("code", "all_loaded", {}, TIMEOUT)))
   end)
 end
 
@@ -58,17 +71,17 @@ local function functions(self, module)
   local node = self.current()
   if not node then return {} end
   return remembered(self, node.name .. " " .. module, function()
-    local exported = node:call(module, "module_info", { term.atom "exports" }, TIMEOUT)
-    local names, seen = {}, {}
-    for _, row in ipairs(exported or {}) do
-      local name = row[1].name
-      if not seen[name] then
-        seen[name] = true
-        names[#names + 1] = name
-      end
-    end
-    return names
+    return names_of((node:call(module, "module_info", { term.atom "exports" }, TIMEOUT)))
   end)
+end
+
+-- Those that stand for themselves in a Lua string, and cannot end it.
+local function plain_names(names)
+  local plain = {}
+  for _, name in ipairs(names) do
+    if name:find "^[%w_.@?!]+$" then plain[#plain + 1] = name end
+  end
+  return plain
 end
 
 local function erlang_names(names)
@@ -136,9 +149,9 @@ end
 -- Inside a string: a call's module, its function, or the name of an instruction.
 local function in_string(self, before)
   local module, start = before:match "[:.]%a+%s*%(%s*[\"']([^\"']+)[\"']%s*,%s*[\"']([^\"']*)$"
-  if module then return functions(self, module), start end
+  if module then return plain_names(functions(self, module)), start end
   start = before:match "[:.]%a+%s*%(%s*[\"']([^\"']*)$"
-  if start then return modules(self), start end
+  if start then return plain_names(modules(self)), start end
   return instruction.names, before:match "[^\"']*$"
 end
 
