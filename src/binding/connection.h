@@ -29,6 +29,7 @@ int edr_lua_node_suspended(lua_State *L);
 
 int edr_lua_node_keep_output(lua_State *L);
 int edr_lua_node_output(lua_State *L);
+int edr_lua_node_answer(lua_State *L);
 int edr_lua_node_await_output(lua_State *L);
 
 #endif

@@ -109,8 +109,8 @@ static int call_gc(lua_State *L) {
   return 0;
 }
 
-/* Starts a call and pushes its box, or nil, message, code; the number of results is returned. */
-static int start_call(lua_State *L, int64_t deadline_ms) {
+/* Starts a call, or one for what is printed, and pushes its box, or nil, message, code; the number of results is returned. */
+static int start_call(lua_State *L, bool formats, int64_t deadline_ms) {
   edr_node *node = edr_lua_check_node(L);
   const char *module = edr_lua_check_atom(L, 2), *function = edr_lua_check_atom(L, 3);
   edr_buf *arguments;
@@ -125,7 +125,8 @@ static int start_call(lua_State *L, int64_t deadline_ms) {
   luaL_setmetatable(L, CALL);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
-  status = edr_node_call(node, module, function, arguments, deadline_ms, &box->call);
+  status = formats ? edr_node_format(node, module, function, arguments, &box->call)
+                   : edr_node_call(node, module, function, arguments, deadline_ms, &box->call);
   edr_buf_deinit(arguments);
   return status == EDR_OK ? 1 : edr_lua_node_refused(L, node, status);
 }
@@ -171,7 +172,7 @@ static int node_call(lua_State *L) {
   const int64_t deadline_ms = edr_lua_check_deadline(L, 5, EDR_LUA_TIMEOUT_MS);
   int results, box;
   lua_settop(L, 4);
-  results = start_call(L, deadline_ms);
+  results = start_call(L, false, deadline_ms);
   if (results != 1) return results;
   box = lua_gettop(L);
   results = finish_call(L, node, box, false, deadline_ms);
@@ -185,18 +186,52 @@ static int node_call(lua_State *L) {
 
 /*** Starts a call; `connection:await` waits for it. Several may be in flight.
 @function connection:request
+@string module
+@string fun
+@tparam table arguments a list of terms
+@param[opt=5000] timeout in ms, for sending it where much is queued already
 @return a call, or nil, message, code
 */
 static int node_request(lua_State *L) {
+  const int64_t deadline_ms = edr_lua_check_deadline(L, 5, EDR_LUA_TIMEOUT_MS);
   lua_settop(L, 4);
-  return start_call(L, edr_deadline_after(EDR_LUA_TIMEOUT_MS));
+  return start_call(L, false, deadline_ms);
+}
+
+/*** Starts a call that a request to print needs, and waits for nothing: see edr_node_format.
+@function connection:format
+@return a call, or nil, message, code
+*/
+static int node_format(lua_State *L) {
+  lua_settop(L, 4);
+  return start_call(L, true, 0);
+}
+
+/*** Whether a call has ended, so that `await` comes back at once.
+@function connection:has_ended
+@param call
+*/
+static int node_has_ended(lua_State *L) {
+  const call_box *box = luaL_checkudata(L, 2, CALL);
+  lua_pushboolean(L, box->call == NULL || edr_call_has_ended(box->call));
+  return 1;
+}
+
+/*** Gives a call up: its answer will be dropped when it comes.
+@function connection:give_up
+@param call
+*/
+static int node_give_up(lua_State *L) {
+  lua_remove(L, 1);
+  return call_gc(L);
 }
 
 /*** Waits for a call that was started by `request`. After a timeout it can be waited for again.
 @function connection:await
 @param call
 @param[opt=5000] timeout in ms
-@tparam[opt] boolean output whether to come back with the code "again" when there is a request to print
+@tparam[opt] boolean output whether to come back with the code "again" when `output` gives a request to print, or a call of
+`format` has ended
 @return as `call` does
 */
 static int node_await(lua_State *L) {
@@ -369,7 +404,10 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"self", node_self},
                                      {"call", node_call},
                                      {"request", node_request},
+                                     {"format", node_format},
                                      {"await", node_await},
+                                     {"has_ended", node_has_ended},
+                                     {"give_up", node_give_up},
                                      {"cast", node_cast},
                                      {"send", node_send},
                                      {"receive", node_receive},
@@ -387,6 +425,7 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"dropped", node_dropped},
                                      {"keep_output", edr_lua_node_keep_output},
                                      {"output", edr_lua_node_output},
+                                     {"answer", edr_lua_node_answer},
                                      {"await_output", edr_lua_node_await_output},
                                      {"__gc", node_gc},
                                      {"__close", node_close},

@@ -11,9 +11,10 @@ int edr_lua_node_keep_output(lua_State *L) {
   return 0;
 }
 
-/*** The oldest request to print that was kept, taken out. Whoever made it waits for an answer.
+/*** The oldest request to print that was kept, taken out. Whoever made it, a process, waits for an answer.
 @function connection:output
-@return `{io_request, From, ReplyAs, Request}`, or nil where there is none; or nil, message, code
+@return `{io_request, From, ReplyAs, Request}`, or nil where there is none for now; or nil, message, code where it cannot be
+read, and has been answered here
 */
 int edr_lua_node_output(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
@@ -23,14 +24,37 @@ int edr_lua_node_output(lua_State *L) {
   if (status == EDR_EAGAIN) return 0;
   if (status != EDR_OK) return edr_lua_refused(L, status, edr_status_text(status));
   status = edr_lua_decode(L, request->data, request->size, &problem);
+  if (status != EDR_OK) (void)edr_node_answer_unseen(node, request); /* else whoever prints would wait for ever */
   edr_buf_deinit(request);
   return status == EDR_OK ? 1 : edr_lua_refused(L, status, problem);
 }
 
-/*** Waits until there is a request to print.
+/*** Sends the answer to such a request, and waits for nothing: see edr_node_answer.
+@function connection:answer
+@param from a pid
+@param reply a term
+@return true, or nil, message, code
+*/
+int edr_lua_node_answer(lua_State *L) {
+  edr_node *node = edr_lua_check_node(L);
+  edr_pid pid;
+  edr_buf *message;
+  edr_status status;
+  if (!edr_lua_to_pid(L, 2, &pid)) luaL_argerror(L, 2, "a pid expected");
+  luaL_checkany(L, 3);
+  message = edr_lua_new_buf(L);
+  edr_lua_encode(L, 3, message);
+  status = edr_node_answer(node, &pid, message);
+  edr_buf_deinit(message);
+  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/*** Waits until `output` gives a request to print, or a call of `format` has ended.
 @function connection:await_output
 @param timeout in ms
-@return true where there is one; or nil, message, code
+@return true where it is so; or nil, message, code
 */
 int edr_lua_node_await_output(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);

@@ -7,6 +7,7 @@
 
 enum {
   MAX_DEPTH = 1024,
+  AROUND = 8, /* a term that was read can be sent back inside of tuples of ours */
   /* What a part becomes in Lua, two tables at worst, is up to a hundred times its bytes: this many are at most 700 MB. */
   MAX_PARTS = 4 * 1024 * 1024
 };
@@ -454,7 +455,7 @@ static void encode(lua_State *L, const types *t, int index, edr_buf *buf, int de
   size_t size, i;
   const char *bytes;
 
-  if (depth > MAX_DEPTH) luaL_error(L, "a term is nested deeper than %d, or contains itself", MAX_DEPTH);
+  if (depth > MAX_DEPTH + AROUND) luaL_error(L, "a term is nested deeper than %d, or contains itself", MAX_DEPTH);
   luaL_checkstack(L, 8, "a term is nested too deeply");
   switch (lua_type(L, index)) {
   case LUA_TSTRING:

@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "node_parts.h"
 
-enum { DEFAULT_TICK_MS = 1000, SILENT_PEER_MS = 60000, REPLY_BACKLOG = 16 * 1024 * 1024 };
+enum { DEFAULT_TICK_MS = 1000, SILENT_PEER_MS = 60000, RELEASE_MS = 1000, REPLY_BACKLOG = 16 * 1024 * 1024 };
 
 /* ---- what is sent ---- */
 
@@ -54,12 +54,32 @@ edr_status edr_node_write_frame(edr_node *node, size_t begin, size_t rest, int64
 /* A node that is gone, too, is found by reading: what it said before it went comes first. */
 edr_status edr_node_queue_reply(edr_node *node, size_t begin) {
   edr_status status = edr_control_end(&node->reply, begin);
-  if (status == EDR_OK && edr_stream_queued(&node->stream) > REPLY_BACKLOG) status = EDR_ELIMIT;
+  if (status == EDR_OK) status = edr_node_owe(node);
   if (status == EDR_OK) status = edr_stream_queue(&node->stream, node->reply.data, node->reply.size);
   return status == EDR_ENODEDOWN ? EDR_OK : status;
 }
 
+edr_status edr_node_owe(edr_node *node) {
+  return edr_stream_queued(&node->stream) > REPLY_BACKLOG ? EDR_ELIMIT : EDR_OK;
+}
+
+edr_status edr_node_end_at_limit(edr_node *node, edr_status status) {
+  if (status != EDR_ELIMIT || node->stream.broken != EDR_OK) return status;
+  edr_error_set(&node->error, status, 0, "%s asks more than it takes answers", node->name);
+  return edr_stream_break(&node->stream, status);
+}
+
 void edr_node_put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, name, strlen(name)); }
+
+edr_status edr_node_queue_send(edr_node *node, const edr_pid *to, const uint8_t *term, size_t size) {
+  size_t begin;
+  edr_buf_clear(&node->reply);
+  begin = edr_control_begin(&node->reply, EDR_CONTROL_SEND, 2);
+  edr_node_put_name(&node->reply, "");
+  edr_etf_put_pid(&node->reply, to);
+  edr_control_payload(&node->reply, term, size);
+  return edr_node_queue_reply(node, begin);
+}
 
 /* ---- opening and closing ---- */
 
@@ -133,9 +153,11 @@ bool edr_node_is_open(const edr_node *node) { return node->open && node->stream.
 const char *edr_node_name(const edr_node *node) { return node->name; }
 const edr_pid *edr_node_self(const edr_node *node) { return &node->dialed.self; }
 int edr_node_fd(const edr_node *node) { return node->stream.transport.fd; }
-size_t edr_node_dropped(const edr_node *node) { return node->inbox.dropped; }
+size_t edr_node_dropped(const edr_node *node) { return node->inbox.dropped + node->output.dropped; }
 bool edr_node_wants_write(edr_node *node) { return (edr_stream_events(&node->stream) & POLLOUT) != 0; }
-bool edr_node_has_input(edr_node *node) { return node->open && edr_stream_events(&node->stream) == 0; }
+bool edr_node_has_input(edr_node *node) {
+  return node->open && (edr_stream_events(&node->stream) == 0 || edr_node_has_output(node));
+}
 
 /* ---- messages ---- */
 
@@ -232,8 +254,27 @@ edr_status edr_node_receive(edr_node *node, int64_t deadline_ms, edr_buf *messag
   return edr_buf_status(message);
 }
 
-void edr_node_keep_output(edr_node *node, bool keep) { node->keeps_output = keep; }
-edr_status edr_node_output(edr_node *node, edr_buf *request) { return edr_inbox_take(&node->output, request); }
+/* An honest node has a process for each request, and is done in no time; one that has flooded us gets a second. */
+void edr_node_keep_output(edr_node *node, bool keep) {
+  const int64_t deadline_ms = edr_deadline_after(RELEASE_MS);
+  edr_buf request;
+  node->keeps_output = keep;
+  edr_buf_init(&request);
+  while (!keep && edr_inbox_take(&node->output, &request) != EDR_EAGAIN) {
+    if (edr_buf_status(&request) == EDR_OK && edr_clock_now_ms() < deadline_ms) (void)edr_node_answer_unseen(node, &request);
+    edr_buf_clear(&request);
+  }
+  edr_buf_deinit(&request);
+}
+
+edr_status edr_node_output(edr_node *node, edr_buf *request) {
+  return node->formats < EDR_MAX_FORMATS ? edr_inbox_take(&node->output, request) : EDR_EAGAIN;
+}
+
+edr_status edr_node_answer(edr_node *node, const edr_pid *to, const edr_buf *message) {
+  const edr_status status = edr_node_queue_send(node, to, message->data, message->size);
+  return edr_node_fail(node, edr_node_end_at_limit(node, status), "answering a request to print");
+}
 
 edr_status edr_node_pump(edr_node *node) {
   const edr_status status = edr_stream_read(&node->stream, edr_clock_now_ms());

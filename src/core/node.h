@@ -65,17 +65,31 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
  * EDR_ELIMIT: it ended, and its answer is too deep or too large to be read. Otherwise why the connection broke. */
 edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms);
 edr_outcome edr_call_outcome(const edr_call *call);
+bool edr_call_has_ended(const edr_call *call); /* as far as was read: edr_node_await comes back at once */
 
 /* What is called prints to us. From now on its requests (`{io_request, From, ReplyAs, Request}`, stdlib User's Guide, "The
  * Erlang I/O Protocol") are kept for the caller to answer, each printing process waiting for that; or, as from the start,
- * they are answered here and shown to nobody. */
+ * they are answered here and shown to nobody; so are then those that are kept. */
 void edr_node_keep_output(edr_node *node, bool keep);
 
-/* The oldest of those requests, taken out: appended to `request`. EDR_EAGAIN: there is none; EDR_ENOMEM. */
+/* The oldest of those requests, taken out: appended to `request`. EDR_EAGAIN: there is none, or EDR_MAX_FORMATS calls of
+ * edr_node_format are in flight; EDR_ENOMEM. What is beyond 64 MiB of them is answered unseen, and counted as dropped. */
 edr_status edr_node_output(edr_node *node, edr_buf *request);
 
-/* As edr_node_await, but also ends, with EDR_EAGAIN, when there is a request to print. `call` may be NULL: nothing else is
- * waited for. */
+/* Answers a request that edr_node_output gave as those are that nobody wants to see. EDR_ELIMIT as below; EDR_ENOMEM. */
+edr_status edr_node_answer_unseen(edr_node *node, const edr_buf *request);
+
+/* Starts a call that such a request needs before it can be answered. Two things that printing may cost us nobody waits for,
+ * whatever the peer takes: this, and the answer. EDR_ELIMIT: too much is queued for it already; the connection ends. */
+enum { EDR_MAX_FORMATS = 4 };
+edr_status edr_node_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                           edr_call **out_call);
+
+/* Sends `message` without waiting: `{io_reply, ReplyAs, Reply}`. EDR_ELIMIT as above. */
+edr_status edr_node_answer(edr_node *node, const edr_pid *to, const edr_buf *message);
+
+/* As edr_node_await, but also ends, with EDR_EAGAIN, when edr_node_output has a request to give, or a call of edr_node_format
+ * has ended. `call` may be NULL: nothing else is waited for. */
 edr_status edr_node_await_output(edr_node *node, edr_call *call, int64_t deadline_ms);
 
 /* The term that came back, without a version byte, checked to be well-formed. Valid until the call is freed. */
@@ -116,7 +130,8 @@ edr_status edr_node_demonitor(edr_node *node, const edr_ref *ref);
  * deadline. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the connection broke. */
 edr_status edr_node_receive(edr_node *node, int64_t deadline_ms, edr_buf *message);
 
-/* Messages that were dropped because nobody read them and the mailbox was full. */
+/* Messages that were dropped because nobody read them and the mailbox was full, and requests to print that nobody saw because
+ * too many were kept. */
 size_t edr_node_dropped(const edr_node *node);
 
 /* Takes what has arrived and sends what is queued, without waiting: for event loops and for long pauses of the caller. */

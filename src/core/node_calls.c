@@ -101,7 +101,7 @@ static edr_call *new_call(edr_node *node) {
 }
 
 static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *module, const char *function,
-                               const edr_buf *arguments, int64_t deadline_ms) {
+                               const edr_buf *arguments, size_t rest, int64_t deadline_ms) {
   edr_buf all;
   edr_status status;
   edr_buf_init(&all);
@@ -113,13 +113,14 @@ static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *m
   edr_etf_put_nil(&all);
   status = edr_buf_status(&all);
   if (status == EDR_OK)
-    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, SPAWN_MONITORED, CALL_BACKLOG, deadline_ms);
+    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, SPAWN_MONITORED, rest, deadline_ms);
   edr_buf_deinit(&all);
   return status;
 }
 
-edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                         int64_t deadline_ms, edr_call **out_call) {
+/* A call that is sent until no more than `rest` bytes of it, and of what is queued before it, are left. */
+static edr_status start_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments, size_t rest,
+                             int64_t deadline_ms, edr_call **out_call) {
   edr_call *call = new_call(node);
   edr_status status;
 
@@ -127,14 +128,30 @@ edr_status edr_node_call(edr_node *node, const char *module, const char *functio
     (void)edr_node_fail(node, EDR_ENOMEM, "starting a call");
     return EDR_ENOMEM;
   }
-  status = node->rex ? write_rex(node, &call->ref, module, function, arguments, CALL_BACKLOG, deadline_ms)
-                     : send_by_erpc(node, &call->ref, module, function, arguments, deadline_ms);
+  status = node->rex ? write_rex(node, &call->ref, module, function, arguments, rest, deadline_ms)
+                     : send_by_erpc(node, &call->ref, module, function, arguments, rest, deadline_ms);
   if (status != EDR_OK) {
     edr_call_free(call);
     (void)edr_node_fail(node, status, "starting a call");
     return status;
   }
   *out_call = call;
+  return EDR_OK;
+}
+
+edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                         int64_t deadline_ms, edr_call **out_call) {
+  return start_call(node, module, function, arguments, CALL_BACKLOG, deadline_ms, out_call);
+}
+
+edr_status edr_node_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                           edr_call **out_call) {
+  edr_status status = edr_node_end_at_limit(node, edr_node_owe(node));
+  if (status != EDR_OK) return edr_node_fail(node, status, "starting a call");
+  status = start_call(node, module, function, arguments, SIZE_MAX, edr_clock_now_ms(), out_call);
+  if (status != EDR_OK) return status;
+  (*out_call)->formats = true;
+  node->formats++;
   return EDR_OK;
 }
 
@@ -159,15 +176,26 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
   return EDR_OK;
 }
 
-static bool has_ended(const edr_call *call) {
-  return call != NULL && (call->outcome != EDR_OUTCOME_PENDING || call->unreadable != EDR_OK);
+bool edr_call_has_ended(const edr_call *call) {
+  return call->outcome != EDR_OUTCOME_PENDING || call->unreadable != EDR_OK;
 }
 
-/* Until the call, if there is one, has ended; or, where output counts, something is to be printed: EDR_EAGAIN. */
+static bool has_ended(const edr_call *call) { return call != NULL && edr_call_has_ended(call); }
+
+bool edr_node_has_output(const edr_node *node) {
+  const edr_call *call;
+  if (node->formats < EDR_MAX_FORMATS && node->output.count > 0) return true;
+  for (call = node->formats > 0 ? node->calls : NULL; call != NULL; call = call->next) {
+    if (call->formats && has_ended(call)) return true;
+  }
+  return false;
+}
+
+/* Until the call, if there is one, has ended; or, where output counts, that can be gone on with: EDR_EAGAIN. */
 static edr_status await(edr_node *node, const edr_call *call, bool output_counts, int64_t deadline_ms) {
   while (!has_ended(call)) {
     edr_status status;
-    if (output_counts && node->output.count > 0) return EDR_EAGAIN;
+    if (output_counts && edr_node_has_output(node)) return EDR_EAGAIN;
     status = edr_stream_read(&node->stream, deadline_ms);
     if (has_ended(call)) break; /* the answer came before the connection broke */
     if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;
@@ -195,6 +223,7 @@ void edr_call_free(edr_call *call) {
     edr_call **at = &call->node->calls;
     while (*at != call) at = &(*at)->next;
     *at = call->next;
+    if (call->formats) call->node->formats--;
   }
   edr_buf_deinit(&call->bytes);
   free(call);

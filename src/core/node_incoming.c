@@ -111,16 +111,6 @@ static edr_status on_spawn_reply(edr_node *node, const edr_control *control) {
   return EDR_OK;
 }
 
-static edr_status send_term(edr_node *node, const edr_pid *to, const uint8_t *term, size_t size) {
-  size_t begin;
-  edr_buf_clear(&node->reply);
-  begin = edr_control_begin(&node->reply, EDR_CONTROL_SEND, 2);
-  edr_etf_put_atom(&node->reply, "", 0);
-  edr_etf_put_pid(&node->reply, to);
-  edr_control_payload(&node->reply, term, size);
-  return edr_node_queue_reply(node, begin);
-}
-
 /* `net_kernel` of ours is asked `{'$gen_call', {Pid, Tag}, {is_auth, _}}` by net_adm:ping: `{Tag, yes}`. Every other
  * name is not registered here. */
 static edr_status on_reg_send(edr_node *node, const edr_control *control) {
@@ -138,7 +128,7 @@ static edr_status on_reg_send(edr_node *node, const edr_control *control) {
   edr_buf_append(&answer, from[1].data, from[1].size);
   edr_etf_put_atom(&answer, "yes", 3);
   status = edr_buf_status(&answer);
-  if (status == EDR_OK) status = send_term(node, &pid, answer.data, answer.size);
+  if (status == EDR_OK) status = edr_node_queue_send(node, &pid, answer.data, answer.size);
   edr_buf_deinit(&answer);
   return status;
 }
@@ -167,9 +157,25 @@ static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
     edr_etf_put_atom(&answer, "enotsup", 7);
   }
   status = edr_buf_status(&answer);
-  if (status == EDR_OK) status = send_term(node, &from, answer.data, answer.size);
+  if (status == EDR_OK) status = edr_node_queue_send(node, &from, answer.data, answer.size);
   edr_buf_deinit(&answer);
   return status;
+}
+
+/* Kept for whoever shows it; what is too much is treated as where nobody does. A request of no process is none. */
+static edr_status keep_io_request(edr_node *node, edr_slice message, const edr_slice parts[4]) {
+  const size_t dropped = node->output.dropped;
+  edr_pid from;
+  edr_status status = EDR_OK;
+  if (edr_slice_pid(parts[1], &from) == EDR_OK) status = edr_inbox_put(&node->output, message);
+  return node->output.dropped == dropped ? status : on_io_request(node, parts);
+}
+
+edr_status edr_node_answer_unseen(edr_node *node, const edr_buf *request) {
+  edr_slice parts[4];
+  edr_status status = EDR_OK;
+  if (tuple_elements((edr_slice){request->data, request->size}, parts, 4) == 4) status = on_io_request(node, parts);
+  return edr_node_fail(node, edr_node_end_at_limit(node, status), "answering a request to print");
 }
 
 /* Whether this must be the reference of a call through `rex` that was given up. Those of monitors are given out: a process
@@ -189,7 +195,7 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   if (control->payload.data == NULL) return EDR_EPROTOCOL;
   count = tuple_elements(control->payload, parts, 4);
   if (count == 4 && is_atom(parts[0], "io_request"))
-    return node->keeps_output ? edr_inbox_put(&node->output, control->payload) : on_io_request(node, parts);
+    return node->keeps_output ? keep_io_request(node, control->payload, parts) : on_io_request(node, parts);
   if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK) {
     call = find_call(node, &ref);
     if (call == NULL) return is_given_up(node, &ref) ? EDR_OK : edr_inbox_put(&node->inbox, control->payload);

@@ -20,6 +20,7 @@ struct edr_call {
   edr_node *node; /* NULL once the node is gone */
   edr_ref ref;
   edr_outcome outcome;
+  bool formats;          /* of edr_node_format, one of `node->formats` */
   bool only_runs;        /* of edr_node_run: its process ends with `normal`, and brings no answer */
   edr_status unreadable; /* EDR_OK, or why the answer that came cannot be had */
   edr_buf bytes;         /* the answer */
@@ -45,6 +46,7 @@ struct edr_node {
   edr_inbox inbox;
   edr_inbox output;  /* requests to print, while `keeps_output` */
   bool keeps_output; /* else they are answered, and what they print is not shown */
+  size_t formats;    /* calls of edr_node_format that were not freed yet */
   uint32_t ref_words[3]; /* the next reference */
   edr_pid gone;          /* of edr_node_gone_pid, once `gone_known` */
   bool gone_known;
@@ -61,14 +63,28 @@ void edr_node_next_ref(edr_node *node, edr_ref *out_ref);
 /* Ends the frame in `node->frame` and sends it, waiting until no more than `rest` bytes are queued. */
 edr_status edr_node_write_frame(edr_node *node, size_t begin, size_t rest, int64_t deadline_ms);
 
-/* Queues the frame in `node->reply`: for when nothing may wait, as while frames are read. */
+/* Queues the frame in `node->reply`: for when nothing may wait, as while frames are read. EDR_ELIMIT: as edr_node_owe. */
 edr_status edr_node_queue_reply(edr_node *node, size_t begin);
+
+/* Queues a message in the same way. */
+edr_status edr_node_queue_send(edr_node *node, const edr_pid *to, const uint8_t *term, size_t size);
+
+/* EDR_ELIMIT where the peer is owed so much that it has not taken that it is to get no more. */
+edr_status edr_node_owe(edr_node *node);
+
+/* Ends the connection where `status` is EDR_ELIMIT, outside of a read; a read ends it by itself. Passes `status` through. */
+edr_status edr_node_end_at_limit(edr_node *node, edr_status status);
 
 void edr_node_put_name(edr_buf *buf, const char *name);
 
 /* The monitor of this reference, or NULL. One that is taken out is the caller's to free. */
 const edr_monitor *edr_node_find_monitor(const edr_node *node, const edr_ref *ref);
 edr_monitor *edr_node_take_monitor(edr_node *node, const edr_ref *ref);
+
+/* ---- node_calls.c ---- */
+
+/* Whether anything that is printed can be gone on with. */
+bool edr_node_has_output(const edr_node *node);
 
 /* ---- node_incoming.c ---- */
 

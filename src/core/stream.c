@@ -260,6 +260,8 @@ edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms) {
   return status;
 }
 
+edr_status edr_stream_break(edr_stream *stream, edr_status status) { return break_stream(stream, status, 0); }
+
 size_t edr_stream_queued(edr_stream *stream) {
   size_t queued;
   if (stream->transport.fd < 0) return 0;

@@ -61,6 +61,9 @@ edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size
  * EDR_EPROTOCOL, EDR_ELIMIT, EDR_ENOMEM, or what the callback said. */
 edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms);
 
+/* Breaks the stream, from outside of a read, if it is not broken yet: why is `status`. Gives back why it is broken. */
+edr_status edr_stream_break(edr_stream *stream, edr_status status);
+
 /* How many bytes are queued that the socket has not taken yet. */
 size_t edr_stream_queued(edr_stream *stream);
 
