@@ -207,6 +207,56 @@ describe("a peer that lies", function()
     assert.equal("#{a => 1}", shown.json.result.suspended[1].memory)
   end)
 
+  describe("that prints what it likes, and is listened to", function()
+    -- A call while that is shown: what it gives, and the text.
+    local function listen(name)
+      local node <close> = assert(connect(name))
+      local shown, size = {}, 0
+      node:on_output(function(text)
+        size = size + #text
+        if size < 1000 then shown[#shown + 1] = text end
+      end)
+      local value, message, code = in_time(name, function() return node:call("a", "b", {}, DEADLINE) end)
+      for _ = 1, 3 do
+        in_time(name, function() return node:sleep(0) end)
+        in_time(name, function() return node:pump() end)
+      end
+      in_time(name, function() return node:on_output(nil) end)
+      return value, code, table.concat(shown), message
+    end
+
+    it("is answered what can be answered, and the call gets its answer", function()
+      for name in ("print_for_nobody print_strange print_deep print_beside_formats"):gmatch "%S+" do
+        local value, code, shown = listen(name)
+        assert.equal("yes", value and value.name, ("%s: %s"):format(name, code))
+        assert.equal("shown", (shown:gsub("^x*", "")), name)
+      end
+    end)
+
+    -- Each of these took five seconds, half a minute, or ever.
+    it("is heard no longer than the caller wants to wait", function()
+      for name in ("print_formats print_formats_forever print_flood print_flood_of_formats print_owed"):gmatch "%S+" do
+        local value, code = listen(name)
+        assert.is_nil(value, name)
+        assert.equal("timeout", code, name)
+      end
+    end)
+
+    it("is owed so many answers, and no more: limit", function()
+      local value, code, _, message = listen "print_flood_of_owed"
+      assert.is_nil(value)
+      assert.equal("limit", code, message)
+      assert.matches("asks more than it takes answers", message, 1, true)
+    end)
+
+    it("takes nothing of a large request: timeout", function()
+      local node <close> = assert(connect "deaf")
+      node:on_output(function() end)
+      local large = { ("x"):rep(20 << 20) }
+      refused("deaf", "timeout", function() return node:call("erlang", "display", large, DEADLINE) end)
+    end)
+  end)
+
   describe("about many processes", function()
     local function ask(name)
       local node <close> = assert(connect(name))

@@ -65,7 +65,7 @@ for _, rex in ipairs { false, true } do
       assert.equal("ok", asked "{requests, [{put_chars, unicode, \"1\"}, {put_chars, unicode, io_lib, write, [{2}]}]}.")
       assert.equal("é\né\né\nab1{2}", printed())
       assert.equal("{error,{put_chars,unicode,no_characters}}", asked "{put_chars, unicode, no_characters}.")
-      assert.equal("{error,{put_chars,unicode,erlang,error,[oops]}}", asked "{put_chars, unicode, erlang, error, [oops]}.")
+      assert.equal("{error,put_chars}", asked "{put_chars, unicode, erlang, error, [oops]}.")
       assert.equal("{error,enotsup}", asked "{get_line, unicode, \"name? \"}.")
       assert.equal("ok", asked "{setopts, [binary]}.")
       assert.equal("é\né\né\nab1{2}", printed())
@@ -75,6 +75,62 @@ for _, rex in ipairs { false, true } do
       assert(node:eval [=[
         io:request(group_leader(), {put_chars, unicode, erlang, apply, [fun() -> io:format("inner "), "outer" end, []]}).]=])
       assert.equal("inner outer", printed())
+    end)
+
+    -- A process of the node that prints what `apply` gives, and tells us what its `put_chars` was answered.
+    local function print_later(what)
+      assert(node:cast("erlang", "apply", { assert(node:eval(([=[
+        fun(To) -> To ! {answer, io:request(group_leader(), {put_chars, unicode, erlang, apply, [%s, []]})} end.]=]):format(what))),
+        { node:self() } }))
+    end
+
+    it("is formatted for as long as that takes, whoever waits meanwhile for something shorter", function()
+      print_later [[fun() -> timer:sleep(300), "slow" end]]
+      for _ = 1, 5 do
+        assert.equal("timeout", select(3, node:call("timer", "sleep", { 200 }, 10)))
+        node:sleep(10)
+        assert(node:pump())
+      end
+      assert.equal("", printed())
+      assert.equal("{answer,ok}", tostring(assert(node:receive(3000))))
+      assert.equal("slow", printed())
+    end)
+
+    it("holds nobody up who has less to format", function()
+      print_later [[fun() -> timer:sleep(1000), "slow" end]]
+      node:sleep(50)
+      assert.equal(7, node:eval "io:format(\"quick \"), 7.")
+      assert.equal("quick ", printed())
+      for _ = 1, 6 do print_later [[fun() -> timer:sleep(100), "more " end]] end
+      for _ = 1, 7 do assert.equal("{answer,ok}", tostring(assert(node:receive(3000)))) end
+      assert.equal("quick " .. ("more "):rep(6) .. "slow", printed())
+    end)
+
+    it("may be called for by the function that shows", function()
+      node:on_output(function(text)
+        show(text)
+        if text == "outer" then assert.equal(atom "ok", node:call("io", "format", { charlist "~s", { charlist "inner" } })) end
+      end)
+      assert.equal(1, node:eval "io:format(\"outer\"), 1.")
+      assert.equal("outerinner", printed())
+    end)
+
+    it("is not kept without end when it calls for itself", function()
+      node:on_output(function(text)
+        show(text)
+        node:call("io", "put_chars", { "again" }, 100)
+      end)
+      assert.equal(1, node:eval("io:put_chars(\"once\"), 1.", {}, 2000))
+      assert.equal("once" .. ("again"):rep(3), printed():sub(1, 19))
+      node:on_output(nil)
+      assert.equal(2, node:eval "2.")
+    end)
+
+    it("of more than is kept is not shown, and holds nobody up", function()
+      local size = 65 << 20
+      assert.equal(atom "ok", node:eval(("io:put_chars(binary:copy(<<$x>>, %d))."):format(size), {}, 20000))
+      assert.equal(5, node:eval "io:put_chars(\"after\"), 5.")
+      assert.equal("after", printed())
     end)
 
     it("is served by whatever waits", function()

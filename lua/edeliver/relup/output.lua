@@ -2,7 +2,11 @@
 --
 -- A process prints by asking its group leader, which is us for all that we call, and waits for the answer. This module knows
 -- that protocol (stdlib User's Guide, "The Erlang I/O Protocol"), and stands in for the connection of the core: whoever waits
--- on it serves those who print. Everything else goes through to the connection.
+-- on it serves those who print, for as long as it waits and no longer. Everything else goes through to the connection.
+--
+-- Serving never waits itself. What cannot be shown before the node has formatted it rests in a coroutine until the answer is
+-- here, so that others are served meanwhile, and the next one that waits goes on with it. The core bounds how many rest, how
+-- much is kept of requests that nobody has taken, and how many answers the peer may leave lying.
 --
 -- @module edeliver.relup.output
 
@@ -11,8 +15,11 @@ local term = require "edeliver.relup.term"
 local output = {}
 
 local atom, tuple = term.atom, term.tuple
-local OK, ENOTSUP = atom "ok", tuple { atom "error", atom "enotsup" }
+local OK, PUT_CHARS = atom "ok", atom "put_chars"
+local ENOTSUP, ENOSPC = tuple { atom "error", atom "enotsup" }, tuple { atom "error", atom "enospc" }
 local FORMAT_TIMEOUT, LOOK_EVERY = 5000, 20 -- ms
+local MOST_TEXT = 64 << 20 -- bytes of one request that consists of many
+local MOST_SHOWS = 4 -- shown while another text is shown, by a function that waits on the connection
 
 function output:__index(name)
   if output[name] then return output[name] end
@@ -26,15 +33,7 @@ end
 -- @return a connection
 function output.new(connection, show, now)
   connection:keep_output(true)
-  return setmetatable({ connection = connection, show = show, now = now }, output)
-end
-
---- Shows nothing any more, and gives the connection back.
-function output:stop()
-  self.connection:keep_output(false)
-  self.show = function() end
-  self:serve()
-  return self.connection
+  return setmetatable({ connection = connection, show = show, now = now, formatting = {}, showing = 0 }, output)
 end
 
 -- What is printed ----------------------------------------------------------------------------------------------------
@@ -65,11 +64,13 @@ local function text_of(chars, encoding)
   if pcall(add_text, parts, chars, encoding) then return table.concat(parts) end
 end
 
--- Applies a function on the node, as whoever prints with `io:format` asks us to. Others may print meanwhile, and the function
--- itself. Nil where it fails.
-local function apply(self, module, fun, arguments)
-  local call = self.connection:request("erlang", "apply", { module, fun, arguments })
-  return call and (self:await(call, FORMAT_TIMEOUT))
+-- Applies a function on the node, as whoever prints with `io:format` asks us to; the function may print itself. Nil where it
+-- fails. The arguments are not kept meanwhile.
+local function apply(self, request)
+  local count = #request
+  local call = self.connection:format("erlang", "apply", { request[count - 2], request[count - 1], request[count] })
+  request[count] = false
+  if call then return coroutine.yield(call) end
 end
 
 -- `{put_chars, Encoding, Chars}`, `{put_chars, Encoding, M, F, A}`, and the same without an encoding, which is latin1 then:
@@ -77,79 +78,144 @@ end
 local function put_chars(self, request)
   local count = #request
   local encoding = count % 2 == 1 and term.kind(request[2]) == "atom" and request[2].name or "latin1"
-  local chars
+  local chars, failed = nil, request
   if count == 2 or count == 3 then
     chars = request[count]
   elseif count == 4 or count == 5 then
-    chars = apply(self, request[count - 2], request[count - 1], request[count])
+    failed = PUT_CHARS -- as OTP's `user` says
+    if self.show then chars = apply(self, request) end
   end
+  if not self.show then return "", OK end
   local text = chars ~= nil and text_of(chars, encoding)
   if text then return text, OK end
-  return "", tuple { atom "error", request }
+  return "", tuple { atom "error", failed }
 end
 
 local function answer(self, request)
   local kind = term.kind(request) == "tuple" and request[1]
-  if kind == atom "put_chars" then return put_chars(self, request) end
+  if kind == PUT_CHARS then return put_chars(self, request) end
   if kind == atom "setopts" then return "", OK end
   if kind ~= atom "requests" or term.kind(request[2]) ~= "list" then return "", ENOTSUP end
-  local shown, reply = {}, OK
+  local shown, size, reply = {}, 0, OK
   for i, each in ipairs(request[2]) do
     shown[i], reply = answer(self, each)
+    size = size + #shown[i]
+    if size > MOST_TEXT then reply = ENOSPC end
     if reply ~= OK then break end
   end
   return table.concat(shown), reply
 end
 
---- Takes and answers every request that is here, and shows its text. Whoever printed goes on before the text is shown.
-function output:serve()
-  for message in self.connection.output, self.connection do
-    local _, from, reply_as, request = table.unpack(message)
-    local text, reply = answer(self, request)
-    self.connection:send(from, tuple { atom "io_reply", reply_as, reply })
-    if text ~= "" then self.show(text) end
+-- Goes on with a request until it is answered, or rests. Whoever printed goes on before the text is shown.
+local function go_on(self, printing, ...)
+  local _, text, reply = assert(coroutine.resume(printing.thread, ...))
+  if reply == nil then
+    printing.call, printing.deadline = text, self.now() + FORMAT_TIMEOUT
+    table.insert(self.formatting, printing)
+    return
   end
+  -- Where that fails, the connection is lost, and tells it to whoever waits on it.
+  self.connection:answer(printing.from, tuple { atom "io_reply", printing.reply_as, reply })
+  if text == "" or not self.show then return end
+  self.showing = self.showing + 1
+  local shown, problem = pcall(self.show, text)
+  self.showing = self.showing - 1
+  if not shown then error(problem, 0) end
+end
+
+-- Goes on with those for which the node has formatted something, or has not in the time that it has for that.
+local function go_on_with_formatted(self)
+  local i = 1
+  while i <= #self.formatting do
+    local printing = self.formatting[i]
+    local ended = self.connection:has_ended(printing.call)
+    if ended or self.now() >= printing.deadline then
+      table.remove(self.formatting, i)
+      local chars
+      if ended then chars = self.connection:await(printing.call) end
+      self.connection:give_up(printing.call)
+      go_on(self, printing, chars)
+    else
+      i = i + 1
+    end
+  end
+end
+
+--- Takes and answers the requests that are here, and shows their text.
+-- @tparam number deadline of `now`: once it has come, the rest is left for the next time
+function output:serve(deadline)
+  if self.showing == MOST_SHOWS then return end
+  go_on_with_formatted(self)
+  repeat
+    local message, _, code = self.connection:output()
+    if message then
+      local _, from, reply_as, request = table.unpack(message)
+      go_on(self, { thread = coroutine.create(answer), from = from, reply_as = reply_as }, self, request)
+    end
+  until (not message and not code) or self.now() >= deadline
+end
+
+--- Shows nothing any more, and gives the connection back.
+function output:stop()
+  self.connection:keep_output(false)
+  self.show = false
+  for _, printing in ipairs(self.formatting) do printing.deadline = 0 end
+  go_on_with_formatted(self)
+  return self.connection
 end
 
 -- Waiting ------------------------------------------------------------------------------------------------------------
 
+-- How long to wait for something to serve, at most.
+local function time_left(self, deadline)
+  local first = self.formatting[1]
+  if first and self.showing < MOST_SHOWS then deadline = math.min(deadline, first.deadline) end
+  return math.max(deadline - self.now(), 0)
+end
+
 function output:await(call, timeout)
   local deadline = self.now() + timeout
   while true do
-    local value, message, code, reason = self.connection:await(call, math.max(deadline - self.now(), 0), true)
-    self:serve()
-    if value ~= nil or code ~= "again" then return value, message, code, reason end
+    local value, message, code, reason =
+      self.connection:await(call, time_left(self, deadline), self.showing < MOST_SHOWS)
+    self:serve(deadline)
+    if value ~= nil or (code ~= "again" and code ~= "timeout") then return value, message, code, reason end
+    if self.now() >= deadline then return self.connection:await(call, 0) end
   end
 end
 
 function output:call(module, fun, arguments, timeout)
-  local call, message, code = self.connection:request(module, fun, arguments)
-  if not call then return nil, message, code end
-  return self:await(call, timeout)
+  local deadline = self.now() + timeout
+  local call, problem, refusal = self.connection:request(module, fun, arguments, timeout)
+  if not call then return nil, problem, refusal end
+  local value, message, code, reason = self:await(call, math.max(deadline - self.now(), 0))
+  self.connection:give_up(call)
+  return value, message, code, reason
 end
 
 function output:receive(timeout)
   local deadline = self.now() + timeout
   while true do
     local message, problem, code = self.connection:receive(math.max(math.min(deadline - self.now(), LOOK_EVERY), 0))
-    self:serve()
+    self:serve(deadline)
     if message ~= nil or code ~= "timeout" or self.now() >= deadline then return message, problem, code end
   end
 end
 
 function output:sleep(ms)
+  if self.showing == MOST_SHOWS then return self.connection:sleep(ms) end
   local deadline = self.now() + ms
   while true do
-    local _, message, code = self.connection:await_output(math.max(deadline - self.now(), 0))
-    self:serve()
-    if code == "timeout" then return true end
-    if code then return nil, message, code end
+    local _, message, code = self.connection:await_output(time_left(self, deadline))
+    self:serve(deadline)
+    if code and code ~= "timeout" then return nil, message, code end
+    if self.now() >= deadline then return true end
   end
 end
 
 function output:pump()
   local pumped, message, code = self.connection:pump()
-  self:serve()
+  self:serve(self.now() + LOOK_EVERY) -- what is left makes `timeout` 0
   return pumped, message, code
 end
 

@@ -150,7 +150,7 @@ answer(Module, Function, Item, Value) ->
 then_silent(Bytes) -> asked(fun(Socket, _) -> send(Socket, Bytes), step(Socket, silence, none) end).
 
 connections() ->
-    nonsense() ++ sizes() ++ answers() ++ bulk() ++ terms().
+    nonsense() ++ sizes() ++ answers() ++ prints() ++ bulk() ++ terms().
 
 %% Bytes that no node sends.
 nonsense() ->
@@ -229,6 +229,32 @@ answers() ->
      {"spawn_refused", Answer(fun({call, Ref, _}) -> control({31, Ref, guest(), 0, system_limit}) end)}].
 
 again(Socket, Answer) -> send(Socket, Answer(next_call(Socket))), again(Socket, Answer).
+
+%% Requests to print, which want answers and, some of them, calls of us. Where the first call is answered, that is yes.
+prints() ->
+    Ask = fun(From, ReplyAs, Request) -> control({2, '', guest()}, etf({io_request, From, ReplyAs, Request})) end,
+    Print = fun(Request) -> Ask(pid(9), stranger(), Request) end,
+    Format = Print({put_chars, unicode, io_lib, format, [<<"never">>, []]}),
+    Shown = Print({put_chars, unicode, <<"shown">>}),
+    Owed = Ask(pid(9), binary:copy(<<0>>, 4 * ?MI), {put_chars, unicode, <<"x">>}),
+    Nested = fun(Depth, End) -> lists:foldl(fun(_, Inner) -> {Inner} end, End, lists:seq(1, Depth)) end,
+    Requests = lists:foldl(fun(_, Inner) -> {requests, [Inner]} end, {put_chars, unicode, <<"x">>}, lists:seq(1, 500)),
+    Before = fun(Frames) -> asked(fun(Socket, Call) -> send(Socket, [Frames, returns(Call, yes)]), drain(Socket) end) end,
+    [{"print_for_nobody", Before([[Ask(From, stranger(), {put_chars, unicode, <<"unseen">>}) || From <- [{odd}, <<"init">>, init, 1]], Shown])},
+     {"print_strange", Before([[Print(Request) || Request <- [none, {}, <<"x">>, {put_chars}, {put_chars, 1, 2, 3, 4, 5, 6},
+         {put_chars, unicode, -1}, {put_chars, unicode, [1 bsl 40, 1 bsl 80]}, {put_chars, unicode, 1, 2, 3}, {requests},
+         {requests, none}, {requests, [none | none]}, {get_line, unicode, <<"?">>}]], Shown])},
+     {"print_deep", Before([Print({put_chars, unicode, Nested(1021, x)}), Ask(pid(9), Nested(1021, x), {put_chars, unicode, x}),
+         Print({put_chars, unicode, lists, reverse, Nested(1021, x)}), Print(Requests), Shown])},
+     {"print_beside_formats", Before([Format, Shown, lists:duplicate(2, Format)])},
+     {"print_formats", asked(fun(Socket, _) -> send(Socket, [Format, Format]), drain(Socket) end)},
+     {"print_formats_forever", asked(fun(Socket, _) -> spawn_link(fun() -> drain(Socket) end), flood_slowly(Socket, Format, 20) end)},
+     {"print_flood", asked(fun(Socket, _) -> spawn_link(fun() -> drain(Socket) end), flood(Socket, lists:duplicate(200, Shown)) end)},
+     {"print_flood_of_formats", asked(fun(Socket, _) -> flood(Socket, lists:duplicate(200, Format)) end)},
+     {"print_owed", asked(fun(Socket, _) -> send(Socket, lists:duplicate(4, Owed)), step(Socket, silence, none) end)},
+     {"print_flood_of_owed", asked(fun(Socket, _) -> flood(Socket, Owed) end)}].
+
+drain(Socket) -> {ok, _} = gen_tcp:recv(Socket, 0), drain(Socket).
 
 %% Lies to the questions that the core asks for bulk work, of three pids.
 bulk() ->
