@@ -79,9 +79,10 @@ for _, rex in ipairs { false, true } do
 
     -- A process of the node that prints what `apply` gives, and tells us what its `put_chars` was answered.
     local function print_later(what)
-      assert(node:cast("erlang", "apply", { assert(node:eval(([=[
-        fun(To) -> To ! {answer, io:request(group_leader(), {put_chars, unicode, erlang, apply, [%s, []]})} end.]=]):format(what))),
-        { node:self() } }))
+      local fun = assert(node:eval(([=[
+        fun(To) -> To ! {answer, io:request(group_leader(), {put_chars, unicode, erlang, apply, [%s, []]})} end.
+      ]=]):format(what)))
+      assert(node:cast("erlang", "apply", { fun, { node:self() } }))
     end
 
     it("is formatted for as long as that takes, whoever waits meanwhile for something shorter", function()
@@ -109,7 +110,8 @@ for _, rex in ipairs { false, true } do
     it("may be called for by the function that shows", function()
       node:on_output(function(text)
         show(text)
-        if text == "outer" then assert.equal(atom "ok", node:call("io", "format", { charlist "~s", { charlist "inner" } })) end
+        if text ~= "outer" then return end
+        assert.equal(atom "ok", node:call("io", "format", { charlist "~s", { charlist "inner" } }))
       end)
       assert.equal(1, node:eval "io:format(\"outer\"), 1.")
       assert.equal("outerinner", printed())

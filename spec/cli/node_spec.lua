@@ -144,6 +144,19 @@ describe("edeliver-relup NODE", function()
     assert.equal("hi", program.json("NODE call io put_chars <<\"hi\">>", { node = release }).json.result.printed)
   end)
 
+  it("call: keeps the beginning of what is printed, and says how much more there was", function()
+    local most = 4 << 20
+    local arguments = ("[%d,8364]"):format(most // 3 + 1001) -- three bytes each: the last one does not fit whole
+    local result = program.json("NODE call io format \"~*tc\" " .. arguments, { node = release }).json.result
+    assert.equal("ok", result.value)
+    assert.equal(most - most % 3, #result.printed)
+    assert.equal("€", result.printed:sub(-3))
+    assert.equal(3003, result.not_printed)
+    local shown = run { release.name, "call", "io", "format", '"~*tc"', arguments }
+    assert.equal(0, shown.code)
+    assert.matches("3003 bytes more were printed than are shown", shown.err, 1, true)
+  end)
+
   it("call: what a node says cannot drive the terminal", function()
     local shown = run { release.name, "call", "erlang", "list_to_atom", "[27, $[, $3, $1, $m, 155, 7]" }
     assert.equal(0, shown.code, shown.err)

@@ -28,6 +28,21 @@ function call.add_to_parser(parser)
     :convert(require("edeliver.relup.cli.parser").positive)
 end
 
+local MOST_PRINTED = 4 << 20 -- bytes that are kept until the call has ended
+
+-- What takes up the texts that are printed, and gives them as one, and how many bytes it had no room for.
+local function new_paper()
+  local texts, room, left_out = {}, MOST_PRINTED, 0
+  local function print_on(text)
+    local size = #text
+    if size > room then text = text:sub(1, utf8.offset(text, 0, room + 1) - 1) end
+    texts[#texts + 1] = text
+    room = #text == size and room - size or 0
+    left_out = left_out + size - #text
+  end
+  return print_on, function() return table.concat(texts), left_out end
+end
+
 local function parse_all(texts)
   local terms = {}
   for i, text in ipairs(texts) do
@@ -53,18 +68,22 @@ function call.command(args)
   if not node then return failed end
   local question = ("Calls %s:%s/%d on %s."):format(args.module, args.fun, #terms, node.name)
   if not session.confirm(args, question) then return exit.REFUSED end
-  local printed, value = {}
-  node:on_output(function(text) printed[#printed + 1] = text end)
+  local print_on, printed = new_paper()
+  node:on_output(print_on)
+  local value
   value, message, code = node:call(args.module, args.fun, terms, args.wait)
-  local all_printed = table.concat(printed)
-  if all_printed ~= "" then out:line((all_printed:gsub("\n$", ""))) end
+  local text, left_out = printed()
+  if text ~= "" then out:line((text:gsub("\n$", ""))) end
+  if left_out > 0 then out:note(("%d bytes more were printed than are shown"):format(left_out)) end
   if value == nil then
     out:fail(message, code)
     return exit.FAILED
   end
-  local text = term.format(value)
-  out:give { value = text, printed = all_printed ~= "" and output.escape(all_printed) or nil }
-  out:line(text)
+  local shown = term.format(value)
+  out:give {
+    value = shown, printed = text ~= "" and output.escape(text) or nil, not_printed = left_out > 0 and left_out or nil,
+  }
+  out:line(shown)
   return exit.OK
 end
 
