@@ -164,7 +164,8 @@ end
 
 --- From now on, what the functions that we call print (`io:format` and its like) is handed over, while we wait for them or for
 -- anything else here. Until then it is shown to nobody. What already runs prints to us as well. Waiting takes no longer for it.
--- @tparam[opt] function show may itself ask the node something; it gets each piece of text, in UTF-8; nil: nobody wants to see it any more
+-- @tparam[opt] function show gets each piece of text, in UTF-8, and may itself ask the node something; nil: nobody wants to see
+-- it any more
 -- @usage node:on_output(io.write)
 function node:on_output(show)
   if self.show then self.connection = self.connection:stop() end
