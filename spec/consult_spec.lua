@@ -1,4 +1,5 @@
 local consult = require "edeliver.relup.consult"
+local process = require "support.process"
 local term = require "edeliver.relup.term"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)consult_spec.lua$"
@@ -38,6 +39,9 @@ local SYNTAX = {
   "<<123456789012345678901234567890:128>>", "<<123456789012345678901234567890:16>>", '<<"a" "b">>', "<<+5>>", "fun a:b/1",
   "fun 'A':b/2", "a@b", "aB_c1", "''", "'a b'", [['\x{400}\n']], "'true'", "maybe", "ß", "äÖ", "'%'", "%c\na%d\n", "\u{a0}a",
   '"%"', "{\n%c\na\n,\nb}",
+  ("9"):rep(2466), ("9"):rep(2467), "-" .. ("12345"):rep(1999), "{a,-16#1" .. ("0"):rep(10001) .. "}", "2#" .. ("1011"):rep(3000),
+  "8#" .. ("7"):rep(10001), "32#" .. ("V0"):rep(3001), "4#" .. ("0123"):rep(5000), "36#" .. ("z"):rep(1999),
+  "16#" .. ("0"):rep(99) .. "1", "-16#8000000000000000", "-16#8000000000000001", "16#7fffffffffffffff", "8#1000000000000000000000", "2#0",
   -- and what neither takes
   "", "a. b", "- -1", "-a", "-fun a:b/1", "+", "{a,}", "[a,]", "[|a]", "[a|]", "[a|b|c]", "{a", "a}", "(a,b)", "()",
   "#{a}", "#{a:=1}", "#{a=>1,}", "# a", "A", "_", "a.b", "begin", "if", "fun a/1", "fun a:b/256", "fun A:b/1", "1__0", "1_",
@@ -119,6 +123,9 @@ describe("consult.parse", function()
     { "<<1,2:999999999>>.", "line 1, column 5: the segment is too long" },
     { "<<1:600000,2:600000>>.", "line 1, column 12: the segment is too long" },
     { "a ]", 'line 1, column 3: unexpected "]"' },
+    { "\n{a,-" .. ("9"):rep(10001) .. "}.", "line 2, column 5: an integer of 10001 digits in base 10: write it in base 16" },
+    { "[a, 7#" .. ("6"):rep(10001) .. "].", "line 1, column 5: an integer of 10001 digits in base 7: write it in base 16" },
+    { "<<1:" .. ("1"):rep(10001) .. ">>.", "line 1, column 5: an integer of 10001 digits in base 10: write it in base 16" },
   }
   for _, case in ipairs(ERRORS) do
     it("says where: " .. case[2], function()
@@ -147,6 +154,21 @@ describe("consult.parse", function()
     local terms, message = consult.parse(("<<"):rep(depth))
     assert.is_nil(terms)
     assert.matches("nested too deep", message)
+  end)
+
+  -- A megabyte of decimal digits took two minutes, for each digit moved all before it.
+  it("takes digits of any number only in bases that are cheap, and reads what is written", function()
+    local before = os.clock()
+    for _, digits in ipairs { ("9"):rep(1 << 20), "36#" .. ("z"):rep(1 << 20) } do
+      local terms, message, code = consult.parse(digits .. ".")
+      assert.is_true(terms == nil) -- is_nil would print it
+      assert.matches("an integer of %d+ digits in base", message)
+      assert.are.equal("syntax", code)
+    end
+    for _, digits in ipairs { "16#A5" .. ("0"):rep(1 << 20) .. "1", "16#F" .. ("0"):rep(1 << 20) } do
+      assert.are.equal(digits .. ".\n", consult.write(assert(consult.parse(digits .. "."))))
+    end
+    assert.truthy(os.clock() - before < 10 * process.patience)
   end)
 
   it("never raises, wherever a text is cut or changed", function()

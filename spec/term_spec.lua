@@ -1,3 +1,4 @@
+local process = require "support.process"
 local term = require "edeliver.relup.term"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)term_spec.lua$"
@@ -158,6 +159,25 @@ describe("term", function()
       local digits = ("1234567890"):rep(200)
       assert.are.equal(digits, tostring(term.integer(digits)))
       assert.are.equal("-" .. digits, tostring(term.integer("-" .. digits)))
+    end)
+
+    local function big(bytes, sign)
+      return term.types.new_opaque("bignum", "\111" .. string.pack(">I4", #bytes) .. sign .. bytes)
+    end
+
+    it("print in hexadecimal where they have more than 1 KiB", function()
+      assert.matches("^%d+$", term.format(big(("\255"):rep(1024), "\0")))
+      assert.are.equal("16#" .. ("F"):rep(2050), term.format(big(("\255"):rep(1025), "\0")))
+      assert.are.equal("-16#10A" .. ("0"):rep(2048), term.format(big(("\0"):rep(1024) .. "\10\1", "\1")))
+      assert.are.equal("-16#1" .. ("0"):rep(4000), term.format(big(("\0"):rep(2000) .. "\1\0\0", "\1")))
+    end)
+
+    -- This took nine minutes; half a minute for the reason of `1 bsl 800000` that a call ended with.
+    it("of a megabyte print in no time", function()
+      local before = os.clock()
+      local text = term.format(big(("\171"):rep(1 << 20), "\0"))
+      assert.truthy(os.clock() - before < 5 * process.patience)
+      assert.are.equal("16#" .. ("AB"):rep(1 << 20), text)
     end)
   end)
 

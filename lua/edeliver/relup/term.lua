@@ -200,7 +200,8 @@ end
 
 -- Text ---------------------------------------------------------------------------------------------------------------
 
---- What the Erlang shell prints for a term, in one line: `{ok,<<"a">>,"1.4.6",'Elixir.MyApp'}`.
+--- What the Erlang shell prints for a term, in one line: `{ok,<<"a">>,"1.4.6",'Elixir.MyApp'}`; but integers of more than
+-- 1 KiB (2,466 digits) in hexadecimal, `16#1F...`, which takes no time and reads back as the same.
 -- @param value any term
 -- @param[opt] options `unicode`: whether characters beyond Latin-1 count as printable, as after `erl +pc unicode`
 -- @treturn string

@@ -61,10 +61,19 @@ local function digits_of(digit) return digit ^ 1 * (P "_" * digit ^ 1) ^ 0 end
 
 local digits = digits_of(R "09")
 
-local function decimal(text)
-  if #text <= 18 then return scanner.NUMBER, math.tointeger(tonumber(clean(text))) end
-  local value, etf = opaque.integer(clean(text), 10)
+local function integer(text, base, position)
+  local digits = clean(text)
+  if not opaque.is_cheap(#digits, base) then
+    -- As reader.fail, which knows this file, gives up.
+    error({ position = position, message = ("an integer of %d digits in base %d: write it in base 16"):format(#digits, base) }, 0)
+  end
+  local value, etf = opaque.integer(digits, base)
   return value and scanner.NUMBER or scanner.BIG, value or etf
+end
+
+local function decimal(position, text)
+  if #text <= 18 then return scanner.NUMBER, math.tointeger(tonumber(clean(text))) end
+  return integer(text, 10, position)
 end
 
 -- Match-time, because the base says which digits may follow.
@@ -80,8 +89,7 @@ local function based(text, position, base_text)
     stop = at + 1
   end
   if stop == position then return false end
-  local value, etf = opaque.integer(clean(text:sub(position, stop - 1)), base)
-  return stop, value and scanner.NUMBER or scanner.BIG, value or etf
+  return stop, integer(text:sub(position, stop - 1), base, position - 1 - #base_text)
 end
 
 -- A match-time check: what overflows a float is no number.
@@ -94,7 +102,7 @@ end
 local exponent = S "eE" * S "+-" ^ -1 * digits
 local number = lpeg.Cmt(C(digits * P "." * digits * exponent ^ -1), float)
   + lpeg.Cmt(C(digits) * P "#", based)
-  + C(digits) / decimal
+  + Cp() * C(digits) / decimal
 
 local utf8_code = utf8.codepoint
 local char = P "$" * ((escape + C(utf8_char - P "\\")) / utf8_code)

@@ -20,6 +20,9 @@ end
 -- Big integers -------------------------------------------------------------------------------------------------------
 
 local BASE, DIGITS = 1000000000, 9
+local MAX_DECIMAL = 1024 -- bytes of a number that is printed in decimal: that takes time that grows with their square
+local MAX_DIGITS = 10000 -- of a number that is read in such a base: a hundredth of a second; all that is printed is shorter
+local POWERS = { [2] = 1, [4] = 2, [8] = 3, [16] = 4, [32] = 5 } -- the bases whose digits are whole bits, and how many
 
 -- limbs * factor + addend, in place; the lowest limb comes first
 local function multiply_add(limbs, factor, addend, base)
@@ -33,10 +36,19 @@ local function multiply_add(limbs, factor, addend, base)
   end
 end
 
+-- Not by gsub "\0+$", which looks at each run of zeros once for each of them.
+local function without_high_zeros(bytes) return bytes:match "^.*[^\0]" or "" end
+
+local function hexadecimal(bytes)
+  local text = without_high_zeros(bytes):reverse():gsub(".", function(byte) return ("%02X"):format(byte:byte()) end)
+  return "16#" .. text:gsub("^0", "")
+end
+
 local function bignum_text(etf)
   local size, sign, bytes
   if etf:byte(1) == 110 then size, sign, bytes = etf:byte(2), etf:byte(3), etf:sub(4)
   else size, sign, bytes = string.unpack(">I4", etf, 2), etf:byte(6), etf:sub(7) end
+  if size > MAX_DECIMAL then return (sign == 1 and "-" or "") .. hexadecimal(bytes:sub(1, size)) end
   bytes = bytes:sub(1, size) .. ("\0"):rep(-size % 4)
   local limbs = {}
   for at = #bytes - 3, 1, -4 do
@@ -50,11 +62,43 @@ end
 local function bignum_etf(limbs, negative)
   local words = {}
   for i, limb in ipairs(limbs) do words[i] = string.pack("<I4", limb) end
-  local bytes = table.concat(words):gsub("%z+$", "")
+  local bytes = without_high_zeros(table.concat(words))
   local sign = negative and "\1" or "\0"
   if #bytes < 256 then return "\110" .. string.char(#bytes) .. sign .. bytes end
   return "\111" .. string.pack(">I4", #bytes) .. sign .. bytes
 end
+
+-- Limbs of digits that are `bits` each, from the last one on.
+local function join(digits, base, bits)
+  local chunk = 30 // bits
+  local limbs, pending, count = {}, 0, 0
+  for stop = #digits, 1, -chunk do
+    pending = pending | tonumber(digits:sub(math.max(1, stop - chunk + 1), stop), base) << count
+    count = count + chunk * bits
+    if count >= 32 then
+      limbs[#limbs + 1] = pending & 0xFFFFFFFF
+      pending, count = pending >> 32, count - 32
+    end
+  end
+  limbs[#limbs + 1] = pending
+  while limbs[#limbs] == 0 do limbs[#limbs] = nil end
+  return limbs
+end
+
+local function multiply_out(digits, base)
+  local chunk = 1
+  while base ^ (chunk + 1) < 2 ^ 31 do chunk = chunk + 1 end
+  local limbs = {}
+  for at = 1, #digits, chunk do
+    local part = digits:sub(at, at + chunk - 1)
+    multiply_add(limbs, math.tointeger(base ^ #part), tonumber(part, base), 1 << 32)
+  end
+  return limbs
+end
+
+--- Whether so many digits are worth reading when somebody else wrote them: in bases whose digits are no whole bits it takes
+-- time that grows with the square of their number.
+function opaque.is_cheap(digits, base) return POWERS[base] ~= nil or digits <= MAX_DIGITS end
 
 --- An integer of any size from its digits: a Lua integer where it fits, else the bytes of a big one.
 -- @string digits letters and digits of that base, nothing else
@@ -63,14 +107,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string SMALL_BIG_EXT or LARGE_BIG_EXT
 function opaque.integer(digits, base, negative)
-  local chunk = 1
-  while base ^ (chunk + 1) < 2 ^ 31 do chunk = chunk + 1 end
-  local limbs, at = {}, 1
-  while at <= #digits do
-    local part = digits:sub(at, at + chunk - 1)
-    multiply_add(limbs, math.tointeger(base ^ #part), tonumber(part, base), 1 << 32)
-    at = at + chunk
-  end
+  local bits = POWERS[base]
+  local limbs = bits and join(digits, base, bits) or multiply_out(digits, base)
   local low, high = limbs[1] or 0, limbs[2] or 0
   local value = high << 32 | low
   if #limbs <= 2 and (value >= 0 or (negative and value == math.mininteger)) then
