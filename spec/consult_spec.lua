@@ -41,7 +41,8 @@ local SYNTAX = {
   '"%"', "{\n%c\na\n,\nb}",
   ("9"):rep(2466), ("9"):rep(2467), "-" .. ("12345"):rep(1999), "{a,-16#1" .. ("0"):rep(10001) .. "}", "2#" .. ("1011"):rep(3000),
   "8#" .. ("7"):rep(10001), "32#" .. ("V0"):rep(3001), "4#" .. ("0123"):rep(5000), "36#" .. ("z"):rep(1999),
-  "16#" .. ("0"):rep(99) .. "1", "-16#8000000000000000", "-16#8000000000000001", "16#7fffffffffffffff", "8#1000000000000000000000", "2#0",
+  "16#" .. ("0"):rep(99) .. "1", "-16#8000000000000000",
+  "-16#8000000000000001", "16#7fffffffffffffff", "8#1000000000000000000000", "2#0",
   -- and what neither takes
   "", "a. b", "- -1", "-a", "-fun a:b/1", "+", "{a,}", "[a,]", "[|a]", "[a|]", "[a|b|c]", "{a", "a}", "(a,b)", "()",
   "#{a}", "#{a:=1}", "#{a=>1,}", "# a", "A", "_", "a.b", "begin", "if", "fun a/1", "fun a:b/256", "fun A:b/1", "1__0", "1_",
@@ -169,6 +170,45 @@ describe("consult.parse", function()
       assert.are.equal(digits .. ".\n", consult.write(assert(consult.parse(digits .. "."))))
     end
     assert.truthy(os.clock() - before < 10 * process.patience)
+  end)
+
+  -- 4,000 such keys took nearly four seconds, 20,000 a minute and a half.
+  it("takes any number of compound keys", function()
+    local COUNT = 20000
+    local before = os.clock()
+    for _, key in ipairs { "{%d}", "[a|%d]", "#{{b} => %d}", "#{a => [%d]}", '{{["k"],1.5},%d}' } do
+      local pairs_of = {}
+      for i = 1, COUNT do pairs_of[i] = key:format(i) .. " => " .. i end
+      pairs_of[COUNT + 1] = key:format(COUNT) .. " => last"
+      local made = assert(consult.parse("#{" .. table.concat(pairs_of, ",") .. "}."))[1]
+      assert.are.equal(COUNT, #made)
+      assert.are.equal(7, made[parse(key:format(7))])
+      assert.are.equal(atom "last", made[parse(key:format(COUNT))])
+      assert.is_nil(made[parse(key:format(0))])
+    end
+    assert.truthy(os.clock() - before < 20 * process.patience)
+  end)
+
+  -- Two equal keys that are nested so deep raised.
+  it("takes keys of any depth that it could write", function()
+    for _, marks in ipairs { { "[", "]" }, { "{", "}" }, { "#{", "=>1}" }, { "#{a=>", "}" }, { "{#{", "=>1}}" } } do
+      local function texts(depth)
+        local key = marks[1]:rep(depth) .. "a" .. marks[2]:rep(depth)
+        return ("#{%s=>1,%s=>2}."):format(key, key), ("[#{%s=>1},{b}]."):format(key)
+      end
+      local before = os.clock()
+      local twice, once = texts(5000)
+      assert.are.equal(1, #assert(consult.parse(twice))[1])
+      assert(consult.parse(once))
+      for _, text in ipairs { texts(10001) } do
+        local terms, message, code = consult.parse(text)
+        assert.is_true(terms == nil)
+        assert.matches("line 1, column %d+: a key of a map is nested deeper than 10000", message)
+        assert.are.equal("syntax", code)
+      end
+      assert.truthy(os.clock() - before < 10 * process.patience)
+    end
+    assert(consult.parse(("#{a=>"):rep(200000) .. "1" .. ("}"):rep(200000) .. "."))
   end)
 
   it("never raises, wherever a text is cut or changed", function()

@@ -101,6 +101,36 @@ describe("term", function()
       assert.is_nil(term.map_get(map {}, "get"))
     end)
 
+    it("find compound keys, too", function()
+      local nested = map { tuple { 1, 2.5 }, charlist "v", "b", map {}, list { 1, 2 }, false }
+      local KEYS = {
+        tuple {}, {}, tuple { {} }, map {}, { map {} }, tuple { 1 }, tuple { 1.0 }, tuple { "1" }, tuple { atom "1" }, { 1 },
+        { 1.0 }, { "1" }, { true }, { atom "a", "b" }, { "a", atom "b" }, { { 1 }, 2 }, { { 1, 2 } }, list({ 1 }, 2),
+        list({ 1 }, tuple { 2 }), charlist "kä", { charlist "k" }, { charlist "k", {} }, nested, tuple { nested },
+        map { 1, 2 }, map { 1.0, 2 }, map { 2, 1 }, map { 1, 2, 3, 4 }, map { 1, 4, 3, 2 }, map { map { 1, 2 }, 3 },
+        map { 3, map { 1, 2 } }, { term.integer "99999999999999999999" }, tuple { "a", "b" }, tuple { "ab" }, tuple { "a,b" },
+        tuple { atom "ok", -1 },
+      }
+      local entries = {}
+      for i, key in ipairs(KEYS) do table.move({ key, i }, 1, 2, #entries + 1, entries) end
+      local made = map(entries)
+      assert.are.equal(#KEYS, #made)
+      for i, key in ipairs(KEYS) do assert.are.equal(i, term.map_get(made, key)) end
+      -- Other tables that are the same terms.
+      local position = {}
+      for i, key in ipairs(KEYS) do position[key] = i end
+      assert.are.equal(position[nested],
+        made[map { "b", map {}, list { 1, 2 }, false, tuple { 1, 2.5 }, { 118 } }])
+      assert.are.equal(position[KEYS[20]], made[{ 107, 228 }])
+      assert.are.equal(28, made[map { 3, 4, 1, 2 }])
+      assert.are.equal(1, made[tuple {}])
+      assert.are.equal(2, made[charlist ""])
+      for _, missing in ipairs { tuple { 2 }, { 107 }, map { 5, 6 }, tuple { 0.0 }, setmetatable({}, {}), { print } } do
+        assert.is_nil(term.map_get(made, missing))
+      end
+      assert.are.equal(1, map { tuple { 0.0 }, 1 }[tuple { -0.0 }]) -- as ours is =:=, and that of Erlang before OTP 27
+    end)
+
     it("count and give their pairs in order", function()
       assert.are.equal(6, #m)
       local values = {}

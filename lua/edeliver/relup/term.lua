@@ -18,6 +18,7 @@
 -- @module edeliver.relup.term
 
 local format = require "edeliver.relup.term.format"
+local key_of = require "edeliver.relup.term.key".of
 local opaque = require "edeliver.relup.term.opaque"
 local types = require "edeliver.relup.term.types"
 local compare = require "edeliver.relup.term.compare"
@@ -34,7 +35,7 @@ local term = {
   --- `map_get(map, key)`: the value of a key, or nil. Unlike `map[key]`, never anything else, whatever the key.
   map_get = compare.map_get,
 }
-local equal, is_compound, index_of = compare.equal, compare.is_compound, compare.index_of
+local is_compound, index_of = compare.is_compound, compare.index_of
 
 local function sequence(what, items)
   if type(items) ~= "table" or getmetatable(items) ~= nil then
@@ -181,18 +182,14 @@ function term.map(entries)
   local made = setmetatable({ [types.entries] = {} }, types.map)
   local index, kept = index_of(made), made[types.entries]
   for i = 1, #entries, 2 do
-    local key, position = entries[i], nil
-    if is_compound(key) then
-      for _, at in ipairs(index.compound) do
-        if equal(kept[at], key) then position = at break end
-      end
-      if not position then index.compound[#index.compound + 1] = #kept + 1 end
-    else
-      local simple = math.type(key) == "float" and index.floats or index.simple
-      position = simple[key]
-      if not position then simple[key] = #kept + 1 end
+    local key = entries[i]
+    local name = is_compound(key) and key_of(key)
+    local found = name and index.compound or math.type(key) == "float" and index.floats or index.simple
+    local position = found[name or key]
+    if not position then
+      position = #kept + 1
+      found[name or key] = position
     end
-    position = position or #kept + 1
     kept[position], kept[position + 1] = key, entries[i + 1]
   end
   return made

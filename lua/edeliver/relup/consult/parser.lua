@@ -17,6 +17,10 @@ local ATOM, NUMBER, STRING, BIG, QUOTED = scanner.ATOM, scanner.NUMBER, scanner.
 local types, atoms, new_atom, fail = term.types, term.types.atoms, term.types.new_atom, reader.fail
 local COMMA, BRACE, BRACKET = (","):byte(), ("}"):byte(), ("]"):byte()
 
+-- How deep a key of a map may be nested: deeper terms are not written, and keys are looked at by functions that call
+-- themselves.
+local MAX_KEY_DEPTH = format.max_depth
+
 -- Containers by the token that opens them. `#` is followed by a brace of its own.
 local CLOSERS = { ["{"] = "}", ["["] = "]", ["("] = ")", ["#"] = "}" }
 
@@ -99,7 +103,7 @@ end
 -- @treturn[2] table what `reader.fail` raised: position and message
 function parser.parse(text)
   local terms = {}
-  local frame = { opener = "", closer = ".", items = {} } -- of the container being filled
+  local frame = { opener = "", closer = ".", items = {}, height = 0 } -- of the container being filled
   local stack, depth = {}, 0
   local position, in_tail = 1, false
 
@@ -121,7 +125,7 @@ function parser.parse(text)
         depth = depth + 1
         frame.in_tail = in_tail
         stack[depth] = frame
-        frame, in_tail, position = { opener = value, closer = CLOSERS[value], items = {} }, false, at
+        frame, in_tail, position = { opener = value, closer = CLOSERS[value], items = {}, height = 0 }, false, at
         goto continue
       else
         reader.unexpected(text, position)
@@ -153,8 +157,13 @@ function parser.parse(text)
         break
       end
       value, at = close(frame), position
+      local height = frame.height + 1 -- how deep the value is nested
       frame, depth = stack[depth], depth - 1
       items, in_tail = frame.items, frame.in_tail
+      if height > frame.height then frame.height = height end
+      if height > MAX_KEY_DEPTH and frame.opener == "#" and #items % 2 == 0 then
+        fail(at, ("a key of a map is nested deeper than %d"):format(MAX_KEY_DEPTH))
+      end
     end
     ::continue::
   end

@@ -62,12 +62,12 @@ local function digits_of(digit) return digit ^ 1 * (P "_" * digit ^ 1) ^ 0 end
 local digits = digits_of(R "09")
 
 local function integer(text, base, position)
-  local digits = clean(text)
-  if not opaque.is_cheap(#digits, base) then
+  text = clean(text)
+  if not opaque.is_cheap(#text, base) then
     -- As reader.fail, which knows this file, gives up.
-    error({ position = position, message = ("an integer of %d digits in base %d: write it in base 16"):format(#digits, base) }, 0)
+    error({ position = position, message = ("an integer of %d digits in base %d: write it in base 16"):format(#text, base) }, 0)
   end
-  local value, etf = opaque.integer(digits, base)
+  local value, etf = opaque.integer(text, base)
   return value and scanner.NUMBER or scanner.BIG, value or etf
 end
 

@@ -1,5 +1,6 @@
 --- When two terms are the same, and what a map holds under a key: Erlang's `=:=`.
 
+local key_of = require "edeliver.relup.term.key".of
 local types = require "edeliver.relup.term.types"
 
 local compare = {}
@@ -72,8 +73,8 @@ compare.equal = equal
 
 -- Maps ---------------------------------------------------------------------------------------------------------------
 
--- Lookup tables of maps that were asked for a key: simple keys by value, compound keys in a row. 1 and 1.0 are one key
--- to a Lua table, so floats have a table of their own.
+-- Lookup tables of maps that were asked for a key: simple keys by value, compound keys by their names. 1 and 1.0 are one
+-- key to a Lua table, so floats have a table of their own.
 local indexes = setmetatable({}, { __mode = "k" })
 
 --- Whether a key of a map cannot be found by Lua's own comparison.
@@ -90,7 +91,7 @@ function compare.index_of(map)
   for i = 1, #entries, 2 do
     local key = entries[i]
     if compare.is_compound(key) then
-      index.compound[#index.compound + 1] = i
+      index.compound[key_of(key)] = i
     elseif math.type(key) == "float" then
       index.floats[key] = i
     else
@@ -106,9 +107,7 @@ function compare.map_get(map, key)
   local index, entries = compare.index_of(map), rawget(map, types.entries)
   local position
   if compare.is_compound(key) then
-    for _, i in ipairs(index.compound) do
-      if equal(entries[i], key) then position = i break end
-    end
+    position = next(index.compound) and index.compound[key_of(key)]
   elseif math.type(key) == "float" then
     position = index.floats[key]
   elseif key ~= nil then
