@@ -114,16 +114,24 @@ function release_handler.make_permanent(node, version, timeout)
   return true
 end
 
+local MAX_RELUP = 16 << 20 -- bytes. Those of large applications have a tenth of it; reading it takes two seconds
+
 -- The relup that release_handler takes is the new version's, where that has an entry for the old one, and else the old
--- version's, for the way down.
+-- version's, for the way down. One that is too large stays on the node: its size comes for its text.
 local READ_RELUPS = [=[
   Folder = case application:get_env(sasl, releases_dir) of
     {ok, Configured} -> Configured;
     undefined -> case os:getenv("RELDIR") of false -> filename:join(code:root_dir(), "releases"); Set -> Set end
   end,
-  [case file:read_file(filename:join([Folder, Version, "relup"])) of
-     {ok, Text} -> {unicode:characters_to_binary(filename:join([Folder, Version, "relup"])), Text};
-     {error, Reason} -> {error, Reason}
+  [begin
+     Path = filename:join([Folder, Version, "relup"]),
+     case filelib:file_size(Path) of
+       Size when Size > Most -> {unicode:characters_to_binary(Path), Size};
+       _ -> case file:read_file(Path) of
+              {ok, Text} -> {unicode:characters_to_binary(Path), Text};
+              {error, Reason} -> {error, Reason}
+            end
+     end
    end || Version <- Versions].
 ]=]
 
@@ -147,10 +155,16 @@ end
 -- @return[2] nil, message, code
 function release_handler.relup(node, from, to)
   local found, message, code = shape.expect(node, "what its relups are", READ,
-    node:eval(READ_RELUPS, { Versions = term.list { charlist(to), charlist(from) } }))
+    node:eval(READ_RELUPS, { Versions = term.list { charlist(to), charlist(from) }, Most = MAX_RELUP }))
   if not found then return nil, message, code end
   for i, side in ipairs { { entries = 2, version = from }, { entries = 3, version = to } } do
     local path, text = shape.to_text(found[i][1]), found[i][2]
+    local size = type(text) == "string" and #text or text
+    if math.type(size) == "integer" and size > MAX_RELUP then
+      local whose = i == 1 and to or from
+      return nil, ("the relup of %s on %s has %d bytes: of more than 16 MiB none is read"):format(whose, node.name, size),
+        "limit"
+    end
     local terms = FILE(found[i]) and consult.parse(text)
     local script = terms and #terms == 1 and RELUP(terms[1]) and entry_for(terms[1][side.entries], side.version)
     if script then return { path = path, text = text, relup = terms[1], script = script, up = i == 1 } end
