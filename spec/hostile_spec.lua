@@ -306,6 +306,21 @@ describe("a peer that lies", function()
       assert.equal(17, count)
     end)
 
+    -- Each process on its own was below the limit, and three of them were 919 MiB.
+    it("gives more of all together than one term may have: limit, and the connection lives on", function()
+      for name in ("much_info much_info_in_tails"):gmatch "%S+" do
+        local node <close> = assert(connect(name))
+        local pids = assert(node:processes(DEADLINE))
+        for _ = 1, 2 do
+          local infos, message, code = node:process_info(pids, { "a" }, 20000 * process.patience)
+          assert.is_true(infos == nil, name)
+          assert.equal("limit", code)
+          assert.matches("ask for fewer of them, or for fewer items", message)
+        end
+        assert.is_truthy(node:processes(DEADLINE))
+      end
+    end)
+
     it("answers requests that it was not sent, and not those that it was", function()
       for name in ("queue_atom queue_negative messages_atom alive_atom alive_too_few"):gmatch "%S+" do
         assert.equal("protocol", ask(name).suspend, name)

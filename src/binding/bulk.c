@@ -89,19 +89,25 @@ int edr_lua_node_sys(lua_State *L) {
 
 /* ---- process_info ---- */
 
+/* How many parts all processes of a request may have together: what one term may, and so many more for each. Two items are 7
+ * or 8 parts, a stacktrace of three functions some 40. */
+enum { PARTS_A_PROCESS = 64 };
+
 typedef struct info_target {
   lua_State *L;
   int list, decoder; /* where they are on the stack */
   size_t index;
   edr_slice info;
-  bool raised; /* Lua raised, and its error is on top of the stack */
+  size_t parts_left;
+  bool raised;   /* Lua raised, and its error is on top of the stack */
+  bool too_much; /* what came has too many parts or levels */
 } info_target;
 
 /* Pushes `{ item = value }` for `[{Item, Value}, ...]`, false for `undefined`: a dead process. */
-static edr_status push_info(lua_State *L, edr_lua_decoder *decoder, edr_slice info) {
+static edr_status push_info(lua_State *L, edr_lua_decoder *decoder, edr_slice info, size_t max_parts) {
   edr_etf_reader *reader = &decoder->reader;
   edr_etf_token token;
-  edr_status status = edr_lua_decoder_read(decoder, info.data, info.size);
+  edr_status status = edr_lua_decoder_read(decoder, info.data, info.size, max_parts);
   size_t count, arity, i;
 
   if (status == EDR_OK) status = edr_etf_next(reader, &token);
@@ -128,12 +134,16 @@ static edr_status push_info(lua_State *L, edr_lua_decoder *decoder, edr_slice in
 /* Arguments: the list that the process goes into, the target, and a decoder. Returns nothing, or why the term can't be
  * read. */
 static int add_info(lua_State *L) {
-  const info_target *target = lua_touserdata(L, 2);
-  const edr_status status = push_info(L, lua_touserdata(L, 3), target->info);
+  info_target *target = lua_touserdata(L, 2);
+  edr_lua_decoder *decoder = lua_touserdata(L, 3);
+  const size_t left = target->parts_left;
+  const edr_status status = push_info(L, decoder, target->info, left < EDR_LUA_MAX_PARTS ? left : EDR_LUA_MAX_PARTS);
+  const size_t parts = edr_lua_decoder_parts(decoder);
   if (status != EDR_OK) {
     lua_pushinteger(L, status);
     return 1;
   }
+  target->parts_left = parts < left ? left - parts : 0;
   lua_rawseti(L, 1, (lua_Integer)target->index + 1);
   return 0;
 }
@@ -156,6 +166,7 @@ static edr_status on_info(void *context, size_t index, edr_slice info) {
   }
   if (!lua_isnil(L, -1)) status = (edr_status)lua_tointeger(L, -1);
   lua_pop(L, 1);
+  target->too_much = status == EDR_ELIMIT;
   return status;
 }
 
@@ -169,7 +180,7 @@ static edr_status on_info(void *context, size_t index, edr_slice info) {
 int edr_lua_node_process_info(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 4, EDR_LUA_TIMEOUT_MS);
-  info_target target = {.L = L};
+  info_target target = {.L = L, .parts_left = EDR_LUA_MAX_PARTS};
   edr_pids *pids;
   edr_buf *items;
   edr_status status;
@@ -178,6 +189,7 @@ int edr_lua_node_process_info(lua_State *L) {
   lua_settop(L, 3);
   pids = check_local_pids(L, 2, node);
   luaL_checktype(L, 3, LUA_TTABLE);
+  target.parts_left += pids->count * PARTS_A_PROCESS;
   items = edr_lua_new_buf(L);
   count = luaL_len(L, 3);
   if (count == 0) luaL_argerror(L, 3, "at least one item expected");
@@ -197,6 +209,9 @@ int edr_lua_node_process_info(lua_State *L) {
   status = edr_relay_process_info(node, pids, items, deadline_ms, on_info, &target);
   edr_buf_deinit(items);
   if (target.raised) return lua_error(L);
+  if (target.too_much)
+    return edr_lua_refused(L, status, "what process_info gives of these processes is more than is taken at once: ask for fewer of "
+                                      "them, or for fewer items");
   if (status == EDR_EBADARG) return edr_lua_refused(L, status, "the node refused these process_info items");
   if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_settop(L, target.list);

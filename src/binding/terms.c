@@ -7,9 +7,7 @@
 
 enum {
   MAX_DEPTH = 1024,
-  AROUND = 8, /* a term that was read can be sent back inside of tuples of ours */
-  /* What a part becomes in Lua, two tables at worst, is up to a hundred times its bytes: this many are at most 700 MB. */
-  MAX_PARTS = 4 * 1024 * 1024
+  AROUND = 8 /* a term that was read can be sent back inside of tuples of ours */
 };
 
 static const char types_key; /* its address is where the registry keeps term.types */
@@ -202,9 +200,10 @@ static void finish(lua_State *L, const types *t, const open_term *open) {
   lua_setmetatable(L, -2);
 }
 
-static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reader, edr_buf *scratch) {
+static edr_status decode_one(lua_State *L, const types *t, edr_lua_decoder *decoder) {
+  edr_etf_reader *reader = &decoder->reader;
   open_term open[MAX_DEPTH];
-  size_t depth = 0, spread = 0;
+  size_t depth = 0;
   do {
     open_term *top = depth > 0 ? &open[depth - 1] : NULL;
     edr_etf_token token;
@@ -219,7 +218,7 @@ static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reade
       const size_t count = token.kind == EDR_ETF_MAP ? token.count * 2 : token.count;
       if (depth == MAX_DEPTH) return EDR_ELIMIT;
       luaL_checkstack(L, 8, "a term is nested too deeply");
-      /* Counts that are not what comes cost little: all of a term together stay below its size, and below MAX_PARTS. */
+      /* Counts that are not what comes cost little: all of a term together stay below its size, and the limit. */
       lua_createtable(L, (int)count, 0);
       open[depth++] = (open_term){token.kind, 0, count, 0};
       continue;
@@ -234,10 +233,10 @@ static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reade
     } else if (token.kind == EDR_ETF_NIL && top != NULL && at_tail(top)) {
       continue; /* the end of a proper list */
     } else if (token.kind == EDR_ETF_STRING && top != NULL && at_tail(top)) {
-      if ((spread += token.size) > MAX_PARTS) return EDR_ELIMIT;
+      if ((decoder->spread += token.size) > reader->limits.max_count) return EDR_ELIMIT;
       append_bytes(L, top, token.data, token.size);
       continue;
-    } else if ((status = push_scalar(L, t, &token, scratch)) != EDR_OK) {
+    } else if ((status = push_scalar(L, t, &token, &decoder->scratch)) != EDR_OK) {
       return status;
     }
     if (depth > 0) attach(L, &open[depth - 1]);
@@ -250,7 +249,7 @@ static edr_status decode_one(lua_State *L, const types *t, edr_etf_reader *reade
 static edr_status count_parts(edr_etf_reader *reader) {
   const edr_etf_mark before = edr_etf_reader_mark(reader);
   edr_status status = EDR_OK;
-  if (reader->size > MAX_PARTS) status = edr_etf_skip(reader);
+  if (reader->size > reader->limits.max_count) status = edr_etf_skip(reader);
   edr_etf_reader_rewind(reader, &before);
   return status;
 }
@@ -266,6 +265,7 @@ edr_lua_decoder *edr_lua_new_decoder(lua_State *L) {
   edr_lua_decoder *decoder = lua_newuserdatauv(L, sizeof *decoder, 0);
   edr_etf_reader_init(&decoder->reader, NULL, 0, NULL);
   edr_buf_init(&decoder->scratch);
+  decoder->spread = 0;
   if (luaL_newmetatable(L, "edeliver.relup.decoder")) {
     lua_pushcfunction(L, decoder_gc);
     lua_setfield(L, -2, "__gc");
@@ -274,19 +274,22 @@ edr_lua_decoder *edr_lua_new_decoder(lua_State *L) {
   return decoder;
 }
 
-edr_status edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size) {
+edr_status edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size, size_t max_parts) {
   edr_etf_reader_deinit(&decoder->reader);
   edr_etf_reader_init(&decoder->reader, data, size, NULL);
-  decoder->reader.limits.max_count = MAX_PARTS;
+  decoder->reader.limits.max_count = max_parts;
+  decoder->spread = 0;
   return count_parts(&decoder->reader);
 }
+
+size_t edr_lua_decoder_parts(const edr_lua_decoder *decoder) { return decoder->reader.count + decoder->spread; }
 
 edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder) {
   const int top = lua_gettop(L);
   edr_status status;
   types t;
   push_types(L, &t);
-  status = decode_one(L, &t, &decoder->reader, &decoder->scratch);
+  status = decode_one(L, &t, decoder);
   if (status != EDR_OK) return status;
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);
@@ -297,7 +300,7 @@ edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const 
   const int top = lua_gettop(L);
   edr_lua_decoder *decoder = edr_lua_new_decoder(L);
   edr_etf_reader *reader = &decoder->reader;
-  edr_status status = edr_lua_decoder_read(decoder, data, size);
+  edr_status status = edr_lua_decoder_read(decoder, data, size, EDR_LUA_MAX_PARTS);
   if (status == EDR_OK) status = edr_lua_decode_next(L, decoder);
   if (status == EDR_OK && !edr_etf_reader_at_end(reader)) status = EDR_EPROTOCOL;
   if (status != EDR_OK) {

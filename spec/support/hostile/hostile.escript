@@ -259,6 +259,9 @@ drain(Socket) -> {ok, _} = gen_tcp:recv(Socket, 0), drain(Socket).
 %% Lies to the questions that the core asks for bulk work, of three pids.
 bulk() ->
     Info = fun(Name, Value) -> {"info_" ++ Name, answer(lists, zipwith, any, Value)} end,
+    List = fun(Count, Elements) -> [<<108, Count:32>>, Elements, 106] end,
+    Item = fun(Value) -> [<<104, 2, 119, 1, "a">>, Value] end,
+    Thrice = fun(Process) -> {raw, iolist_to_binary([131, List(3, lists:duplicate(3, Process))])} end,
     [{"honest", {connection, fun(Socket) -> lie(Socket, fun(_) -> honest end) end}},
      Info("of_atoms", [a, b, c]), Info("of_integers", [[1], [2], [3]]), Info("of_binaries", [<<"abc">>, <<"d">>, <<>>]),
      Info("of_nested_binaries", [[<<"abc">>], [<<"d">>], [[]]]), Info("of_charlists", ["abc", "d", "e"]),
@@ -267,6 +270,9 @@ bulk() ->
      Info("of_floats", [1.5, 2.5, 3.5]), Info("of_pids", [pid(1), [pid(2)], pid(3)]), Info("improper", [[{a, 1} | b], [c | d], []]),
      Info("too_few", [[{a, 1}]]), Info("too_many", [undefined, undefined, undefined, undefined]),
      Info("of_a_tuple", {1, 2, 3}), Info("of_true", [true, false, true]),
+     {"much_info", answer(lists, zipwith, any, Thrice(List(1, Item(List(3900000, binary:copy(<<106>>, 3900000))))))},
+     {"much_info_in_tails", answer(lists, zipwith, any, Thrice(List(60, lists:duplicate(60,
+        Item([<<108, 1:32, 97, 0, 107, 65535:16>>, binary:copy(<<7>>, 65535)])))))},
      {"processes_atom", answer(erlang, processes, any, none)},
      {"processes_improper", answer(erlang, processes, any, [pid(1) | pid(2)])},
      {"processes_of_integers", answer(erlang, processes, any, [1000, 2000])},
