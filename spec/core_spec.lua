@@ -163,6 +163,21 @@ describe("the C module", function()
       assert.has_error(function() core.pids({ node:self() }):filter(function() error "mine" end) end)
     end)
 
+    it("hold pids of 64 nodes", function()
+      local function bytes_of(count)
+        local pids = {}
+        for i = 1, count do pids[i] = ("\88\119\4n@%02d"):format(i) .. string.pack(">I4I4I4", i, 0, 1) end
+        return "\131\108" .. string.pack(">I4", count) .. table.concat(pids) .. "\106"
+      end
+      local many = bytes_of(65)
+      assert.equal(64, #core.pids(bytes_of(64)))
+      local none, message, code = core.pids(many)
+      assert.is_nil(none)
+      assert.matches("too many nodes", message)
+      assert.equal("limit", code)
+      assert.error_matches(function() core.pids((core.decode(many))) end, "pids of more than 64 nodes")
+    end)
+
     it("cost at most 40 bytes a pid", function()
       assert(node:eval("[spawn(timer, sleep, [infinity]) || _ <- lists:seq(1, 100000)], ok.", {}, 30000))
       local function resident()

@@ -26,6 +26,7 @@ void edr_lua_pids_filled(lua_State *L, const edr_pids *pids) {
 edr_pids *edr_lua_test_pids(lua_State *L, int index) { return luaL_testudata(L, index, EDR_LUA_PIDS); }
 
 static void must(lua_State *L, edr_status status) {
+  if (status == EDR_ELIMIT) luaL_error(L, "these are pids of more than %d nodes", EDR_PIDS_MAX_NODES);
   if (status != EDR_OK) luaL_error(L, "%s", edr_status_text(status));
 }
 
@@ -70,6 +71,7 @@ static int read_pids(lua_State *L) {
   if (status == EDR_OK) status = edr_pids_read_list(made, &reader);
   if (status == EDR_OK && !edr_etf_reader_at_end(&reader)) status = EDR_EPROTOCOL;
   edr_etf_reader_deinit(&reader);
+  if (status == EDR_ELIMIT) return edr_lua_refused(L, status, "too many pids, or pids of too many nodes, for one set");
   if (status != EDR_OK) return edr_lua_refused(L, status, "these bytes are not the external term of a list of pids");
   edr_lua_pids_filled(L, made);
   return 1;

@@ -10,8 +10,9 @@
 #include "etf.h"
 #include "status.h"
 
-/* Names are looked up one by one: a set of pids from more nodes than this is no set of a cluster's pids. */
-#define EDR_PIDS_MAX_NODES 1024
+/* Names are looked up one by one, for each pid: pids of more nodes than this are no set. A request takes those of one node alone,
+ * and whoever sorts those of a cluster has room for it. */
+#define EDR_PIDS_MAX_NODES 64
 
 typedef struct edr_pid_entry {
   uint32_t id, serial, creation, node; /* node: index into edr_pids.nodes */
