@@ -90,8 +90,8 @@ int edr_lua_node_sys(lua_State *L) {
 /* ---- process_info ---- */
 
 /* How many parts all processes of a request may have together: what one term may, and so many more for each. Two items are 7
- * or 8 parts, a stacktrace of three functions some 40. */
-enum { PARTS_A_PROCESS = 64 };
+ * or 8 parts. */
+enum { PARTS_A_PROCESS = 16 };
 
 typedef struct info_target {
   lua_State *L;

@@ -213,7 +213,7 @@ function node:processes(timeout) return self.connection:processes(timeout or CAL
 -- @tparam table items names of items, as strings
 -- @tparam[opt=5000] number timeout ms
 -- @return[1] for one pid: `{ item = value }`, or false where it is dead; for many: a list of those, in order
--- @return[2] nil, message, code: "limit" where all of them have more than 4 Mi parts (atoms, numbers, lists, ...), and 64 more
+-- @return[2] nil, message, code: "limit" where all of them have more than 4 Mi parts (atoms, numbers, lists, ...), and 16 more
 -- for each
 -- @usage node:process_info(pids, { "current_function", "message_queue_len" })
 function node:process_info(pids, items, timeout)
