@@ -128,6 +128,15 @@ for _, rex in ipairs { false, true } do
       assert.equal(2, node:eval "2.")
     end)
 
+    it("of what is too deep to be read is not shown, and holds nobody up", function()
+      assert.equal(5, node:eval [[
+        D = lists:foldl(fun(_, A) -> [A] end, x, lists:seq(1, 3000)), io:format("~w", [D]), io:put_chars("after"), 5.]])
+      assert.equal("after", printed())
+      node:on_output(nil)
+      assert.equal(6, node:eval [[
+        D = lists:foldl(fun(_, A) -> [A] end, x, lists:seq(1, 3000)), io:format("~w", [D]), 6.]])
+    end)
+
     it("of more than is kept is not shown, and holds nobody up", function()
       local size = 65 << 20
       assert.equal(atom "ok", node:eval(("io:put_chars(binary:copy(<<$x>>, %d))."):format(size), {}, 20000))

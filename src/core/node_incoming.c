@@ -261,6 +261,7 @@ static edr_status dispatch(edr_node *node, const edr_control *control) {
 /* An answer, a reason or a message that is too deep or too large for us. The frame is whole, so the connection lives on. */
 static edr_status on_too_large(edr_node *node, const edr_control *control) {
   static const uint8_t too_large[] = {119, 9, 't', 'o', 'o', '_', 'l', 'a', 'r', 'g', 'e'}; /* SMALL_ATOM_UTF8_EXT */
+  edr_slice parts[4] = {{0}};
   edr_etf_reader reader;
   edr_ref ref;
   edr_call *call = NULL;
@@ -278,9 +279,12 @@ static edr_status on_too_large(edr_node *node, const edr_control *control) {
   }
   if (call != NULL) {
     call->unreadable = EDR_ELIMIT;
-  } else {
-    node->inbox.dropped++;
+    return EDR_OK;
   }
+  node->inbox.dropped++;
+  /* Whoever prints it waits for an answer. What makes it so large stands last, and need not be read. */
+  if (control->payload.data != NULL && tuple_elements(control->payload, parts, 4) == 4 && is_atom(parts[0], "io_request"))
+    return on_io_request(node, parts);
   return EDR_OK;
 }
 
