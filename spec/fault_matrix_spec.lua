@@ -64,7 +64,8 @@ local function operate(scene, options)
   local given = {
     version = options.version, fault = options.fault, after = options.after, mode = options.mode, port = options.port,
     lease = options.lease, wait = options.wait, journal = options.journal or journal_path,
-    suspend_timeout = options.suspend_timeout,
+    suspend_timeout = options.suspend_timeout, target = options.target, install_timeout = options.install_timeout,
+    patience = options.patience,
   }
   for name, value in pairs(given) do words[#words + 1] = ("%s=%s"):format(name, value) end
   if options.file_limit then
@@ -363,6 +364,172 @@ describe("the fault matrix", function()
       local stats = scene.clients:drain(10000)
       assert.equal(SOCKETS, stats.open)
       assert.equal(0, stats.reconnects)
+      assert.equal(0, stats.lost + stats.pending)
+      assert.equal(stats.sent, stats.answered)
+    end)
+  end)
+
+  -- OTP's release handler has suspended the same channels for their code_change: whoever resumes them now makes it fail past the
+  -- point of no return, and the node restarts.
+  describe("while OTP changes the code of the suspended channels", function()
+    local scene, creation
+
+    setup(function()
+      scene = start_scene(SOCKETS, { next = { "2.1.0" } })
+      assert(scene.release:eval "release_handler:unpack_release(\"chat-2.1.0\")")
+      creation = scene.release:eval "erlang:system_info(creation)"
+    end)
+
+    teardown(function() scene:stop() end)
+
+    local function go() scene.release:eval "holder ! go" end
+
+    -- An operator whose release handler waits for one of the channels.
+    local function held_operator(options)
+      local version = current(scene) == "2.1.0" and "1.0.0" or "2.1.0"
+      local operator = operate(scene, setmetatable({
+        version = version, fault = "hold", after = CHANNELS_SUSPENDED + 1, target = "channels",
+      }, { __index = options }))
+      assert.truthy(operator.at_the_fault())
+      assert.truthy(process.wait_until(function()
+        return scene.release:eval [[
+          lists:member(whereis(release_handler), element(2, process_info(persistent_term:get(held, self()), monitored_by)))]]
+          == "true"
+      end, 4000))
+      function operator.says(text)
+        return process.wait_until(function() return operator.process:printed():find(text, 1, true) end, 3000)
+      end
+      return operator, version
+    end
+
+    -- Ours are, and perhaps others that the release handler has suspended for itself.
+    local function check_suspended() assert.is_true(#scene.node:suspended() >= SOCKETS) end
+
+    local function wait_until_lost()
+      assert.truthy(process.wait_until(function()
+        local who = guard.who(scene.node)
+        return who and who.status == "lost"
+      end, 3000))
+    end
+
+    -- The release handler has done its work in peace: nobody lost a socket, and the node is the same.
+    local function check_installed(version)
+      local ms = wait_until_clean(scene, GRACE + 5000)
+      assert.equal(creation, scene.release:eval "erlang:system_info(creation)")
+      assert.equal(version, current(scene))
+      check_served(scene, version)
+      return ms
+    end
+
+    local WAITS = "waits until release_handler:install_release has ended"
+
+    for _, mode in ipairs { "run", "install" } do
+      local where = mode == "run" and "" or ", with the steps inside the relup"
+      for _, name in ipairs { "TERM", "INT", "HUP" } do
+        it("SIG" .. name .. where .. ": the operator waits, then resumes, and says what was installed", function()
+          local operator, version = held_operator { mode = mode }
+          operator.process:signal(name)
+          assert.truthy(operator.says(WAITS))
+          check_suspended()
+          go()
+          local _, printed = wait_for_end(operator)
+          assert.matches("failed interrupted", printed)
+          assert.matches("interrupted by SIG" .. name .. "; the install went on to its end: %d.%d.0 %-> " .. version, printed)
+          note("SIG" .. name .. " in code_change" .. (where ~= "" and " (relup)" or ""), STEPS[6], outcome_of(printed),
+            check_installed(version))
+          check_journal(scene, operator, 10, true)
+        end)
+      end
+
+      it("SIGKILL" .. where .. ": the guard waits, then resumes", function()
+        local operator, version = held_operator { mode = mode }
+        operator.process:signal "KILL"
+        wait_until_lost()
+        check_suspended()
+        go()
+        wait_for_end(operator)
+        note("SIGKILL in code_change" .. (where ~= "" and " (relup)" or ""), STEPS[6], "killed", check_installed(version))
+      end)
+    end
+
+    it("a second signal leaves it to the guard", function()
+      local operator, version = held_operator {}
+      operator.process:signal "INT"
+      assert.truthy(operator.says(WAITS))
+      operator.process:signal "INT"
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed interrupted", printed)
+      assert.matches("undone: nothing from here: .* guard there undoes everything when release_handler:install_release has ended",
+        printed)
+      assert.matches(SOCKETS .. " processes may still be suspended", printed)
+      check_suspended()
+      local state = assert(journal.read(operator.journal))
+      assert.equal(SOCKETS, state.ended.still_suspended)
+      assert.equal(SOCKETS, #state.pids)
+      local recovered, _, code = relup.recover(scene.node, operator.journal, { log = function() end })
+      assert.is_nil(recovered)
+      assert.equal("busy", code)
+      go()
+      note("SIGINT twice in code_change", STEPS[6], outcome_of(printed), check_installed(version))
+    end)
+
+    it("an operator who is stopped (SIGSTOP) finds everything undone when it goes on", function()
+      local operator, version = held_operator { lease = 600 }
+      operator.process:signal "STOP"
+      wait_until_lost()
+      operator.process:signal "CONT"
+      assert.truthy(operator.says(WAITS))
+      check_suspended()
+      go()
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed guard_lost", printed)
+      assert.matches("the install went on to its end: %d.%d.0 %-> " .. version, printed)
+      note("SIGSTOP in code_change", STEPS[6], outcome_of(printed), check_installed(version))
+      check_journal(scene, operator, 10, true)
+    end)
+
+    it("an install that takes longer than its step waits is waited for all the same", function()
+      local operator, version = held_operator { install_timeout = 300 }
+      assert.truthy(operator.says(WAITS))
+      check_suspended()
+      go()
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed timeout", printed)
+      assert.matches("the install went on to its end: %d.%d.0 %-> " .. version, printed)
+      note("install's timeout in code_change", STEPS[6], outcome_of(printed), check_installed(version))
+      check_journal(scene, operator, 10, true)
+    end)
+
+    it("a guard that is killed: the operator waits for the release handler itself", function()
+      local operator, version = held_operator {}
+      assert(scene.release:eval "exit(whereis(edeliver_relup), kill)")
+      operator.process:signal "TERM"
+      process.sleep(500)
+      assert.is_nil(operator.process:exited())
+      check_suspended()
+      go()
+      local _, printed = wait_for_end(operator)
+      assert.matches("failed interrupted", printed)
+      note("guard killed in code_change", STEPS[6], outcome_of(printed), check_installed(version))
+    end)
+
+    it("recovery does not hurry a guard that waits for the install", function()
+      local operator, version = held_operator { grace = 20000 }
+      operator.process:signal "KILL"
+      wait_for_end(operator)
+      assert.truthy(process.wait_until(function() return guard.who(scene.node).status == "gone" end, 3000))
+      local recovering = assert(scene.node:request("gen_server", "call", { term.atom(guard.NAME), term.atom "undo",
+        term.atom "infinity" }))
+      local _, _, code = scene.node:await(recovering, 300)
+      assert.equal("timeout", code)
+      check_suspended()
+      go()
+      assert.equal(term.atom "ok", scene.node:await(recovering, 5000))
+      note("recovery in code_change", STEPS[6], "killed", check_installed(version))
+    end)
+
+    it("no message of any socket was lost in all of that", function()
+      local stats = scene.clients:drain(10000)
       assert.equal(0, stats.lost + stats.pending)
       assert.equal(stats.sent, stats.answered)
     end)

@@ -315,6 +315,106 @@ describe("guard", function()
       end
     end)
 
+    -- A call that ends when it is told to.
+    local function waiting()
+      return { "erlang", "apply", { assert(node:eval [[
+        fun() -> register(performed, self()), receive go -> gone_on after 20000 -> stuck end end.]]), list {} } }
+    end
+
+    local function wait_for_call()
+      assert.truthy(process.wait_until(function()
+        return term.kind(node:call("erlang", "whereis", { atom "performed" })) == "pid"
+      end))
+    end
+
+    -- Suspends processes, has a call made, and is gone.
+    local function lost_operator(pids, call, options)
+      local operator = connect()
+      local one = assert(guard.start(operator, { who = "ann", grace = 100, patience = options.patience }))
+      assert(one:suspend(pids))
+      assert.equal("ok", (node:bulk_suspend(pids, 5000)))
+      perform(one, call, options, 50)
+      operator:close()
+      assert.truthy(process.wait_until(function() return guard.who(node).status == "lost" end))
+    end
+
+    it("undoes nothing in the middle of it for a lost operator, but when it has ended", function()
+      local pids = servers(10)
+      lost_operator(pids, waiting(), {})
+      assert.equal(10, #node:suspended(pids))
+      assert.equal(10, guard.who(node).pids)
+      local two, message, code = guard.start(node, { who = "bob" })
+      assert.is_nil(two)
+      assert.equal("busy", code)
+      assert.matches("has lost its operator; all of it will be undone when its install has ended: of ann", message)
+      node:send("performed", atom "go")
+      assert.truthy(wait_until_gone())
+      assert.equal(0, #node:suspended(pids))
+    end)
+
+    it("undoes in the middle of one that never ends, after its patience", function()
+      local pids = servers(10)
+      lost_operator(pids, waiting(), { patience = 300 })
+      assert.truthy(process.wait_until(function() return #node:suspended(pids) == 0 end, 300 + 2000))
+      assert.equal("lost", guard.who(node).status)
+      assert.truthy(process.wait_until(function()
+        return erlang:printed():find("did not come back, and its install does not end: resumed 10 processes", 1, true)
+      end))
+      node:send("performed", atom "go")
+      assert.truthy(wait_until_gone())
+    end)
+
+    it("undoes before it answers a call that stands behind all changes, and not before an earlier one", function()
+      local pids = servers(1)
+      local called = { "lists", "foreach", { assert(node:eval([[
+        fun(N) ->
+          receive after 200 -> ok end,
+          Answer = (catch gen_server:call(edeliver_relup, {run, step, [N]}, infinity)),
+          {_, {_, Where, _}} = process_info(]] .. "list_to_pid(\"" .. tostring(pids[1]) .. "\")" .. [[, current_function),
+          application:set_env(kernel, list_to_atom("answered" ++ integer_to_list(N)), {Answer, Where})
+        end.]])), list { 1, 2 } } }
+      lost_operator(pids, called, { before = 0, within = 1 })
+      assert.truthy(wait_until_gone())
+      assert.equal("{ok,{ok,suspend_loop}}", kept "answered1")
+      assert.equal("{ok,{ok,fetch_msg}}", kept "answered2")
+    end)
+
+    it("can be given up and waited for all the same, as long as one likes", function()
+      local one = assert(guard.start(node))
+      local answer, _, code = perform(one, waiting(), {}, 50)
+      assert.is_nil(answer)
+      assert.equal("timeout", code)
+      assert.equal("erlang:apply", one.performing)
+      local asked = 0
+      answer, _, code = one:outlast(math.huge, function()
+        asked = asked + 1
+        return asked == 2
+      end)
+      assert.is_nil(answer)
+      assert.same({ "timeout", 2 }, { code, asked })
+      local started = core.now()
+      answer, _, code = one:outlast(started + 300, function() end)
+      assert.is_nil(answer)
+      assert.equal("timeout", code)
+      assert.is_true(core.now() - started >= 300)
+      wait_for_call()
+      node:send("performed", atom "go")
+      assert.equal(atom "gone_on", (one:outlast(math.huge, function() end)))
+      assert.is_nil(one.performing)
+      answer, _, code = one:outlast(math.huge, function() end)
+      assert.is_nil(answer)
+      assert.equal("idle", code)
+      one:leave()
+    end)
+
+    it("gives an event again that nobody saw through", function()
+      local one = assert(guard.start(node))
+      assert.is_false((pcall(perform, one, calling(1), { serve = function() error "interrupted by SIGINT" end })))
+      local answer = assert(one:outlast(math.huge, function() end))
+      assert.matches('<<"the run has ended">>', term.format(answer), 1, true)
+      one:leave()
+    end)
+
     it("keeps its result for an operator whose connection breaks meanwhile", function()
       local operator <close> = connect()
       local one = assert(guard.start(operator, { grace = 3000 }))

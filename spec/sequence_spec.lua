@@ -95,6 +95,8 @@ describe("sequence", function()
     assert.has_error(function() one:run(node, { version = "1", grace = -1 }) end, "config.grace is a number of milliseconds")
     assert.has_error(function() one:run(node, { version = "1", lease = math.huge }) end,
       "config.lease is a number of milliseconds")
+    assert.has_error(function() one:run(node, { version = "1", patience = "long" }) end,
+      "config.patience is a number of milliseconds")
   end)
 
   it("gives steps the node, their argument and a context, and reports what they gave", function()
@@ -180,6 +182,29 @@ describe("sequence", function()
     assert.is_true(undone_first)
     assert.same({ "failing", "stuck could not be undone: interrupted by SIGTERM", "1 processes resumed" }, unfinished.undone)
     check_clean()
+  end)
+
+  it("undoes nothing while the guard makes a call for it, or not for as long as its patience is", function()
+    for _, case in ipairs { { patience = 20000, runs = 700, waited = 600 }, { patience = 300, runs = 1500, waited = 250 } } do
+      lines = {}
+      local undone_at
+      local started = process.now()
+      local report, _, unfinished = relup.sequence {
+        { name = "installs", run = function(_, _, ctx)
+          assert(ctx:suspend({ whereis "chat_counter" }, 1000))
+          return ctx.guard:perform("timer", "sleep", { case.runs }, 50, {})
+        end, undo = function() undone_at = process.now() - started end },
+      }:run(node, config { patience = case.patience })
+      assert.is_nil(report)
+      assert.equal("timeout", unfinished.code)
+      assert.is_true(undone_at >= case.waited)
+      assert.same({ "installs", "1 processes resumed" }, unfinished.undone)
+      local text = table.concat(lines, "\n")
+      assert.matches("waits until timer:sleep has ended on chat.*Another Ctrl%-C leaves it to the guard", text)
+      assert.equal(case.patience == 300, text:find("was not waited for any longer", 1, true) ~= nil)
+      assert.truthy(process.wait_until(function() return guard.who(node) == false end))
+      check_clean()
+    end
   end)
 
   it("tells whoever watches of each step before it runs", function()

@@ -2,9 +2,9 @@
 --
 --     lua5.4 operator.lua node=… cookie=… version=… journal=… fault=… after=N
 --
--- and optionally epmd_port, port (then epmd is not asked), grace, lease, mode ("run", or "install" for the steps inside the
--- relup). The fault happens after the first N steps. It prints "at the fault" when it is there, and "ok" or "failed CODE" at
--- the end.
+-- and optionally epmd_port, port (then epmd is not asked), grace, lease, patience, target, mode ("run", or "install" for the
+-- steps inside the relup), install_timeout. The fault happens after the first N steps. It prints "at the fault" when it is
+-- there, and "ok" or "failed CODE" at the end.
 
 local relup = require "edeliver.relup"
 local core = require "edeliver.relup.core"
@@ -18,7 +18,7 @@ end
 local STEPS = {
   "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
   "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
-  relup.install(),
+  relup.install { timeout = given.install_timeout },
   "rerun_failed_requests", "resume_channels", "resume_ranch_acceptors",
 }
 
@@ -57,6 +57,19 @@ function faults.doze()
   return true
 end
 
+-- Holds one of the suspended channels, so that a release handler that wants to suspend it, too, waits for it: until the process
+-- `holder` is told to go, but not for so long that the release handler would give up on the channel.
+function faults.hold(node)
+  return node:eval [=[
+    [Held | _] = [P || P <- processes(), process_info(P, current_function) =:= {current_function, {sys, suspend_loop, 6}}],
+    Asks = self(),
+    spawn(fun() ->
+      register(holder, self()), true = erlang:suspend_process(Held), Asks ! held,
+      receive go -> ok after 4500 -> ok end
+    end),
+    receive held -> persistent_term:put(held, Held), true end.]=]
+end
+
 local function fault_step(before_install)
   return {
     name = "fault", section = before_install == "check" and "check" or nil,
@@ -77,7 +90,7 @@ local node <close> = assert(relup.connect(given.node, {
 local sequence = relup.sequence(steps)
 local report, message, unfinished = sequence[given.mode or "run"](sequence, node, {
   name = "chat", version = given.version, journal = given.journal, grace = given.grace, lease = given.lease,
-  suspend_timeout = given.suspend_timeout,
+  suspend_timeout = given.suspend_timeout, target = given.target, patience = given.patience,
 })
 print(report and "ok" or "failed " .. tostring(unfinished.code))
 print(report or message)

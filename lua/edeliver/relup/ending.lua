@@ -1,14 +1,16 @@
 --- How a run ends: settles what is owed, lets the guard go, closes the journal. Nothing may raise here, and signals wait, but for
 -- what a step brought along.
 --
--- The one place that decides who undoes: we, or the guard on the node, where we were away for too long or cannot get at the
--- node. Knows the run's parts, and no step by name.
+-- Nothing is undone while the node is still at what a step has begun; see `under_way`. The one place that decides who undoes: we,
+-- or the guard on the node, where we were away for too long or cannot get at the node. Knows the run's parts, and no step by
+-- name.
 --
 -- @module edeliver.relup.ending
 
 local core = require "edeliver.relup.core"
 local guard = require "edeliver.relup.guard"
 local protected = require "edeliver.relup.protected"
+local under_way = require "edeliver.relup.under_way"
 
 local ending = {}
 
@@ -35,17 +37,18 @@ end
 
 -- Whether the guard undoes, or has undone, what we owe, so that we must not: another run may have begun meanwhile.
 local function left_to_guard(self)
-  if not self.guard then return false end
+  if not self.guard or self.left then return self.left end
   local back, _, code = self.guard:come_back()
   if back then return false end
-  if code ~= "guard_lost" and code ~= "guard_gone" then
-    self.unreachable = true
-    table.insert(self.report.undone, ("nothing from here: %s cannot be reached. The guard there undoes everything %.1f s after "
-      .. "it has lost us"):format(self.node.name, self.guard.grace / 1000))
+  if code ~= "guard_gone" then
+    local name = self.node.name
+    self:leave_to_guard(code == "guard_lost" and ("the guard on %s undoes everything by itself"):format(name)
+      or ("%s cannot be reached. The guard there undoes everything %.1f s after it has lost us"):format(name,
+        self.guard.grace / 1000))
     return true
   end
   local other = guard.who(self.node)
-  if not other or other.status == "lost" then return false end
+  if not other then return false end
   self.ctx.ledger:forget()
   table.insert(self.report.undone, ("by the guard on the node: all of it. Another run goes on there, of %s: nothing was touched")
     :format(other.who))
@@ -110,7 +113,7 @@ local function conclude(self, signal)
   result.ok = self.succeeded and #result.still_suspended == 0 and #result.still_undone == 0
   if not result.ok then result.code = result.code or (signal and "interrupted") or "suspended" end
   for _, undone in ipairs(result.undone) do self.ctx:log("info", "undone: " .. undone) end
-  if self.guard and not self.unreachable then protected(dismiss, self) end
+  if self.guard and not self.left then protected(dismiss, self) end
   if self.journal then
     local written, message = self.journal:close {
       ok = result.ok, message = result.message, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
@@ -123,6 +126,7 @@ end
 -- @param self the run
 function ending.finish(self)
   local signal = core.block_signals()
+  protected(under_way.outlast, self)
   if not self.succeeded then protected(undo_steps, self) end
   local settled, message = protected(settle, self)
   if not settled then self.report.message = ("%s; then, while undoing: %s"):format(self.report.message or "", message) end

@@ -15,8 +15,8 @@ guard.__index = guard
 local atom, tuple, list = term.atom, term.tuple, term.list
 
 guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
-guard.GRACE, guard.LEASE = 5000, 15000 -- ms
-local TIMEOUT, UNDO_TIMEOUT = 5000, 60000 -- ms
+guard.GRACE, guard.LEASE, guard.PATIENCE = 5000, 15000, 300000 -- ms
+local TIMEOUT, UNDO_TIMEOUT, LOOK_EVERY = 5000, 60000, 200 -- ms
 
 -- Reads what lies beside this file, wherever it was installed.
 local function source()
@@ -32,7 +32,8 @@ local START = [=[
   {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Source)),
   {ok, Forms} = erl_parse:parse_exprs(Tokens),
   Name = unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)])),
-  Bindings = [{'Grace', Grace}, {'Lease', Lease}, {'Operator', Operator}, {'Token', Token}, {'Who', Name}],
+  Bindings = [{'Grace', Grace}, {'Lease', Lease}, {'Operator', Operator}, {'Patience', Patience}, {'Token', Token},
+              {'Who', Name}],
   spawn(erl_eval, exprs, [Forms, orddict:from_list(Bindings)]).
 ]=]
 
@@ -54,7 +55,8 @@ local LOST, ERROR = shape.tuple(shape.is(atom "lost"), shape.text), shape.tuple(
 local ANSWERED = shape.either(OK, shape.is(atom "cancelled"), shape.is(atom "too_late"))
 local PERFORMED = shape.tuple(shape.is(atom "performed"), shape.any)
 local RUN = shape.tuple(shape.is(atom "run"), shape.integer, shape.any, shape.any)
-local EVENT = shape.tuple(shape.integer, shape.either(PERFORMED, RUN))
+local IDLE = shape.is(atom "idle")
+local EVENT = shape.tuple(shape.integer, shape.either(PERFORMED, RUN, IDLE))
 local VALUE, EXIT = shape.tuple(shape.is(atom "value"), shape.any), shape.tuple(shape.is(atom "EXIT"), shape.any)
 
 -- What the guard said of itself, as a table.
@@ -75,7 +77,7 @@ local function busy(node, found)
   if found.status == "gone" then
     state = ("has lost its operator; in %.1f s all of it will be undone"):format((found.left or 0) / 1000)
   elseif found.status == "lost" then
-    state = "has lost its operator and was undone; its install has not ended yet"
+    state = "has lost its operator; all of it will be undone when its install has ended"
   end
   return nil, ("another run on %s %s: of %s. Nothing was done"):format(node.name, state, found.who), "busy"
 end
@@ -98,15 +100,17 @@ end
 --- Starts a guard on the node.
 -- @param node
 -- @tparam[opt] table options `who` (what others are told of us), `grace` (ms that it waits for a lost operator, 5000),
--- `lease` (ms without a sign of life after which a connected operator counts as lost, 15000)
+-- `lease` (ms without a sign of life after which a connected operator counts as lost, 15000), `patience` (ms that an install is
+-- waited for, before everything is undone in the middle of it, 300000)
 -- @return[1] guard
 -- @return[2] nil, message, code; "busy" where another run goes on
 function guard.start(node, options)
   options = options or {}
-  local self = setmetatable({ node = node, token = token(), grace = options.grace or guard.GRACE, next_id = 0 }, guard)
+  local self = setmetatable({ node = node, token = token(), grace = options.grace or guard.GRACE, next_id = 0, seen = 0,
+    patience = options.patience or guard.PATIENCE }, guard)
   local started, message, code = shape.expect(node, "which process the guard is", shape.pid, node:eval(START, {
     Source = source(), Token = self.token, Operator = node:self(), Who = options.who or "an operator",
-    Grace = self.grace // 1 | 0, Lease = (options.lease or guard.LEASE) // 1 | 0,
+    Grace = self.grace // 1 | 0, Lease = (options.lease or guard.LEASE) // 1 | 0, Patience = self.patience // 1 | 0,
   }))
   if not started then return nil, message, code end
   self.pid = started
@@ -114,6 +118,11 @@ function guard.start(node, options)
   if hello == nil then return nil, "the guard could not be started: " .. problem, why end
   if BUSY(hello) then return busy(node, read_who(hello[2])) end
   return self
+end
+
+-- Asks the guard, and waits for no answer.
+function guard:request(request)
+  return self.node:request("gen_server", "call", { self.pid, tuple { self.token, request }, atom "infinity" })
 end
 
 -- What the guard answers, ok where no other shape is given; its own refusals as nil, message, code.
@@ -188,25 +197,27 @@ function guard:come_back()
   return nil, message, code
 end
 
---- Has the guard undo now what it knows to be owed, and leave.
+--- Has the guard undo what it knows to be owed, and leave; not in the middle of a call that it makes.
 function guard:undo() return self:ask(atom "undo", UNDO_TIMEOUT) end
+
+--- The same, when it gets to it: nobody waits for it.
+function guard:hand_over() return self:request(atom "undo") end
 
 --- The run is over.
 function guard:leave() return self:ask(atom "leave") end
 
 -- Calls of release_handler, and the relup's calls of us --------------------------------------------------------------
 
---- The guard's next event, over a connection that may break and heal meanwhile.
-function guard:next_event(seen, deadline)
-  local request, message, code, reason = self.node:request("gen_server", "call",
-    { self.pid, tuple { self.token, tuple { atom "next", seen } }, atom "infinity" })
+-- The guard's next event, over a connection that may break and heal meanwhile. `enough` is asked now and then.
+local function next_event(self, deadline, enough)
+  local request, message, code, reason = self:request(tuple { atom "next", self.seen })
   local event
-  if request then event, message, code, reason = self.node:await(request, math.max(0, deadline - core.now())) end
+  if request then event, message, code, reason = self.node:await(request, math.max(0, deadline - core.now()), enough) end
   event, message, code = self:understand(EVENT, event, message, code, reason)
   if event == nil and not self.node:is_open() then
     local back
     back, message, code = self:come_back()
-    if back then return self:next_event(seen, deadline) end
+    if back then return next_event(self, deadline, enough) end
   end
   return event, message, code
 end
@@ -228,32 +239,68 @@ function guard:answer(event, serve)
   return true
 end
 
---- Lets the guard make a call, and serves what the relup asks of us meanwhile.
--- @tparam table options `before`: how many of the relup's calls stand before the point of no return (default: all, so that a
--- failure cancels); `serve(name, arguments)`: runs one, gives true or nil, message
--- @return as `node:call`
-function guard:perform(module, fun, arguments, timeout, options)
-  local mfa = tuple { atom(module), atom(fun), list(table.move(arguments, 1, #arguments, 1, {})) }
-  local call = tuple { atom "perform", mfa, options.before or atom "infinity" }
-  local deadline = core.now() + (timeout or math.huge)
-  local told, message, code = self:ask(call)
-  if told == nil then return nil, message, code end
+-- Takes events until the call that is made has ended. One counts as seen when all that it asks for was done: whoever is
+-- interrupted gets it again.
+local function follow(self, serve, deadline, enough)
   while true do
-    local event
-    event, message, code = self:next_event(self.seen or 0, deadline)
+    local event, message, code = next_event(self, deadline, enough)
     if event == nil then return nil, message, code end
-    self.seen = event[1]
     local what = event[2]
+    if IDLE(what) then
+      self.performing = nil
+      return nil, "what came of it was told already", "idle"
+    end
     if PERFORMED(what) then
-      local result = what[2]
+      local result, performed = what[2], self.performing
+      self.seen, self.performing = event[1], nil
       if VALUE(result) then return result[2] end
-      return nil, ("%s:%s on %s failed: %s"):format(module, fun, self.node.name, term.format(result)), "exit",
+      return nil, ("%s on %s failed: %s"):format(performed, self.node.name, term.format(result)), "exit",
         EXIT(result) and result[2] or result
     end
     local answered
-    answered, message, code = self:answer(what, options.serve)
+    answered, message, code = self:answer(what, serve)
     if not answered then return nil, message, code end
+    self.seen = event[1]
   end
+end
+
+--- Lets the guard make a call, and serves what the relup asks of us meanwhile. `performing` says which, until it has ended.
+-- @tparam table options `before`: how many of the relup's calls stand before the point of no return (default: all, so that a
+-- failure cancels); `within`: how many before its last change (default: all); `serve(name, arguments)`: runs one, gives true or
+-- nil, message
+-- @return as `node:call`
+function guard:perform(module, fun, arguments, timeout, options)
+  local mfa = tuple { atom(module), atom(fun), list(table.move(arguments, 1, #arguments, 1, {})) }
+  local deadline = core.now() + (timeout or math.huge)
+  self.performing = module .. ":" .. fun
+  local told, message, code, reason
+  self.begun, message, code = self:request(tuple {
+    atom "perform", mfa, options.before or atom "infinity", options.within or atom "infinity",
+  })
+  if self.begun then told, message, code, reason = self.node:await(self.begun, TIMEOUT) end
+  told, message, code = self:understand(OK, told, message, code, reason)
+  if told == nil then return nil, message, code end
+  self.begun = nil
+  return follow(self, options.serve, deadline)
+end
+
+local function decline() return nil, "the run has ended" end
+
+--- Waits for the end of a call that was made for us and given up. What the relup asks for meanwhile fails: before the point of no
+-- return that cancels it.
+-- @tparam number deadline as `core.now` counts
+-- @tparam function enough asked now and then; true: it is not waited for any longer
+-- @return as `perform`
+function guard:outlast(deadline, enough)
+  -- Whether it has begun at all, where even that was not waited for.
+  if self.begun then self.node:await(self.begun, TIMEOUT, enough) end
+  repeat
+    local answer, message, code, reason = follow(self, decline, deadline, enough)
+    -- Ours no more, but it is there until the call has ended.
+    if code ~= "guard_lost" then return answer, message, code, reason end
+    self.node:sleep(LOOK_EVERY)
+  until core.now() >= deadline or enough()
+  return nil, "the guard waits for it, too", "timeout"
 end
 
 --- Something with the `name` and the `call` of a node, whose calls the guard makes: for `otp.release_handler`.

@@ -74,24 +74,28 @@ function install.unpack(node, version, ctx)
   return now.version
 end
 
--- How many of the relup's calls of the guard stand before the point of no return, and how many there are.
+-- How many calls of the guard a relup has, how many of them stand before the point of no return, and how many before the last
+-- change that it makes.
 local function count_calls(script)
-  local before, all, past = 0, 0, false
+  local counts = { before = 0, within = 0, all = 0 }
+  local past = false
   for _, entry in ipairs(script) do
     if entry == term.atom "point_of_no_return" then past = true end
     local module, _, arguments = patterns.applies(entry)
     if module == term.atom "gen_server" and term.kind(arguments) == "list" and arguments[1] == term.atom(guard.NAME) then
-      all = all + 1
-      if not past then before = before + 1 end
+      counts.all = counts.all + 1
+      if not past then counts.before = counts.before + 1 end
+    elseif not module then
+      counts.within = counts.all
     end
   end
-  return before, all
+  return counts
 end
 
 -- Who makes release_handler's calls: the guard, which then also knows which of the relup's calls may still cancel.
-local function caller(node, ctx, before)
+local function caller(node, ctx, counts)
   if not ctx.guard then return node end
-  return ctx.guard:performer { before = before, serve = ctx.serve }
+  return ctx.guard:performer { before = counts and counts.before, within = counts and counts.within, serve = ctx.serve }
 end
 
 --- Asks release_handler whether the release can be installed: it evaluates what stands before the point of no return.
@@ -113,7 +117,7 @@ function install.prepare(node, version, ctx)
   local now, message, code = install.unpack(node, version, ctx)
   if not now then return nil, message, code end
   local found = release_handler.relup(node, now, version)
-  if found and ctx.dry_run and select(2, count_calls(found.script)) > 0 then
+  if found and ctx.dry_run and count_calls(found.script).all > 0 then
     ctx:log("warning", "the relup calls for instructions, so check_install_release is not asked in a dry run")
     return now
   end
@@ -206,8 +210,12 @@ local function confirm(node, version)
   return nil, ("%s was installed, but %s runs %s"):format(version, node.name, now and now.version or "nothing"), "refused"
 end
 
+-- What leaves it open what becomes of the install: the run looks again when it has ended.
+local UNCLEAR = { interrupted = true, timeout = true, guard_lost = true, guard_gone = true }
+
 -- What became of an install that failed under our hands.
 local function explain_failure(node, version, message, code, ctx)
+  if code == "idle" then return confirm(node, version) end
   -- The guard was killed: release_handler goes on with what it was asked for, and answers when it has finished.
   if code == "guard_gone" and node:is_open() and confirm(node, version) then
     ctx:log("warning", "the guard was lost while the release was installed: " .. message)
@@ -221,19 +229,9 @@ local function explain_failure(node, version, message, code, ctx)
   return nil, ("install_release of %s: %s"):format(version, message), code
 end
 
---- Installs `ctx.config.version`, and looks again.
--- @param node
--- @param ctx
--- @tparam table options as `step` takes them
--- @return[1] what was done, in words
--- @return[2] nil, message, code
-function install.perform(node, ctx, options)
+-- Says what an install came to, given what release_handler's answer was; looks again.
+local function conclude(node, ctx, before, from, how, code)
   local version = ctx.config.version
-  local releases = release_handler.which_releases(node)
-  local now = releases and release_handler.running(releases)
-  local found = now and release_handler.relup(node, now.version, version)
-  local before = found and count_calls(found.script) or nil
-  local from, how, code = release_handler.install_release(caller(node, ctx, before), version, options.timeout or INSTALL_TIMEOUT)
   if not from then
     local done, message, why = explain_failure(node, version, how, code, ctx)
     if not done then return nil, message, why end
@@ -246,7 +244,44 @@ function install.perform(node, ctx, options)
   local seen = look_again(node, ctx)
   ctx.memory.after_install = seen
   -- Not what release_handler answers: on the way down that is the version that runs now.
-  return ("%s -> %s%s"):format(now and now.version or "?", version, seen and describe_look(seen) or "")
+  return ("%s -> %s%s"):format(before, version, seen and describe_look(seen) or "")
+end
+
+-- For a run that ends while the install still goes on; see `under_way`.
+local function unfinished(node, ctx, before)
+  local version = ctx.config.version
+  return {
+    name = "the install",
+    outlast = function(deadline, enough)
+      local request = node:request("release_handler", "which_releases", {})
+      if request then node:await(request, math.max(0, deadline - core.now()), enough) end
+    end,
+    conclude = function(...)
+      local answer = table.pack(...)
+      local answered = { name = node.name, call = function() return table.unpack(answer, 1, answer.n) end }
+      return conclude(node, ctx, before, release_handler.install_release(answered, version))
+    end,
+  }
+end
+
+--- Installs `ctx.config.version`, and looks again.
+-- @param node
+-- @param ctx
+-- @tparam table options as `step` takes them
+-- @return[1] what was done, in words
+-- @return[2] nil, message, code
+function install.perform(node, ctx, options)
+  local version = ctx.config.version
+  local releases = release_handler.which_releases(node)
+  local now = releases and release_handler.running(releases)
+  local found = now and release_handler.relup(node, now.version, version)
+  local counts = found and count_calls(found.script)
+  local before = now and now.version or "?"
+  ctx.under_way = unfinished(node, ctx, before)
+  local done, message, code = conclude(node, ctx, before,
+    release_handler.install_release(caller(node, ctx, counts), version, options.timeout or INSTALL_TIMEOUT))
+  if done or not UNCLEAR[code] then ctx.under_way = nil end
+  return done, message, code
 end
 
 local KNOWN = { permanent = true, timeout = true }

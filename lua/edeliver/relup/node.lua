@@ -23,7 +23,7 @@ local node = {}
 node.__index = node
 node.__name = "edeliver.relup.node"
 
-local CALL_TIMEOUT, BULK_TIMEOUT, RECONNECT_EVERY = 5000, 1000, 250 -- ms
+local CALL_TIMEOUT, BULK_TIMEOUT, RECONNECT_EVERY, ASK_EVERY = 5000, 1000, 250, 200 -- ms
 
 -- Connecting ---------------------------------------------------------------------------------------------------------
 
@@ -143,10 +143,17 @@ end
 --- Waits for a started call; after a timeout it can be waited for again.
 -- @param request what `request` gave
 -- @tparam[opt=5000] number timeout ms
+-- @tparam[opt] function enough asked now and then; true counts as a timeout
 -- @return as `call` does
-function node:await(request, timeout)
-  return explain(self, request.module, request.fun, request.arity,
-    self.connection:await(request.call, timeout or CALL_TIMEOUT))
+function node:await(request, timeout, enough)
+  timeout = timeout or CALL_TIMEOUT
+  local give_up = core.now() + timeout
+  local outcome
+  repeat
+    local at_most = enough and math.min(ASK_EVERY, give_up - core.now()) or timeout
+    outcome = table.pack(self.connection:await(request.call, math.max(0, at_most)))
+  until outcome[3] ~= "timeout" or not enough or enough() or core.now() >= give_up
+  return explain(self, request.module, request.fun, request.arity, table.unpack(outcome, 1, outcome.n))
 end
 
 --- Runs a function on the node and does not wait for it.

@@ -169,7 +169,9 @@ local function begin(self)
   end
   local who = operator()
   if config.version then who = ("%s, for %s of %s,"):format(who, config.version, config.name or "a release") end
-  self.guard, message, code = guard.start(node, { who = who, grace = config.grace, lease = config.lease })
+  self.guard, message, code = guard.start(node, {
+    who = who, grace = config.grace, lease = config.lease, patience = config.patience,
+  })
   if not self.guard then return nil, message, code end
   self.ctx.guard = self.guard
   self.ctx.ledger:observe(self.guard:observer())
@@ -202,12 +204,23 @@ end
 -- @return[2] nil, message, code
 function run:still_ours()
   if not self.guard then return true end
-  local back, _, code = self.guard:come_back()
-  if back or code ~= "guard_lost" and code ~= "guard_gone" then return true end
+  local back, message, code = self.guard:come_back()
+  if self.left or code == "guard_lost" then
+    return nil, message or ("the guard on %s undoes everything by itself"):format(self.node.name), "guard_lost"
+  end
+  if back or code ~= "guard_gone" then return true end
   local other = guard.who(self.node)
-  if not other or other.status == "lost" then return true end
+  if not other then return true end
   return nil, ("the guard on %s has undone everything of this run, and another goes on, of %s: nothing was touched"):format(
     self.node.name, other.who), "guard_lost"
+end
+
+--- Leaves all that is owed to the guard, and touches nothing any more.
+-- @string why the guard does it, and when
+function run:leave_to_guard(why)
+  self.left = true
+  self.guard:hand_over()
+  table.insert(self.report.undone, "nothing from here: " .. why)
 end
 
 --- Ends the run, once; see `edeliver.relup.ending`.

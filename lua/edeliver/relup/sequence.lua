@@ -58,7 +58,7 @@ end
 
 -- Running ------------------------------------------------------------------------------------------------------------
 
-local TIMES = { grace = true, lease = true }
+local TIMES = { grace = true, lease = true, patience = true }
 
 local function check_config(config, installs)
   if type(config) ~= "table" then error("run takes a configuration: { name = \"myapp\", version = \"1.4.6\" }", 3) end
@@ -81,7 +81,9 @@ end
 -- as the steps want it; `log` (a function of level and text; default: prints), `on_step` (a function of the step's entry in
 -- the report, its position and the number of steps, called before it runs); `journal` (a file, or false for none; default: a new
 -- one in the XDG state folder); `grace` (ms for which the guard on the node waits for us when the connection is lost, before
--- it undoes everything, 5000), `lease` (ms without a sign of life from us after which the connection counts as lost, 15000);
+-- it undoes everything, 5000), `lease` (ms without a sign of life from us after which the connection counts as lost, 15000),
+-- `patience` (ms that an install is waited for when the run has failed, or the guard has lost us, before everything is undone
+-- in the middle of it, 300000);
 -- `dry_run` (all checks, and what would be suspended: nothing is touched)
 -- @treturn[1] report what was done
 -- @treturn[2] nil
