@@ -207,6 +207,54 @@ describe("sequence", function()
     end
   end)
 
+  describe("whose guard answers late", function()
+    local patience = guard.TIMEOUT
+
+    setup(function() guard.TIMEOUT = 500 end)
+    teardown(function() guard.TIMEOUT = patience end)
+
+    -- A run that fails while its guard gets no time, for so many ms or until `holder` is told to go.
+    local function fail_with_a_late_guard(ms)
+      return relup.sequence {
+        "check_ranch_acceptors", "check_ranch_connections", "suspend_ranch_acceptors", "suspend_channels",
+        { name = "fails", run = function()
+          assert(release:eval(([[
+            Asks = self(),
+            spawn(fun() ->
+              register(holder, self()), true = erlang:suspend_process(whereis(edeliver_relup)), Asks ! held,
+              receive go -> ok after %d -> ok end
+            end),
+            receive held -> ok end]]):format(ms)))
+          return nil, "no"
+        end },
+        "resume_channels", "resume_ranch_acceptors",
+      }:run(node, config())
+    end
+
+    it("undoes everything by itself when it has waited a little", function()
+      local report, _, unfinished = fail_with_a_late_guard(700)
+      assert.is_nil(report)
+      assert.matches(SOCKETS .. " processes resumed", unfinished.undone[1])
+      check_clean()
+    end)
+
+    it("leaves it to the guard when it has waited for long, and names who is still suspended", function()
+      local report, message, unfinished = fail_with_a_late_guard(20000)
+      assert.is_nil(report)
+      assert.matches("nothing from here: the guard on .* does not answer. It undoes everything when it gets to it",
+        unfinished.undone[1])
+      assert.equal(SOCKETS, #unfinished.still_suspended)
+      assert.matches(SOCKETS .. " processes may still be suspended", message)
+      assert.is_true(node:is_open())
+      release:eval "holder ! go"
+      -- Though we are here, and our connection is looked after.
+      assert.truthy(process.wait_until(function()
+        node:sleep(50)
+        return #node:suspended() == 0 and acceptors() == 100 and guard.who(node) == false
+      end, 3000))
+    end)
+  end)
+
   it("tells whoever watches of each step before it runs", function()
     local seen = {}
     assert(relup.sequence { { name = "a", run = function() return true end }, { name = "b", run = function() return true end } }

@@ -14,6 +14,8 @@ local under_way = require "edeliver.relup.under_way"
 
 local ending = {}
 
+local TRIES = 3
+
 -- The steps' own undo, last first: only of a run that failed, and of those that were reached. A signal ends one that does not
 -- come back, and that one alone.
 local function undo_steps(self)
@@ -35,16 +37,34 @@ local function look_again(self, owed)
   return sitting:plus(sleeping)
 end
 
+-- Back to the guard; one that answers late, as on a node that is short of time, is asked again.
+local function come_back(self)
+  local back, code
+  for _ = 1, TRIES do
+    back, _, code = self.guard:come_back()
+    if back or code ~= "timeout" then break end
+  end
+  return back, code
+end
+
+-- Why everything is left to a guard that does not take us back.
+local function why_left(self, code)
+  local name = self.node.name
+  if code == "guard_lost" then return ("the guard on %s undoes everything by itself"):format(name) end
+  if self.node:is_open() then
+    return ("the guard on %s does not answer. It undoes everything when it gets to it"):format(name)
+  end
+  return ("%s cannot be reached. The guard there undoes everything %.1f s after it has lost us"):format(name,
+    self.guard.grace / 1000)
+end
+
 -- Whether the guard undoes, or has undone, what we owe, so that we must not: another run may have begun meanwhile.
 local function left_to_guard(self)
   if not self.guard or self.left then return self.left end
-  local back, _, code = self.guard:come_back()
+  local back, code = come_back(self)
   if back then return false end
   if code ~= "guard_gone" then
-    local name = self.node.name
-    self:leave_to_guard(code == "guard_lost" and ("the guard on %s undoes everything by itself"):format(name)
-      or ("%s cannot be reached. The guard there undoes everything %.1f s after it has lost us"):format(name,
-        self.guard.grace / 1000))
+    self:leave_to_guard(why_left(self, code))
     return true
   end
   local other = guard.who(self.node)

@@ -15,8 +15,8 @@ guard.__index = guard
 local atom, tuple, list = term.atom, term.tuple, term.list
 
 guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
-guard.GRACE, guard.LEASE, guard.PATIENCE = 5000, 15000, 300000 -- ms
-local TIMEOUT, UNDO_TIMEOUT, LOOK_EVERY = 5000, 60000, 200 -- ms
+guard.GRACE, guard.LEASE, guard.PATIENCE, guard.TIMEOUT = 5000, 15000, 300000, 5000 -- ms
+local UNDO_TIMEOUT, LOOK_EVERY = 60000, 200 -- ms
 
 -- Reads what lies beside this file, wherever it was installed.
 local function source()
@@ -87,7 +87,7 @@ end
 -- false where there is none
 -- @return[2] nil, message, code
 function guard.who(node)
-  local answer, message, code, reason = node:call("gen_server", "call", { atom(guard.NAME), atom "who", 2000 }, TIMEOUT)
+  local answer, message, code, reason = node:call("gen_server", "call", { atom(guard.NAME), atom "who", 2000 }, guard.TIMEOUT)
   if answer ~= nil then
     local found = read_who(answer)
     if not found then return busy(node) end
@@ -114,7 +114,7 @@ function guard.start(node, options)
   }))
   if not started then return nil, message, code end
   self.pid = started
-  local hello, problem, why = self:ask(atom "hello", TIMEOUT, HELLO)
+  local hello, problem, why = self:ask(atom "hello", nil, HELLO)
   if hello == nil then return nil, "the guard could not be started: " .. problem, why end
   if BUSY(hello) then return busy(node, read_who(hello[2])) end
   return self
@@ -128,7 +128,7 @@ end
 -- What the guard answers, ok where no other shape is given; its own refusals as nil, message, code.
 function guard:ask(request, timeout, answers)
   return self:understand(answers or OK, self.node:call("gen_server", "call",
-    { self.pid, tuple { self.token, request }, atom "infinity" }, timeout or TIMEOUT))
+    { self.pid, tuple { self.token, request }, atom "infinity" }, timeout or guard.TIMEOUT))
 end
 
 --- Turns an answer of the guard into `nil, message, code` where it refused, or where it is of another shape.
@@ -231,10 +231,8 @@ function guard:answer(event, serve)
     outcome = tuple { atom "failed", tostring(message or name .. " failed") }
   end
   local answer = tuple { atom "answer", number, outcome }
-  local told, problem, code = self:ask(answer, TIMEOUT, ANSWERED)
-  if told == nil and not self.node:is_open() and self:come_back() then
-    told, problem, code = self:ask(answer, TIMEOUT, ANSWERED)
-  end
+  local told, problem, code = self:ask(answer, nil, ANSWERED)
+  if told == nil and not self.node:is_open() and self:come_back() then told, problem, code = self:ask(answer, nil, ANSWERED) end
   if told == nil then return nil, problem, code end
   return true
 end
@@ -277,7 +275,7 @@ function guard:perform(module, fun, arguments, timeout, options)
   self.begun, message, code = self:request(tuple {
     atom "perform", mfa, options.before or atom "infinity", options.within or atom "infinity",
   })
-  if self.begun then told, message, code, reason = self.node:await(self.begun, TIMEOUT) end
+  if self.begun then told, message, code, reason = self.node:await(self.begun, guard.TIMEOUT) end
   told, message, code = self:understand(OK, told, message, code, reason)
   if told == nil then return nil, message, code end
   self.begun = nil
@@ -293,7 +291,7 @@ local function decline() return nil, "the run has ended" end
 -- @return as `perform`
 function guard:outlast(deadline, enough)
   -- Whether it has begun at all, where even that was not waited for.
-  if self.begun then self.node:await(self.begun, TIMEOUT, enough) end
+  if self.begun then self.node:await(self.begun, guard.TIMEOUT, enough) end
   repeat
     local answer, message, code, reason = follow(self, decline, deadline, enough)
     -- Ours no more, but it is there until the call has ended.

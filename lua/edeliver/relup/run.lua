@@ -215,7 +215,8 @@ function run:still_ours()
     self.node.name, other.who), "guard_lost"
 end
 
---- Leaves all that is owed to the guard, and touches nothing any more.
+--- Leaves all that is owed to the guard, and touches nothing any more. The guard is told so: one that is only late would find us
+-- here, and wait for us for ever.
 -- @string why the guard does it, and when
 function run:leave_to_guard(why)
   self.left = true
