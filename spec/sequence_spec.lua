@@ -3,6 +3,7 @@
 
 local chat = require "support.chat"
 local clients = require "support.clients"
+local core = require "edeliver.relup.core"
 local guard = require "edeliver.relup.guard"
 local journal = require "edeliver.relup.journal"
 local process = require "support.process"
@@ -253,6 +254,89 @@ describe("sequence", function()
         return #node:suspended() == 0 and acceptors() == 100 and guard.who(node) == false
       end, 3000))
     end)
+  end)
+
+  it("undoes everything on its way out, wherever a signal arrives", function()
+    local nth, seen = 0, nil
+    -- A signal before each line of `finish`, in turn.
+    local function arrive()
+      local info = debug.getinfo(2, "Sn")
+      if info.name ~= "finish" or not info.short_src:find "relup/run.lua$" then return end
+      seen = seen + 1
+      if seen == nth then os.execute "kill -TERM $PPID" end
+    end
+    repeat
+      nth, seen = nth + 1, 0
+      assert.is_true(core.catch_signals()) -- one that comes later than the run must not end this program
+      debug.sethook(arrive, "l")
+      pcall(function()
+        relup.sequence {
+          { name = "fails", run = function(_, _, ctx)
+            assert(ctx:suspend({ whereis "chat_counter" }, 1000))
+            return nil, "no"
+          end },
+        }:run(node, config())
+      end)
+      debug.sethook()
+      core.block_signals()
+      core.take_signal()
+      core.release_signals()
+      check_clean()
+    until seen < nth
+    assert.is_true(nth > 3)
+  end)
+
+  it("survives a log that raises", function()
+    local stderr, written = io.stderr, {}
+    finally(function() io.stderr = stderr end)
+    io.stderr = { write = function(_, text) written[#written + 1] = text end } -- luacheck: ignore
+    local report, message, unfinished = relup.sequence {
+      { name = "fails", run = function(_, _, ctx)
+        assert(ctx:suspend({ whereis "chat_counter" }, 1000))
+        return nil, "no"
+      end },
+    }:run(node, config { log = function() error "no room for the log" end, journal = folder .. "/log.jsonl" })
+    assert.is_nil(report)
+    assert.equal("fails failed: no", message)
+    assert.same({ "1 processes resumed" }, unfinished.undone)
+    assert.is_truthy(assert(journal.read(folder .. "/log.jsonl")).ended)
+    assert.matches("^undone: 1 processes resumed %(the log failed: .*no room for the log%)\n$", written[#written])
+    check_clean()
+  end)
+
+  it("lets a signal through a log", function()
+    local report, _, unfinished = relup.sequence {
+      { name = "says", run = function(_, _, ctx)
+        ctx:log("info", "a signal, please")
+        return true
+      end },
+    }:run(node, config { log = function(_, text) if text:find "please" then os.execute "kill -TERM $PPID" end end })
+    assert.is_nil(report)
+    assert.equal("interrupted", unfinished.code)
+    check_clean()
+  end)
+
+  it("names who is still suspended where that cannot be looked at again", function()
+    local counter = whereis "chat_counter"
+    local suspended = node.suspended
+    finally(function()
+      node.suspended = nil
+      assert(node:bulk_resume(counter, 1000))
+    end)
+    for _, answer in ipairs { function() error "no memory" end, function() return nil, "no answer", "timeout" end } do
+      local report, _, unfinished = relup.sequence {
+        { name = "fails", run = function(_, _, ctx)
+          assert(ctx:suspend({ counter }, 1000))
+          ctx.ledger.settle = function() return nil, "it could not be resumed", "timeout" end
+          node.suspended = answer
+          return nil, "no"
+        end },
+      }:run(node, config())
+      node.suspended = nil
+      assert.equal(suspended, node.suspended)
+      assert.is_nil(report)
+      assert.same({ counter }, unfinished.still_suspended)
+    end
   end)
 
   it("tells whoever watches of each step before it runs", function()

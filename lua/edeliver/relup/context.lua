@@ -5,6 +5,7 @@
 
 local escape = require "edeliver.relup.escape"
 local ledger = require "edeliver.relup.ledger"
+local protected = require "edeliver.relup.protected"
 local suspendable = require "edeliver.relup.suspendable"
 local term = require "edeliver.relup.term"
 
@@ -48,10 +49,14 @@ function context.by_hand(node, argument)
   return context.new { node = node, name = name_in(argument), logger = print_line, by_hand = true }
 end
 
---- Tells the operator something.
+--- Tells the operator something. A log that raises ends no upgrade: standard error has it then.
 -- @string level "info", "warning" or "error"
 -- @string text
-function context:log(level, text) self.logger(level, text) end
+function context:log(level, text)
+  local _, message, code = protected(function() self.logger(level, text) end)
+  if code == "interrupted" then error(message, 0) end
+  if code == "lua" then io.stderr:write(("%s (the log failed: %s)\n"):format(text, message:match "^[^\n]*")) end
+end
 
 --- Suspends processes that will be resumed on every way out.
 -- @param pids

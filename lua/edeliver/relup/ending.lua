@@ -106,12 +106,19 @@ local function settle(self)
   return true
 end
 
--- What is still owed, and what it has cost.
+local function list_of(pids)
+  local list = {}
+  for i, pid in pids:iter() do list[i] = pid end
+  return list
+end
+
+-- What is still owed, and what it has cost. Whoever cannot be looked at again is named all the same.
 local function account(self)
   local ledger, result = self.ctx.ledger, self.report
   if not ledger:is_settled() then
-    for i, pid in look_again(self, ledger:suspended()):iter() do result.still_suspended[i] = pid end
-    result.still_undone = ledger.undos
+    result.still_undone, result.still_suspended = ledger.undos, list_of(ledger:suspended())
+    local seen = protected(look_again, self, ledger:suspended())
+    if seen then result.still_suspended = list_of(seen) end
   end
   result.after_install = self.ctx.memory.after_install
   result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
@@ -127,25 +134,25 @@ local function dismiss(self)
   if self.ctx.ledger:is_settled() then the_guard:leave() else the_guard:undo() end
 end
 
--- What is left to be said, to the guard, the journal and the operator.
+-- What is left to be said, to the guard, the journal and the operator, in this order: nobody waits for the last.
 local function conclude(self, signal)
   local result = self.report
   result.ok = self.succeeded and #result.still_suspended == 0 and #result.still_undone == 0
   if not result.ok then result.code = result.code or (signal and "interrupted") or "suspended" end
-  for _, undone in ipairs(result.undone) do self.ctx:log("info", "undone: " .. undone) end
   if self.guard and not self.left then protected(dismiss, self) end
   if self.journal then
-    local written, message = self.journal:close {
+    local written, message = protected(self.journal.close, self.journal, {
       ok = result.ok, message = result.message, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
-    }
+    })
     if not written then self.ctx:log("warning", message) end
   end
+  for _, undone in ipairs(result.undone) do self.ctx:log("info", "undone: " .. undone) end
 end
 
---- The one way out of a run, whatever ended it. Signals wait until it is done.
+--- The one way out of a run, whatever ended it. Signals are held back until it is done.
 -- @param self the run
-function ending.finish(self)
-  local signal = core.block_signals()
+-- @string[opt] signal the one that has arrived
+function ending.finish(self, signal)
   protected(under_way.outlast, self)
   if not self.succeeded then protected(undo_steps, self) end
   local settled, message = protected(settle, self)

@@ -227,8 +227,10 @@ end
 --- Ends the run, once; see `edeliver.relup.ending`.
 function run:finish()
   if self.finished then return end
+  -- In this order: a signal that comes before they are held back ends this here, and closing the run finishes it.
+  local signal = core.block_signals()
   self.finished = true
-  ending.finish(self)
+  ending.finish(self, signal)
 end
 
 --- The report of a run that has finished, as `sequence:run` gives it.
