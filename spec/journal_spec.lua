@@ -123,6 +123,38 @@ describe("journal", function()
     end
   end)
 
+  it("goes on after a disk was full for a moment, and is read without the lines that were cut off", function()
+    local book = assert(journal.open(node, path))
+    local observe = book:observer()
+    assert(observe("suspend", pids(1, 2)))
+    local file = book.file
+    for _, written in ipairs { 30, 0 } do
+      book.file = { write = function(_, text)
+        file:write(text:sub(1, written))
+        return nil, "No space left on device"
+      end }
+      local told, message, code = observe("owed", pids())
+      assert.is_nil(told)
+      assert.equal("journal", code)
+      assert.matches("cannot be written: No space left on device", message)
+    end
+    book.file = file
+    assert(observe("owed", pids(2)))
+    assert.same({ "<0.2.0>" }, assert(journal.read(path)).pids)
+    book:close { ok = true, still_suspended = 0, still_undone = 0 }
+    assert.is_true(assert(journal.read(path)).ended.ok)
+  end)
+
+  it("of a run that comes after one that was cut off in the middle of a line has its own", function()
+    local first = assert(journal.open(node, path))
+    first.file:write '{"at":"2026'
+    first.file:close()
+    local second = assert(journal.open(node, path))
+    second:observer()("suspend", pids(2))
+    second.file:close()
+    assert.same({ "<0.2.0>" }, assert(journal.read(path)).pids)
+  end)
+
   it("refuses what is none, with the line", function()
     for text, expected in pairs { [""] = "is no journal", ["hello\n"] = "line 1: no line of a journal",
       ['{"event":"suspend","pids":""}\n'] = "line 1: no line" } do

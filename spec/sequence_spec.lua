@@ -288,7 +288,7 @@ describe("sequence", function()
 
   it("survives a log that raises", function()
     local stderr, written = io.stderr, {}
-    finally(function() io.stderr = stderr end)
+    finally(function() io.stderr = stderr end) -- luacheck: ignore
     io.stderr = { write = function(_, text) written[#written + 1] = text end } -- luacheck: ignore
     local report, message, unfinished = relup.sequence {
       { name = "fails", run = function(_, _, ctx)

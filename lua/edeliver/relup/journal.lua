@@ -66,6 +66,7 @@ function journal.open(node, path, fields)
   file, message = io.open(path, "ab")
   if not file then return nil, ("no journal can be written: %s"):format(message), "journal" end
   local self = setmetatable({ path = path, file = file, started = core.now() }, journal)
+  self.cut = file:seek "end" ~= 0 -- perhaps: another run's last line
   local creation, problem, why = shape.expect(node, "erlang:system_info", shape.integer,
     node:call("erlang", "system_info", { term.atom "creation" }))
   if creation == nil then return nil, problem, why end
@@ -86,10 +87,11 @@ end
 function journal:write(event, fields, announces)
   local line = { at = os.date "!%Y-%m-%dT%H:%M:%SZ", ms = math.floor(core.now() - self.started), event = event }
   for name, value in pairs(fields or {}) do line[name] = value end
-  local written, message = self.file:write(json.encode(line, KEYS), "\n")
+  local written, message = self.file:write((self.cut and "\n" or "") .. json.encode(line, KEYS) .. "\n")
   if written then
     if announces then written, message = core.sync(self.file) else written, message = self.file:flush() end
   end
+  self.cut = not written
   if not written then
     return nil, ("the journal %s cannot be written: %s"):format(self.path, message), "journal"
   end
@@ -176,7 +178,7 @@ events["end"] = function(state, line)
   if line.still_undone == 0 then state.undos = {} end
 end
 
---- What a journal says of its last run. A last line that was cut off is no harm: what it announced was not done.
+--- What a journal says of its last run. Lines that were cut off are no harm: what they announced was not done.
 -- @string path
 -- @return[1] `{ node =, creation =, run = the first line, pids = a list of owed pids as text, undos = list of { key =,
 -- undo = { module, fun, arguments } }, ended = the last line or nil }`
@@ -190,10 +192,10 @@ function journal.read(path)
   for raw in text:gmatch "([^\n]*)\n" do
     number = number + 1
     local line = json.decode(raw)
-    local known = type(line) == "table" and (state.run or line.event == "run")
+    local whole = type(line) == "table"
     local done, problem = pcall(function()
-      if not known then error("no line of a journal", 0) end
-      if events[line.event] then events[line.event](state, line) end
+      if not state.run and not (whole and line.event == "run") then error("no line of a journal", 0) end
+      if whole and events[line.event] then events[line.event](state, line) end
     end)
     if not done then return nil, ("%s, line %d: %s"):format(path, number, tostring(problem)), "journal" end
   end
