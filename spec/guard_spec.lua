@@ -200,6 +200,17 @@ describe("guard", function()
     one:leave()
   end)
 
+  it("leaves when the operator who started it never says hello", function()
+    local one = guard.new(node)
+    function one.ask() error "interrupted by SIGINT" end
+    assert.is_false((pcall(one.begin, one)))
+    assert.truthy(process.wait_until(function()
+      local who = guard.who(node)
+      return who and who.status == "new"
+    end))
+    assert.truthy(wait_until_gone(5000 + 2000))
+  end)
+
   it("undoes at once when it is asked to", function()
     local pids = servers(10)
     local one = assert(guard.start(node, { who = "ann" }))

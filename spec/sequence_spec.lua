@@ -286,6 +286,20 @@ describe("sequence", function()
     assert.is_true(nth > 3)
   end)
 
+  it("lets a guard go that a signal came upon while it was started", function()
+    local ask = guard.ask
+    finally(function() guard.ask = ask end)
+    function guard.ask(self, request, ...)
+      local answer = table.pack(ask(self, request, ...))
+      if request == atom "hello" then os.execute "kill -TERM $PPID" end
+      return table.unpack(answer, 1, answer.n)
+    end
+    local report, _, unfinished = relup.sequence { { name = "x", run = function() return true end } }:run(node, config())
+    assert.is_nil(report)
+    assert.equal("interrupted", unfinished.code)
+    check_clean()
+  end)
+
   it("survives a log that raises", function()
     local stderr, written = io.stderr, {}
     finally(function() io.stderr = stderr end) -- luacheck: ignore

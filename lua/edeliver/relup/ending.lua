@@ -130,6 +130,7 @@ end
 -- told first that its operator is back.
 local function dismiss(self)
   local the_guard = self.guard
+  if not the_guard.pid then return end
   if not self.node:is_open() and not the_guard:come_back() then return end
   if self.ctx.ledger:is_settled() then the_guard:leave() else the_guard:undo() end
 end

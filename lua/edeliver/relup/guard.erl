@@ -5,7 +5,7 @@
 %% Grace, Lease and Patience (ms). What is done for every process is left to compiled functions: 100,000 of them are no trouble.
 %%
 %% It answers gen_server calls:
-%%   {Token, hello}                 {ok, self()} | {busy, who's answer}
+%%   {Token, hello}                 {ok, self()} | {busy, who's answer}; without one it leaves after five seconds
 %%   {Token, {suspend, Pids}}       ok: these are about to be sent a suspend
 %%   {Token, {owed, Pids}}          ok: these, and no others, are still to be resumed
 %%   {Token, {apply, [{Id, {M, F, A}}]}}   ok: calls that undo what is about to be done
@@ -18,7 +18,7 @@
 %%   {Token, {back, Pid}}           ok | {lost, Text}: the operator has come back, under another pid
 %%   {Token, undo}                  ok: has undone everything (see Lost), and leaves
 %%   {Token, leave}                 ok: nothing is to be undone any more
-%%   who                            {guard, Who, here | gone | lost, milliseconds until it undoes | undefined, pids, undos}
+%%   who                            {guard, Who, new | here | gone | lost, milliseconds until it undoes | undefined, pids, undos}
 %%   undo                           ok | {busy, who's answer}: for recovery: the same, without waiting for an operator who is gone
 %%   {run, Name, Arguments}         from the relup: what the operator's program made of it
 process_flag(trap_exit, true),
@@ -149,9 +149,7 @@ Perform = fun({M, F, A}) ->
     spawn_monitor(fun() -> Guard ! {performed, self(), catch {value, apply(M, F, A)}} end)
 end,
 
-Here = fun(#{status := gone} = S) -> S#{status := here, heard := Now()};
-          (S) -> S#{heard := Now()}
-       end,
+Here = fun(S) -> S#{status := here, heard := Now()} end,
 
 Miss = fun(S, Why) ->
     Log(warning, "~ts ~ts; without a sign of it, all will be undone in ~b ms", [Who, Why, Grace]),
@@ -185,7 +183,7 @@ Serve = fun(hello, _, S) -> {{ok, self()}, S};
         end,
 
 %% How long until something is due, however many messages come meanwhile.
-Due = fun(#{status := gone, deadline := Deadline}) -> max(0, Deadline - Now());
+Due = fun(#{status := Status, deadline := Deadline}) when Status =:= gone; Status =:= new -> max(0, Deadline - Now());
          (#{status := lost, deadline := Deadline} = S) ->
              case Owes(S) of true -> max(0, Deadline - Now()); false -> infinity end;
          (#{status := here, performing := Performing, probe_at := At} = S) ->
@@ -258,6 +256,7 @@ Loop = fun Loop(#{status := lost, performing := none} = S) -> Leave(S);
         _ -> Loop(S)
     after Due(S) ->
         case S of
+            #{status := new} -> Loop(S#{status := lost});
             #{status := gone} -> Loop(Lost(S, "did not come back"));
             #{status := lost, why := Why} -> Loop(Undo(S, [Why, ", and its install does not end"]));
             #{heard := Heard, operator := Pid} ->
@@ -273,7 +272,7 @@ end,
 
 case catch register(edeliver_relup, self()) of
     true ->
-        Loop(#{operator => Operator, monitor => monitor(process, Operator), status => here, deadline => Now(),
+        Loop(#{operator => Operator, monitor => monitor(process, Operator), status => new, deadline => Now() + 5000,
                heard => Now(), probe_at => Now(), pids => [], undos => [], events => [], last => 0, waiting => none,
                calls => #{}, performing => none, before => infinity, within => infinity, seen => 0, why => "", asking => []});
     _ ->

@@ -46,7 +46,7 @@ end
 
 -- What guard.erl answers.
 local OK = shape.is(atom "ok")
-local STATUS = shape.either(shape.is(atom "here"), shape.is(atom "gone"), shape.is(atom "lost"))
+local STATUS = shape.either(shape.is(atom "new"), shape.is(atom "here"), shape.is(atom "gone"), shape.is(atom "lost"))
 local LEFT = shape.either(shape.integer, shape.is(atom "undefined"))
 local WHO = shape.tuple(shape.is(atom "guard"), shape.text, STATUS, LEFT, shape.integer, shape.integer)
 local BUSY = shape.tuple(shape.is(atom "busy"), shape.any)
@@ -83,8 +83,8 @@ local function busy(node, found)
 end
 
 --- Who has a guard on the node now.
--- @return[1] `{ who =, status = "here" | "gone" | "lost", left = ms until it undoes, pids =, undos = how many are owed }`, or
--- false where there is none
+-- @return[1] `{ who =, status = "new" | "here" | "gone" | "lost", left = ms until it undoes, pids =, undos = how many are
+-- owed }`, or false where there is none
 -- @return[2] nil, message, code
 function guard.who(node)
   local answer, message, code, reason = node:call("gen_server", "call", { atom(guard.NAME), atom "who", 2000 }, guard.TIMEOUT)
@@ -97,26 +97,45 @@ function guard.who(node)
   return nil, message, code
 end
 
---- Starts a guard on the node.
+--- A guard that has not been started.
 -- @param node
 -- @tparam[opt] table options `who` (what others are told of us), `grace` (ms that it waits for a lost operator, 5000),
 -- `lease` (ms without a sign of life after which a connected operator counts as lost, 15000), `patience` (ms that an install is
 -- waited for, before everything is undone in the middle of it, 300000)
--- @return[1] guard
--- @return[2] nil, message, code; "busy" where another run goes on
-function guard.start(node, options)
+function guard.new(node, options)
   options = options or {}
-  local self = setmetatable({ node = node, token = token(), grace = options.grace or guard.GRACE, next_id = 0, seen = 0,
-    patience = options.patience or guard.PATIENCE }, guard)
-  local started, message, code = shape.expect(node, "which process the guard is", shape.pid, node:eval(START, {
-    Source = source(), Token = self.token, Operator = node:self(), Who = options.who or "an operator",
-    Grace = self.grace // 1 | 0, Lease = (options.lease or guard.LEASE) // 1 | 0, Patience = self.patience // 1 | 0,
+  return setmetatable({
+    node = node, token = token(), next_id = 0, seen = 0, operator = options.who or "an operator",
+    grace = options.grace or guard.GRACE, lease = options.lease or guard.LEASE, patience = options.patience or guard.PATIENCE,
+  }, guard)
+end
+
+--- Starts it on the node. Where that was interrupted, it is to be let go if it has a `pid`; else it leaves by itself.
+-- @return[1] true
+-- @return[2] nil, message, code; "busy" where another run goes on
+function guard:begin()
+  local message, code
+  self.pid, message, code = shape.expect(self.node, "which process the guard is", shape.pid, self.node:eval(START, {
+    Source = source(), Token = self.token, Operator = self.node:self(), Who = self.operator,
+    Grace = self.grace // 1 | 0, Lease = self.lease // 1 | 0, Patience = self.patience // 1 | 0,
   }))
-  if not started then return nil, message, code end
-  self.pid = started
-  local hello, problem, why = self:ask(atom "hello", nil, HELLO)
-  if hello == nil then return nil, "the guard could not be started: " .. problem, why end
-  if BUSY(hello) then return busy(node, read_who(hello[2])) end
+  if not self.pid then return nil, message, code end
+  local hello
+  hello, message, code = self:ask(atom "hello", nil, HELLO)
+  if hello == nil then return nil, "the guard could not be started: " .. message, code end
+  if BUSY(hello) then return busy(self.node, read_who(hello[2])) end
+  return true
+end
+
+--- Makes a guard and starts it.
+-- @param node
+-- @tparam[opt] table options as `new` takes them
+-- @return[1] guard
+-- @return[2] nil, message, code
+function guard.start(node, options)
+  local self = guard.new(node, options)
+  local begun, message, code = self:begin()
+  if not begun then return nil, message, code end
   return self
 end
 

@@ -169,10 +169,10 @@ local function begin(self)
   end
   local who = operator()
   if config.version then who = ("%s, for %s of %s,"):format(who, config.version, config.name or "a release") end
-  self.guard, message, code = guard.start(node, {
-    who = who, grace = config.grace, lease = config.lease, patience = config.patience,
-  })
-  if not self.guard then return nil, message, code end
+  self.guard = guard.new(node, { who = who, grace = config.grace, lease = config.lease, patience = config.patience })
+  local begun
+  begun, message, code = self.guard:begin()
+  if not begun then return nil, message, code end
   self.ctx.guard = self.guard
   self.ctx.ledger:observe(self.guard:observer())
   return "guarded"
