@@ -510,6 +510,7 @@ describe("the fault matrix", function()
       go()
       local _, printed = wait_for_end(operator)
       assert.matches("failed interrupted", printed)
+      assert.matches("the install went on to its end: %d.%d.0 %-> " .. version, printed)
       note("guard killed in code_change", STEPS[6], outcome_of(printed), check_installed(version))
     end)
 

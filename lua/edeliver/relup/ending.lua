@@ -27,6 +27,7 @@ local function undo_steps(self)
       table.insert(self.report.undone, step.name .. (failed and (" could not be undone: " .. message) or ""))
     end
   end
+  return true
 end
 
 -- Who of those that never confirmed their resume really sits suspended now.
@@ -154,11 +155,14 @@ end
 -- @param self the run
 -- @string[opt] signal the one that has arrived
 function ending.finish(self, signal)
-  protected(under_way.outlast, self)
-  if not self.succeeded then protected(undo_steps, self) end
-  local settled, message = protected(settle, self)
-  if not settled then self.report.message = ("%s; then, while undoing: %s"):format(self.report.message or "", message) end
-  protected(account, self)
+  local function do_part(part)
+    local done, message = protected(part, self)
+    if not done then self.report.message = ("%s; then, while undoing: %s"):format(self.report.message or "", message) end
+  end
+  do_part(under_way.outlast)
+  if not self.succeeded then do_part(undo_steps) end
+  do_part(settle)
+  do_part(account)
   protected(conclude, self, signal)
   if self.catching then core.release_signals() end
 end

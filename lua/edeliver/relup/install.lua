@@ -5,15 +5,15 @@
 --
 -- @module edeliver.relup.install
 
-local core = require "edeliver.relup.core"
 local guard = require "edeliver.relup.guard"
+local install_outcome = require "edeliver.relup.install_outcome"
 local patterns = require "edeliver.relup.patterns"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local term = require "edeliver.relup.term"
 
 local install = {}
 
-local UNPACK_TIMEOUT, CHECK_TIMEOUT, INSTALL_TIMEOUT, RESTART_TIMEOUT, LOOK_EVERY = 120000, 60000, 300000, 20000, 250 -- ms
+local UNPACK_TIMEOUT, CHECK_TIMEOUT, INSTALL_TIMEOUT = 120000, 60000, 300000 -- ms
 
 local function find(releases, wanted)
   for _, release in ipairs(releases) do
@@ -127,67 +127,6 @@ function install.prepare(node, version, ctx)
   return now
 end
 
--- A failure past the point of no return is answered like any other, and then the node restarts: it has begun to by the time
--- that release_handler answers the next question.
-local function is_restarting(node)
-  if not release_handler.which_releases(node) then return true end
-  local status = node:call("init", "get_status", {})
-  return status == nil or term.kind(status) == "tuple" and status[1] == term.atom "stopping"
-end
-
--- Waits until a node that went down is up again; gives the version that it runs, or nil.
-local function running_after_restart(node)
-  local deadline = core.now() + RESTART_TIMEOUT
-  repeat
-    if node:reconnect(math.max(0, deadline - core.now())) and not is_restarting(node) then
-      local releases = release_handler.which_releases(node)
-      local now = releases and release_handler.running(releases)
-      if now then return now.version end
-    end
-    core.sleep(LOOK_EVERY)
-  until core.now() > deadline
-end
-
--- Looks whether the node came back after it went down in the middle, to say what it runs now.
-local function after_loss(node, version, message)
-  local now = running_after_restart(node)
-  if now then
-    return nil, ("%s went down while %s was being installed and runs %s now: a failure after the point of no return makes "
-      .. "a node restart into the release that it had, and its connections are gone (%s)"):format(
-      node.name, version, now, message), "nodedown"
-  end
-  return nil, ("%s went down while %s was being installed and has not come back: look at its log (%s)"):format(
-    node.name, version, message), "nodedown"
-end
-
--- Looks again at everybody who was suspended: the relup may have resumed them, some have died, others came meanwhile.
-local function look_again(node, ctx)
-  local before = ctx:suspended()
-  if #before == 0 then return nil end
-  local sitting, sleeping = node:suspended(before)
-  if not sitting then return nil end
-  local alive = node:map("erlang", "is_process_alive", before)
-  if not alive then return nil end
-  local died, still, new = 0, #sitting:plus(sleeping), 0
-  for _, is_alive in ipairs(alive) do
-    if not is_alive then died = died + 1 end
-  end
-  local site = ctx.memory.site
-  local target = site and site:target(ctx.config.target)
-  local found = target and site:new_targets(target, before)
-  if found then new = #found end
-  return { still = still, woken = #before - still - died, died = died, new = new }
-end
-
-local function describe_look(seen)
-  local words = {}
-  if seen.woken > 0 then words[#words + 1] = ("%d were woken by the relup itself"):format(seen.woken) end
-  if seen.died > 0 then words[#words + 1] = ("%d died"):format(seen.died) end
-  if seen.new > 0 then words[#words + 1] = ("%d are new and were never suspended"):format(seen.new) end
-  if #words == 0 then return "" end
-  return ("; of the suspended, %d still are, %s"):format(seen.still, table.concat(words, ", "))
-end
-
 -- Makes the release permanent, and says before whom that may cost: what is left to be purged is purged then.
 local function make_permanent(node, version, ctx)
   local old, pids = release_handler.running_old_code(node)
@@ -199,69 +138,6 @@ local function make_permanent(node, version, ctx)
   local made, message, code = release_handler.make_permanent(node, version, CHECK_TIMEOUT)
   if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
   return version .. " is what the node starts with from now on"
-end
-
--- Whether the version runs now, whatever an install said of itself.
-local function confirm(node, version)
-  local releases, message, code = release_handler.which_releases(node, CHECK_TIMEOUT)
-  if not releases then return nil, message, code end
-  local now = release_handler.running(releases)
-  if now and now.version == version then return true end
-  return nil, ("%s was installed, but %s runs %s"):format(version, node.name, now and now.version or "nothing"), "refused"
-end
-
--- What leaves it open what becomes of the install: the run looks again when it has ended.
-local UNCLEAR = { interrupted = true, timeout = true, guard_lost = true, guard_gone = true }
-
--- What became of an install that failed under our hands.
-local function explain_failure(node, version, message, code, ctx)
-  if code == "idle" then return confirm(node, version) end
-  -- The guard was killed: release_handler goes on with what it was asked for, and answers when it has finished.
-  if code == "guard_gone" and node:is_open() and confirm(node, version) then
-    ctx:log("warning", "the guard was lost while the release was installed: " .. message)
-    return true
-  end
-  if code == "nodedown" or code == "guard_gone" and not node:is_open() then return after_loss(node, version, message) end
-  if code == "refused" and is_restarting(node) then return after_loss(node, version, message) end
-  if code == "timeout" then
-    message = message .. ": the node may still be at it; its release_handler answers when it has finished"
-  end
-  return nil, ("install_release of %s: %s"):format(version, message), code
-end
-
--- Says what an install came to, given what release_handler's answer was; looks again.
-local function conclude(node, ctx, before, from, how, code)
-  local version = ctx.config.version
-  if not from then
-    local done, message, why = explain_failure(node, version, how, code, ctx)
-    if not done then return nil, message, why end
-  end
-  if how == "continue_after_restart" then
-    return nil, ("%s restarts its emulator to install %s: connections do not survive that"):format(node.name, version), "restart"
-  end
-  local done, message, why = confirm(node, version)
-  if not done then return nil, message, why end
-  local seen = look_again(node, ctx)
-  ctx.memory.after_install = seen
-  -- Not what release_handler answers: on the way down that is the version that runs now.
-  return ("%s -> %s%s"):format(before, version, seen and describe_look(seen) or "")
-end
-
--- For a run that ends while the install still goes on; see `under_way`.
-local function unfinished(node, ctx, before)
-  local version = ctx.config.version
-  return {
-    name = "the install",
-    outlast = function(deadline, enough)
-      local request = node:request("release_handler", "which_releases", {})
-      if request then node:await(request, math.max(0, deadline - core.now()), enough) end
-    end,
-    conclude = function(...)
-      local answer = table.pack(...)
-      local answered = { name = node.name, call = function() return table.unpack(answer, 1, answer.n) end }
-      return conclude(node, ctx, before, release_handler.install_release(answered, version))
-    end,
-  }
 end
 
 --- Installs `ctx.config.version`, and looks again.
@@ -277,10 +153,10 @@ function install.perform(node, ctx, options)
   local found = now and release_handler.relup(node, now.version, version)
   local counts = found and count_calls(found.script)
   local before = now and now.version or "?"
-  ctx.under_way = unfinished(node, ctx, before)
-  local done, message, code = conclude(node, ctx, before,
+  ctx.under_way = install_outcome.pending(node, ctx, before)
+  local done, message, code = install_outcome.tell(node, ctx, before,
     release_handler.install_release(caller(node, ctx, counts), version, options.timeout or INSTALL_TIMEOUT))
-  if done or not UNCLEAR[code] then ctx.under_way = nil end
+  if done or not install_outcome.UNCLEAR[code] then ctx.under_way = nil end
   return done, message, code
 end
 

@@ -3,7 +3,8 @@
 -- The release handler may have suspended the same processes as the run has, for their code_change. One resume undoes any number
 -- of suspends, so one in the middle of the install may make it fail past its point of no return, and the node restarts. So
 -- before anything is undone, the end of it is waited for. Knows no step; `ctx.under_way` is what a step has left: `name`,
--- `outlast(deadline, enough)` for when the guard is gone, and `conclude(answer, …)`, which says what came of it.
+-- `outlast(deadline, enough)` for when the guard is gone (whether it has ended), and `tell(answer, …)`, which says what came of
+-- it.
 --
 -- @module edeliver.relup.under_way
 
@@ -11,7 +12,7 @@ local core = require "edeliver.relup.core"
 
 local under_way = {}
 
--- Waits; gives what the call came to, as `node:call` would, or "timeout" and that the operator has asked once more.
+-- Waits; gives what the call came to, as `node:call` would; "timeout" where it has not ended.
 local function wait(self)
   local the_guard, begun = self.guard, self.ctx.under_way
   local what = ("%s has ended on %s"):format(the_guard.performing, self.node.name)
@@ -25,11 +26,13 @@ local function wait(self)
   local answer = table.pack(the_guard:outlast(deadline, enough))
   if answer[3] == "guard_gone" and begun then
     -- There is nobody to leave it to.
-    begun.outlast(deadline, function()
+    local ended = begun.outlast(deadline, function()
       local signal = core.take_signal()
       if signal then self.ctx:log("warning", ("%s: the guard is gone; still waits until %s"):format(signal, what)) end
     end)
-  elseif answer[3] == "timeout" and asked then
+    if not ended then answer = table.pack(nil, answer[2], "timeout") end
+  end
+  if answer[3] == "timeout" and asked then
     self:leave_to_guard(("%s. The guard there undoes everything when %s"):format(asked, what))
   elseif answer[3] == "timeout" then
     self.ctx:log("error", ("was not waited for any longer than %.0f s: that %s"):format(the_guard.patience / 1000, what))
@@ -44,11 +47,9 @@ function under_way.outlast(self)
   local answer = table.pack(nil, "what came of it was told already", "idle")
   if self.guard and self.guard.performing then answer = wait(self) end
   if not begun then return true end
-  local words
-  if self.left then
-    words = "still goes on"
-  else
-    local done, message = begun.conclude(table.unpack(answer, 1, answer.n))
+  local words = "still goes on"
+  if answer[3] ~= "timeout" then
+    local done, message = begun.tell(table.unpack(answer, 1, answer.n))
     words = "went on to its end: " .. (done or message)
   end
   self.report.message = ("%s; %s %s"):format(self.report.message or "", begun.name, words)
