@@ -488,6 +488,28 @@ describe("the fault matrix", function()
       check_journal(scene, operator, 10, true)
     end)
 
+    it("a connection that is cut for longer than the grace period: the guard waits, the operator says what came of it", function()
+      local port = assert(scene.release:eval [[
+        [Name, Host] = string:split(atom_to_list(node()), "@"),
+        {port, Port, _} = erl_epmd:port_please(Name, Host), Port]])
+      local between = proxy.start(port)
+      finally(function() between:stop() end)
+      local operator, version = held_operator { port = between.port }
+      between:cut()
+      wait_until_lost()
+      check_suspended()
+      go()
+      local ms = check_installed(version)
+      between:heal()
+      local _, printed = wait_for_end(operator)
+      -- It is healed before or after the operator gives up on it.
+      assert.is_truthy(printed:find "\nok\n"
+        or printed:find("the connection to .* was lost while " .. version .. " was being installed: it runs that now"))
+      assert.is_nil(printed:find "waits until")
+      note("cut for good in code_change", STEPS[6], outcome_of(printed), ms)
+      check_journal(scene, operator, 10, true)
+    end)
+
     it("an install that takes longer than its step waits is waited for all the same", function()
       local operator, version = held_operator { install_timeout = 300 }
       assert.truthy(operator.says(WAITS))

@@ -208,6 +208,25 @@ describe("sequence", function()
     end
   end)
 
+  it("touches nothing any more when a second signal has left it to the guard", function()
+    local counter = whereis "chat_counter"
+    local resumed
+    local report, message, unfinished = relup.sequence {
+      { name = "installs", run = function(_, _, ctx)
+        assert(ctx:suspend({ counter }, 1000))
+        os.execute "(sleep 0.1; kill -TERM $PPID) &"
+        return ctx.guard:perform("timer", "sleep", { 1500 }, 5000, {})
+      end, undo = function(_, ctx) resumed = { ctx:resume(1000) } end },
+    }:run(node, config { log = function(_, text) if text:find "^waits until" then os.execute "kill -TERM $PPID" end end })
+    assert.is_nil(report)
+    assert.equal("interrupted", unfinished.code)
+    assert.same({ nil, "the guard on " .. node.name .. " undoes everything by itself", "guard_lost" }, resumed)
+    assert.same({ counter }, unfinished.still_suspended)
+    assert.matches("1 processes may still be suspended", message)
+    assert.truthy(process.wait_until(function() return guard.who(node) == false end, 3000))
+    check_clean()
+  end)
+
   describe("whose guard answers late", function()
     local patience = guard.TIMEOUT
 

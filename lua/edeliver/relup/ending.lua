@@ -127,13 +127,15 @@ local function account(self)
   return true
 end
 
--- Lets the guard go. What we could not undo, it tries once more. Over a connection that was lost while nothing was owed, it is
--- told first that its operator is back.
+-- Lets the guard go. What we could not undo, it tries once more; where it waits for an install first, we do not wait for that.
+-- Over a connection that was lost while nothing was owed, it is told first that its operator is back.
 local function dismiss(self)
   local the_guard = self.guard
   if not the_guard.pid then return end
   if not self.node:is_open() and not the_guard:come_back() then return end
-  if self.ctx.ledger:is_settled() then the_guard:leave() else the_guard:undo() end
+  if self.ctx.ledger:is_settled() then return the_guard:leave() end
+  if the_guard.performing then return the_guard:hand_over() end
+  return the_guard:undo()
 end
 
 -- What is left to be said, to the guard, the journal and the operator, in this order: nobody waits for the last.

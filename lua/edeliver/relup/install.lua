@@ -156,6 +156,7 @@ function install.perform(node, ctx, options)
   ctx.under_way = install_outcome.pending(node, ctx, before)
   local done, message, code = install_outcome.tell(node, ctx, before,
     release_handler.install_release(caller(node, ctx, counts), version, options.timeout or INSTALL_TIMEOUT))
+  if done and ctx.guard then ctx.guard.performing = nil end -- it may have gone before it could say so
   if done or not install_outcome.UNCLEAR[code] then ctx.under_way = nil end
   return done, message, code
 end

@@ -21,7 +21,7 @@ local function is_restarting(node)
   return status == nil or term.kind(status) == "tuple" and status[1] == term.atom "stopping"
 end
 
--- Waits until a node that went down is up again; gives the version that it runs, or nil.
+-- Waits until a node that went down is up again, or can be reached; gives the version that it runs, or nil.
 local function running_after_restart(node)
   local deadline = core.now() + RESTART_TIMEOUT
   repeat
@@ -34,10 +34,13 @@ local function running_after_restart(node)
   until core.now() > deadline or core.take_signal() -- where a run that ends holds them back
 end
 
--- Looks whether the node came back after it went down in the middle, to say what it runs now.
+-- Looks what the node runs after the connection was lost in the middle, or the node went down.
 local function after_loss(node, version, message)
   local now = running_after_restart(node)
-  if now then
+  if now == version then
+    return nil, ("the connection to %s was lost while %s was being installed: it runs that now (%s)"):format(node.name, version,
+      message), "nodedown"
+  elseif now then
     return nil, ("%s went down while %s was being installed and runs %s now: a failure after the point of no return makes "
       .. "a node restart into the release that it had, and its connections are gone (%s)"):format(
       node.name, version, now, message), "nodedown"
@@ -94,8 +97,9 @@ local function explain_failure(node, version, message, code, ctx)
     ctx:log("warning", "the guard was lost while the release was installed: " .. message)
     return true
   end
-  if code == "nodedown" or code == "guard_gone" and not node:is_open() then return after_loss(node, version, message) end
-  if code == "refused" and is_restarting(node) then return after_loss(node, version, message) end
+  -- Whatever a lost connection says when it cannot be opened again.
+  local lost = code == "nodedown" or code ~= "interrupted" and not node:is_open()
+  if lost or code == "refused" and is_restarting(node) then return after_loss(node, version, message) end
   if code == "timeout" then
     message = message .. ": the node may still be at it; its release_handler answers when it has finished"
   end

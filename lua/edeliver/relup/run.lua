@@ -204,10 +204,9 @@ end
 -- @return[2] nil, message, code
 function run:still_ours()
   if not self.guard then return true end
+  if self.left then return nil, ("the guard on %s undoes everything by itself"):format(self.node.name), "guard_lost" end
   local back, message, code = self.guard:come_back()
-  if self.left or code == "guard_lost" then
-    return nil, message or ("the guard on %s undoes everything by itself"):format(self.node.name), "guard_lost"
-  end
+  if code == "guard_lost" then return nil, message, code end
   if back or code ~= "guard_gone" then return true end
   local other = guard.who(self.node)
   if not other then return true end

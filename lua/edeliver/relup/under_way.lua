@@ -16,18 +16,23 @@ local under_way = {}
 local function wait(self)
   local the_guard, begun = self.guard, self.ctx.under_way
   local what = ("%s has ended on %s"):format(the_guard.performing, self.node.name)
-  local deadline, asked = core.now() + the_guard.patience, nil
-  local function enough()
-    asked = asked or core.take_signal()
-    return asked ~= nil
+  local deadline, told, asked = core.now() + the_guard.patience, nil, nil
+  local function take_signal()
+    if not told then
+      told = true
+      self.ctx:log("warning", ("waits until %s, since resuming in the middle of it could make the node restart. Another Ctrl-C "
+        .. "leaves it to the guard there, which undoes everything then"):format(what))
+    end
+    return core.take_signal()
   end
-  self.ctx:log("warning", ("waits until %s, since resuming in the middle of it could make the node restart. Another Ctrl-C "
-    .. "leaves it to the guard there, which undoes everything then"):format(what))
-  local answer = table.pack(the_guard:outlast(deadline, enough))
+  local answer = table.pack(the_guard:outlast(deadline, function()
+    asked = asked or take_signal()
+    return asked ~= nil
+  end))
   if answer[3] == "guard_gone" and begun then
     -- There is nobody to leave it to.
     local ended = begun.outlast(deadline, function()
-      local signal = core.take_signal()
+      local signal = take_signal()
       if signal then self.ctx:log("warning", ("%s: the guard is gone; still waits until %s"):format(signal, what)) end
     end)
     if not ended then answer = table.pack(nil, answer[2], "timeout") end
