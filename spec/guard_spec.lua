@@ -421,6 +421,34 @@ describe("guard", function()
       one:leave()
     end)
 
+    it("is waited for no longer than one likes, however often it calls us meanwhile", function()
+      local one = assert(guard.start(node))
+      local calls = { "erlang", "apply", { assert(node:eval [[
+        fun() ->
+          register(performed, self()),
+          (fun Again() ->
+            catch gen_server:call(edeliver_relup, {run, step, [1]}, infinity),
+            receive go -> ok after 0 -> Again() end
+          end)()
+        end.]]), list {} } }
+      local served = 0
+      local _, _, code = perform(one, calls, { serve = function()
+        served = served + 1
+        assert(served < 10000)
+        return true
+      end }, 200)
+      assert.equal("timeout", code)
+      local asked = 0
+      _, _, code = one:outlast(math.huge, function()
+        asked = asked + 1
+        return asked == 100
+      end)
+      assert.same({ "timeout", 100 }, { code, asked })
+      node:send("performed", atom "go")
+      assert.equal(atom "ok", (one:outlast(math.huge, function() end)))
+      one:leave()
+    end)
+
     it("gives an event again that nobody saw through", function()
       local one = assert(guard.start(node))
       assert.is_false((pcall(perform, one, calling(1), { serve = function() error "interrupted by SIGINT" end })))

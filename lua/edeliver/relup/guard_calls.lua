@@ -75,6 +75,10 @@ local function follow(self, serve, deadline, enough)
     answered, message, code = self:answer(what, serve)
     if not answered then return nil, message, code end
     self.seen = event[1]
+    -- A relup that calls on and on must not keep us, least of all while signals are held back.
+    if core.now() >= deadline or enough and enough() then
+      return nil, ("%s on %s has not ended in time"):format(self.performing, self.node.name), "timeout"
+    end
   end
 end
 
