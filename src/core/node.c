@@ -115,11 +115,7 @@ void edr_node_free(edr_node *node) {
     node->monitors = gone->next;
     free(gone);
   }
-  while (node->calls != NULL) {
-    edr_call *orphan = node->calls;
-    node->calls = orphan->next;
-    orphan->node = NULL;
-  }
+  edr_node_orphan_calls(node);
   edr_inbox_deinit(&node->inbox);
   edr_inbox_deinit(&node->output);
   edr_buf_deinit(&node->frame);

@@ -22,6 +22,11 @@ struct edr_call {
   edr_ref ref;
   edr_outcome outcome;
   bool only_runs;        /* of edr_node_run: its process ends with `normal`, and brings no answer */
+  bool is_act;           /* of edr_node_act or edr_node_run: its process is linked to us */
+  bool orphan;           /* an act in flight that the caller has freed: it is the node's */
+  bool ending;           /* its process is to be killed as soon as it is known */
+  bool process_known;
+  edr_pid process;
   edr_status unreadable; /* EDR_OK, or why the answer that came cannot be had */
   edr_buf bytes;         /* the answer */
   edr_slice value;       /* points into bytes */
@@ -66,6 +71,14 @@ edr_status edr_node_write_frame(edr_node *node, size_t begin, size_t rest, int64
 edr_status edr_node_queue_reply(edr_node *node, size_t begin);
 
 void edr_node_put_name(edr_buf *buf, const char *name);
+
+/* ---- node_calls.c ---- */
+
+/* An act of ours has begun under this pid; the one that must not go on is killed. */
+edr_status edr_node_act_began(edr_node *node, edr_call *call, const edr_pid *process);
+
+/* The node goes: what it keeps for itself is freed, and the caller's calls have no node any more. */
+void edr_node_orphan_calls(edr_node *node);
 
 /* ---- node_incoming.c ---- */
 
