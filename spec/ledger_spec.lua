@@ -148,6 +148,34 @@ describe("ledger", function()
     assert.is_false(is_set "over")
   end)
 
+  -- Gives up on an act that goes on and on, setting what its undo unsets; and says whether it is at it still.
+  local function given_up()
+    local forms = assert(node:parse [[
+      register(late_act, self()),
+      F = fun F() -> application:set_env(kernel, late, 1), timer:sleep(1), F() end, F().]])
+    node.act = function(_, module, fun, arguments) return getmetatable(node).act(node, module, fun, arguments, 100) end
+    local undo = setting "late".undo
+    local done, _, code = ledger:apply("late", { { call = { "erl_eval", "exprs", { forms, {} } }, undo = undo } })
+    assert.same({ nil, "timeout" }, { done, code })
+    assert.is_true(is_set "late")
+    node.act = nil
+    return function() return node:call("erlang", "whereis", { atom "late_act" }) ~= atom "undefined" end
+  end
+
+  it("undoes an act that was given up only when it has ended", function()
+    local goes_on = given_up()
+    assert.is_true(goes_on())
+    assert.is_true(ledger:undo "late")
+    assert.is_false(goes_on() or is_set "late")
+  end)
+
+  it("undoes an act of a connection that was lost only when it has ended", function()
+    local goes_on = given_up()
+    node:close()
+    assert.is_true(ledger:settle())
+    assert.is_false(goes_on() or is_set "late")
+  end)
+
   it("does nothing in a dry run, and remembers all the same", function()
     local dry = ledgers.new(node, { dry = true })
     local pids = servers(3)

@@ -109,8 +109,11 @@ static int call_gc(lua_State *L) {
   return 0;
 }
 
+typedef edr_status (*call_starter)(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                                   int64_t deadline_ms, edr_call **out_call);
+
 /* Starts a call and pushes its box, or nil, message, code; the number of results is returned. */
-static int start_call(lua_State *L, int64_t deadline_ms) {
+static int start_call(lua_State *L, call_starter start, int64_t deadline_ms) {
   edr_node *node = edr_lua_check_node(L);
   const char *module = edr_lua_check_atom(L, 2), *function = edr_lua_check_atom(L, 3);
   edr_buf *arguments;
@@ -125,7 +128,7 @@ static int start_call(lua_State *L, int64_t deadline_ms) {
   luaL_setmetatable(L, CALL);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
-  status = edr_node_call(node, module, function, arguments, deadline_ms, &box->call);
+  status = start(node, module, function, arguments, deadline_ms, &box->call);
   edr_buf_deinit(arguments);
   return status == EDR_OK ? 1 : edr_lua_node_refused(L, node, status);
 }
@@ -171,7 +174,7 @@ static int node_call(lua_State *L) {
   const int64_t deadline_ms = edr_lua_check_deadline(L, 5, EDR_LUA_TIMEOUT_MS);
   int results, box;
   lua_settop(L, 4);
-  results = start_call(L, deadline_ms);
+  results = start_call(L, edr_node_call, deadline_ms);
   if (results != 1) return results;
   box = lua_gettop(L);
   results = finish_call(L, node, box, false, deadline_ms);
@@ -189,7 +192,29 @@ static int node_call(lua_State *L) {
 */
 static int node_request(lua_State *L) {
   lua_settop(L, 4);
-  return start_call(L, edr_deadline_after(EDR_LUA_TIMEOUT_MS));
+  return start_call(L, edr_node_call, edr_deadline_after(EDR_LUA_TIMEOUT_MS));
+}
+
+/*** Starts an act: a call that will be undone. It ends with the connection, and `end_acts` ends it.
+@function connection:act
+@return as `request`
+*/
+static int node_act(lua_State *L) {
+  lua_settop(L, 4);
+  return start_call(L, edr_node_act, edr_deadline_after(EDR_LUA_TIMEOUT_MS));
+}
+
+/*** Ends all acts in flight, also those that nobody waits for.
+@function connection:end_acts
+@param[opt=5000] timeout in ms
+@return true: whatever is asked for now comes after them; or nil, message, code
+*/
+static int node_end_acts(lua_State *L) {
+  edr_node *node = edr_lua_check_node(L);
+  const edr_status status = edr_node_end_acts(node, edr_lua_check_deadline(L, 2, EDR_LUA_TIMEOUT_MS));
+  if (status != EDR_OK) return edr_lua_refused(L, status, edr_status_text(status));
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /*** Waits for a call that was started by `request`. After a timeout it can be waited for again.
@@ -370,6 +395,8 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"call", node_call},
                                      {"request", node_request},
                                      {"await", node_await},
+                                     {"act", node_act},
+                                     {"end_acts", node_end_acts},
                                      {"cast", node_cast},
                                      {"send", node_send},
                                      {"receive", node_receive},

@@ -37,6 +37,28 @@ local function check_options(name, options)
   end
 end
 
+-- The node may not have noticed yet that the old connection is lost. What was linked to it has been told to end when the
+-- nodedown comes.
+local FORGET = [=[
+  Node = node(Old),
+  case Node =/= node(New) andalso lists:member(Node, nodes(hidden)) of
+    true ->
+      monitor_node(Node, true),
+      erlang:disconnect_node(Node),
+      receive {nodedown, Node} -> true after 2000 -> false end;
+    false -> true
+  end.]=]
+
+-- A connection of the core takes the place of the one before, if there is one: whatever that had begun must not come after
+-- what is done over the new one.
+local function take(self, connection)
+  local old = self.pid
+  self.pid = connection:self()
+  self.connection = self.show and output.new(connection, self.show, core.now) or connection
+  if old then self:eval(FORGET, { Old = old, New = self.pid }) end
+  return self
+end
+
 --- Connects to a node. It becomes a hidden connection under a name that the node gives, so that two programs never clash.
 -- @string name "name@host", as the node calls itself
 -- @tparam[opt] table options `cookie` (default: ~/.erlang.cookie), `timeout` for the whole connect (5000), `epmd_port`
@@ -68,10 +90,11 @@ function node.connect(name, options)
   end
   connection, message, code = core.connect(given)
   if not connection then return nil, message, code end
-  return setmetatable({ name = name, options = given, connection = connection }, node)
+  return take(setmetatable({ name = name, options = given }, node), connection)
 end
 
---- Opens a lost or closed connection again, with the options it was made with.
+--- Opens a lost or closed connection again, with the options it was made with. The node has forgotten the old one then: what
+-- was linked to it there has ended.
 -- @tparam[opt=0] number patience ms: for how long to try again, while the node may be restarting
 -- @treturn[1] boolean true
 -- @return[2] nil, message, code
@@ -81,7 +104,7 @@ function node:reconnect(patience)
   repeat
     local connection, message, code = core.connect(self.options)
     if connection then
-      self.connection = self.show and output.new(connection, self.show, core.now) or connection
+      take(self, connection)
       return true
     end
     if code == "interrupted" or core.now() >= give_up then return nil, message, code end
@@ -128,15 +151,17 @@ function node:call(module, fun, arguments, timeout)
   return explain(self, module, fun, #arguments, self.connection:call(module, fun, arguments, timeout or CALL_TIMEOUT))
 end
 
---- Starts a call; `await` waits for it. Several may be in flight.
--- @return[1] a request
--- @return[2] nil, message, code
-function node:request(module, fun, arguments)
+local function start(self, how, module, fun, arguments)
   arguments = arguments or {}
-  local call, message, code = self.connection:request(module, fun, arguments)
+  local call, message, code = self.connection[how](self.connection, module, fun, arguments)
   if not call then return nil, message, code end
   return { call = call, module = module, fun = fun, arity = #arguments }
 end
+
+--- Starts a call; `await` waits for it. Several may be in flight.
+-- @return[1] a request
+-- @return[2] nil, message, code
+function node:request(module, fun, arguments) return start(self, "request", module, fun, arguments) end
 
 --- Waits for a started call; after a timeout it can be waited for again.
 -- @param request what `request` gave
@@ -146,6 +171,21 @@ function node:await(request, timeout)
   return explain(self, request.module, request.fun, request.arity,
     self.connection:await(request.call, timeout or CALL_TIMEOUT))
 end
+
+--- Calls a function whose effect will be undone. What it runs in ends with the connection, and where it is given up, by a
+-- timeout or by a signal, `end_acts` ends it: an act never comes after what undoes it. (Nodes before OTP 23 have no way to end it.)
+-- @return as `call` does
+function node:act(module, fun, arguments, timeout)
+  local request, message, code = start(self, "act", module, fun, arguments)
+  if not request then return nil, message, code end
+  return self:await(request, timeout)
+end
+
+--- Ends all acts in flight, also those that nobody waits for any more. Signals do not cut it short.
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] true: whatever the node is asked for from now on comes after them
+-- @return[2] nil, message, code
+function node:end_acts(timeout) return self.connection:end_acts(timeout or CALL_TIMEOUT) end
 
 --- Runs a function on the node and does not wait for it.
 -- @return[1] true
@@ -284,7 +324,11 @@ function node:pump() return self.connection:pump() end
 
 -- Erlang text --------------------------------------------------------------------------------------------------------
 
-local function parse_on_node(self, text)
+--- Parses Erlang expressions on the node.
+-- @string text expressions, with their full stop
+-- @return[1] the list of their abstract forms
+-- @return[2] nil, message, code
+function node:parse(text)
   local tokens, message, code, reason = self:call("erl_scan", "string", { term.charlist(text) })
   if not tokens then return nil, message, code, reason end
   if tokens[1] ~= atom "ok" then return nil, "not Erlang: " .. term.format(tokens), "syntax" end
@@ -302,7 +346,7 @@ end
 -- @return[1] the value of the last one
 -- @return[2] nil, message, code
 function node:eval(text, bindings, timeout)
-  local forms, message, code, reason = parse_on_node(self, text)
+  local forms, message, code, reason = self:parse(text)
   if not forms then return nil, message, code, reason end
   local names, bound = {}, {}
   for name in pairs(bindings or {}) do names[#names + 1] = name end

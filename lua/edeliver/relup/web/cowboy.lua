@@ -89,8 +89,6 @@ local RELABEL = [[
     end)
   end, Sups).]]
 
-local PARSE = "{ok, Tokens, _} = erl_scan:string(Text), {ok, Forms} = erl_parse:parse_exprs(Tokens), Forms."
-
 -- The call as data, so that it can be remembered and made by whoever has to.
 local function relabel(forms, supervisors, from, to)
   local bindings = {
@@ -103,7 +101,7 @@ end
 -- @return[1] an act for `ctx:apply`: `{ call =, undo = }`
 -- @return[2] nil, message, code
 function cowboy.hiding(node, supervisors)
-  local forms, message, code = node:eval(PARSE, { Text = term.charlist(RELABEL) })
+  local forms, message, code = node:parse(RELABEL)
   if not forms then return nil, message, code end
   return {
     call = relabel(forms, supervisors, "supervisor", "worker"),
