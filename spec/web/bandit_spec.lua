@@ -67,6 +67,16 @@ describe("web.bandit", function()
     live.eventually(function() return #assert(site():requests()) == 0 end)
   end)
 
+  it("restarts the other acceptors where a supervisor of one has died meanwhile", function()
+    local ctx = context()
+    assert.equal("10 acceptors stopped", chat:run("suspend_ranch_acceptors", ctx))
+    local first = ctx.memory.site:acceptors()[1].stopped[1] or ctx.memory.site.listeners[1].acceptor_sups[1].pid
+    chat.node:call("erlang", "exit", { first, term.atom "kill" })
+    live.eventually(function() return #site():acceptors()[1].running == 1 end)
+    assert.is_true(ctx:undo "acceptors")
+    assert.equal(10, #site():acceptors()[1].running)
+  end)
+
   it("stops accepting and accepts again, one acceptor after the other or the server as a whole", function()
     for _, refuse in ipairs { false, true } do
       local ctx = context { refuse = refuse }

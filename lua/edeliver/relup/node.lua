@@ -348,13 +348,22 @@ end
 function node:eval(text, bindings, timeout)
   local forms, message, code, reason = self:parse(text)
   if not forms then return nil, message, code, reason end
+  local call = self:expression(forms, bindings)
+  return self:call(call[1], call[2], call[3], timeout)
+end
+
+--- What `eval` does, as a call that can be kept and made later, by whomever.
+-- @param forms what `parse` gave
+-- @tparam[opt] table bindings `{ X = term }`
+-- @return `{ module, fun, arguments }`
+function node:expression(forms, bindings) -- luacheck: ignore self
   local names, bound = {}, {}
   for name in pairs(bindings or {}) do names[#names + 1] = name end
   table.sort(names) -- bindings are an orddict
   for i, name in ipairs(names) do bound[i] = term.tuple { atom(name), bindings[name] } end
   -- One block, and only its value: else every variable would come back with it.
   local block = term.tuple { atom "block", 1, forms }
-  return self:call("erl_eval", "expr", { block, list(bound), atom "none", atom "none", atom "value" }, timeout)
+  return { "erl_eval", "expr", { block, list(bound), atom "none", atom "none", atom "value" } }
 end
 
 return node

@@ -11,7 +11,6 @@ local guard = require "edeliver.relup.guard"
 local journals = require "edeliver.relup.journal"
 local ledger = require "edeliver.relup.ledger"
 local ranch = require "edeliver.relup.web.ranch"
-local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
 
 local recover = {}
@@ -158,7 +157,7 @@ local function traces(node, anybody_suspended, log)
     if #pool.stopped > 0 then
       undos[#undos + 1] = {
         key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)),
-        undo = supervisor.restart_children(pool.supervisor, pool.stopped),
+        undo = pool.restart,
       }
     end
   end

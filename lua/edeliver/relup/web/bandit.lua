@@ -87,7 +87,7 @@ function bandit_site:missing_connections()
   if strangers > 0 then return ("%s: %d connections are not Bandit's"):format(self:describe(), strangers) end
 end
 
-function bandit_site:acceptors() return thousand_island.acceptors(self.listeners) end
+function bandit_site:acceptors() return thousand_island.acceptors(self.node, self.listeners) end
 
 function bandit_site:acceptors_again()
   local looked, message, code = thousand_island.look_below(self.node, self.listeners)
