@@ -404,6 +404,7 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"demonitor", node_demonitor},
                                      {"processes", edr_lua_node_processes},
                                      {"process_info", edr_lua_node_process_info},
+                                     {"owns", edr_lua_node_owns},
                                      {"sys", edr_lua_node_sys},
                                      {"suspended", edr_lua_node_suspended},
                                      {"sleep", node_sleep},

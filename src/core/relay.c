@@ -422,11 +422,22 @@ edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const ed
   return status;
 }
 
+bool edr_relay_owns(const edr_node *node, const edr_pids *pids, const char **out_other) {
+  size_t i;
+  for (i = 0; i < pids->node_count; i++) {
+    if (strcmp(pids->nodes[i], edr_node_name(node)) == 0) continue;
+    *out_other = pids->nodes[i];
+    return false;
+  }
+  return true;
+}
+
 edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *out_pids) {
   edr_buf none;
   edr_call *call = NULL;
   edr_etf_reader reader;
   edr_slice value;
+  const char *other;
   edr_status status;
   edr_buf_init(&none);
   edr_etf_put_nil(&none);
@@ -437,6 +448,7 @@ edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *ou
   value = edr_call_value(call);
   edr_etf_reader_init(&reader, value.data, value.size, NULL);
   status = edr_pids_read_list(out_pids, &reader);
+  if (status == EDR_OK && !edr_relay_owns(node, out_pids, &other)) status = EDR_EPROTOCOL;
   edr_etf_reader_deinit(&reader);
   edr_call_free(call);
   return status;

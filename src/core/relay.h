@@ -46,7 +46,10 @@ typedef edr_status (*edr_relay_on_info)(void *context, size_t index, edr_slice i
 edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const edr_buf *items, int64_t deadline_ms,
                                   edr_relay_on_info on_info, void *context);
 
-/* Every process that the node has now. */
+/* Whether all are processes of this node, in whichever life of it; if not, `out_other` names the node of one that is not. */
+bool edr_relay_owns(const edr_node *node, const edr_pids *pids, const char **out_other);
+
+/* Every process that the node has now, in an empty set. EDR_EPROTOCOL where it gives some that are not its own. */
 edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *out_pids);
 
 /* Which of `pids` sit in sys:suspend_loop now, and which hibernate: of those only sys:get_status tells whether they are

@@ -66,25 +66,38 @@ local function end_acts(self)
   self.acting = false
 end
 
+-- Nobody of these was asked, after all.
+local function drop(self, pids)
+  self.batches[#self.batches] = nil
+  self.pids = self.pids:minus(pids)
+  if #self.pids == 0 then self.since = nil end
+  self:tell("owed", self.pids)
+end
+
 --- `bulk_suspend` of pids that are remembered before they are asked.
 -- @return as `node:bulk_suspend`
 function ledger:suspend(pids, timeout)
   local asked = core.pids(pids)
+  local new = asked:minus(self.pids)
+  local fine, message, code = self.node:owns(asked)
+  if not fine then return nil, message, code end
   if self.check then
-    local fine, message, code = self.check(asked:minus(self.pids))
+    fine, message, code = self.check(new)
     if not fine then return nil, message, code end
   end
   if not self.dry then
-    local told, message, code = self:tell("suspend", asked)
-    if not told then return nil, message, code end
+    fine, message, code = self:tell("suspend", asked)
+    if not fine then return nil, message, code end
   end
-  table.insert(self.batches, { pids = asked:minus(self.pids), at = core.now() })
+  table.insert(self.batches, { pids = new, at = core.now() })
   self.pids = self.pids:plus(asked)
   self.most = math.max(self.most, #self.pids)
   self.since = self.since or core.now()
   if self.dry then return "ok" end
   self.acting = true
-  return acted(self, self.node:bulk_suspend(asked, timeout))
+  local answer, count, errors, sent = acted(self, self.node:bulk_suspend(asked, timeout))
+  if sent == false then drop(self, new) end
+  return answer, count, errors, sent
 end
 
 -- What undoes something may be done again: over a connection that broke it is tried once more.

@@ -239,6 +239,12 @@ function node:demonitor(reference) return self.connection:demonitor(reference) e
 -- @return[2] nil, message, "protocol" where bytes are no list of pids
 function node:pids(pids) return core.pids(pids) end -- luacheck: ignore self
 
+--- Whether all of these are processes of this node, alive or dead. It can be asked about no others.
+-- @param pids a pid set, a list of pids, or a pid
+-- @return[1] true
+-- @return[2] nil, message, "badarg"
+function node:owns(pids) return self.connection:owns(pids) end
+
 --- Every process of the node.
 -- @return[1] a pid set
 -- @return[2] nil, message, code

@@ -29,7 +29,7 @@ local function is_request(info)
   return info and dictionary_value(info.dictionary, INITIAL_CALL) == REQUEST and info.current_function[1] ~= WEBSOCKET
 end
 
--- Who is linked to these processes, without those who supervise them: of supervisors the dictionary would be large.
+-- Who on this node is linked to these processes, without those who supervise them: of supervisors the dictionary would be large.
 local function linked_to(node, pids, supervisors)
   local infos, message, code = node:process_info(pids, { "links" }, 30000)
   if not infos then return nil, message, code end
@@ -37,7 +37,7 @@ local function linked_to(node, pids, supervisors)
   for _, pid in ipairs(supervisors) do seen[pid] = true end
   for _, info in ipairs(infos) do
     for _, link in ipairs(info and info.links or {}) do
-      if term.kind(link) == "pid" and not seen[link] then
+      if term.kind(link) == "pid" and not seen[link] and node:owns(link) then
         seen[link] = true
         linked[#linked + 1] = link
       end
