@@ -1,3 +1,4 @@
+local relup = require "edeliver.relup"
 local servers = require "support.servers"
 local term = require "edeliver.relup.term"
 local web = require "edeliver.relup.web"
@@ -75,6 +76,22 @@ describe("web.bandit", function()
     live.eventually(function() return #site():acceptors()[1].running == 1 end)
     assert.is_true(ctx:undo "acceptors")
     assert.equal(10, #site():acceptors()[1].running)
+  end)
+
+  it("is known to recovery without a journal", function()
+    local lines = {}
+    local function recover()
+      return assert(relup.recover(chat.node, nil, { log = function(_, text) lines[#lines + 1] = text end }))
+    end
+    chat:run("suspend_ranch_acceptors", context())
+    assert.is_true(recover().ok)
+    assert.matches("to be undone: 10 acceptors of {'Elixir.Kiosk.Endpoint',http}", table.concat(lines, "\n"))
+    assert.equal(10, #site():acceptors()[1].running)
+    local ctx = context { refuse = true }
+    chat:run("suspend_ranch_acceptors", ctx)
+    recover()
+    assert.matches("is suspended as a whole, by whomever: 'Elixir.ThousandIsland':resume", table.concat(lines, "\n"))
+    assert.is_true(ctx:undo "acceptors")
   end)
 
   it("stops accepting and accepts again, one acceptor after the other or the server as a whole", function()

@@ -6,12 +6,11 @@
 -- @module edeliver.relup.recover
 
 local core = require "edeliver.relup.core"
-local cowboy = require "edeliver.relup.web.cowboy"
 local guard = require "edeliver.relup.guard"
 local journals = require "edeliver.relup.journal"
 local ledger = require "edeliver.relup.ledger"
-local ranch = require "edeliver.relup.web.ranch"
 local term = require "edeliver.relup.term"
+local web = require "edeliver.relup.web"
 
 local recover = {}
 
@@ -121,45 +120,13 @@ local function owed_by_journal(node, path)
   return { pids = core.pids(pids), undos = state.undos, run = state.run }
 end
 
--- What a run may have left at listeners, as undos: stopped acceptors, and, where somebody sits suspended, connections
--- that were hidden from the release handler. Says which listeners were suspended as a whole.
+-- What a run may have left at listeners, whatever they are served by, as undos.
 local function traces(node, anybody_suspended, log)
-  local listeners, message, code = ranch.listeners(node)
-  if not listeners then
-    if code == "not_detected" then return {} end
-    return nil, message, code
-  end
-  local looked
-  looked, message, code = ranch.look_below(node, listeners)
-  if not looked then return nil, message, code end
-  local running = {}
-  for _, listener in ipairs(listeners) do
-    if listener.acceptors_sup then
-      running[#running + 1] = listener
-    else
-      log("warning", ("%s is suspended as a whole, by whomever: ranch:resume_listener lets it accept again"):format(
-        ranch.describe(listener)))
-    end
-  end
-  local pools
-  pools, message, code = ranch.acceptors(node, running)
-  if not pools then return nil, message, code end
   local undos = {}
-  for _, listener in ipairs(listeners) do
-    if anybody_suspended and listener.typed_supervisor and listener.connection_sups then
-      local act
-      act, message, code = cowboy.hiding(node, listener.connection_sups)
-      if not act then return nil, message, code end
-      undos[#undos + 1] = { key = "the type of the connections of " .. ranch.describe(listener), undo = act.undo }
-    end
-  end
-  for _, pool in ipairs(pools) do
-    if #pool.stopped > 0 then
-      undos[#undos + 1] = {
-        key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)),
-        undo = pool.restart,
-      }
-    end
+  for _, kind in ipairs(web.kinds) do
+    local found, message, code = require("edeliver.relup.web." .. kind).traces(node, anybody_suspended, log)
+    if not found then return nil, message, code end
+    table.move(found, 1, #found, #undos + 1, undos)
   end
   return undos
 end

@@ -7,6 +7,7 @@
 -- @module edeliver.relup.web.bandit
 
 local endpoints = require "edeliver.relup.web.endpoints"
+local ranch = require "edeliver.relup.web.ranch"
 local site = require "edeliver.relup.web.site"
 local term = require "edeliver.relup.term"
 local thousand_island = require "edeliver.relup.web.thousand_island"
@@ -68,6 +69,32 @@ function bandit.find(node, name, config)
     node = node, kind = "the Phoenix endpoint " .. table.concat(words, ", ") .. " on Bandit",
     listeners = picked, endpoints = above,
   }, bandit_site)
+end
+
+--- See `edeliver.relup.web`: stopped acceptors, below whichever endpoint.
+function bandit.traces(node, _, log)
+  local all, message, code = endpoints.all(node)
+  if not all then return nil, message, code end
+  local names = {}
+  for i, endpoint in ipairs(all) do names[i] = endpoint.name end
+  local listeners
+  listeners, message, code = servers(node, names)
+  if not listeners then return nil, message, code end
+  local looked
+  looked, message, code = thousand_island.look_below(node, listeners)
+  if not looked then return nil, message, code end
+  local listening = {}
+  for _, listener in ipairs(listeners) do
+    if listener.listens then
+      listening[#listening + 1] = listener
+    else
+      ranch.warn(listener, thousand_island.resume(listener), log)
+    end
+  end
+  local pools
+  pools, message, code = thousand_island.acceptors(node, listening)
+  if not pools then return nil, message, code end
+  return ranch.restarts(pools)
 end
 
 function bandit_site:missing_acceptors(refuse)

@@ -183,6 +183,28 @@ function ranch.acceptors(node, listeners)
   return pools
 end
 
+--- What restarts the stopped acceptors of pools: undos for a ledger.
+function ranch.restarts(pools)
+  local undos = {}
+  for _, pool in ipairs(pools) do
+    if #pool.stopped > 0 then
+      undos[#undos + 1] = {
+        key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)), undo = pool.restart,
+      }
+    end
+  end
+  return undos
+end
+
+--- Warns of a listener that was suspended as a whole, which may have been anybody.
+-- @param listener
+-- @tparam table call what lets it accept again
+-- @tparam function log
+function ranch.warn(listener, call, log)
+  log("warning", ("%s is suspended as a whole, by whomever: %s:%s lets it accept again"):format(
+    ranch.describe(listener), term.format(atom(call[1])), call[2]))
+end
+
 -- Of what the supervisors keep, the pids: compiled functions sort them out, so that little comes over the wire.
 local CONNECTIONS = [[
   Kept = [{Sup, process_info(Sup, dictionary)} || Sup <- Sups],
