@@ -54,8 +54,12 @@ local ASK = [=[
           case catch sys:get_status(Pid, Timeout) of {status, _, _, [_, suspended | _]} -> true; _ -> false end].
 ]=]
 
--- The pid set of those among `pids` (all processes where it is nil) that sit suspended.
-local function find_suspended(node, pids)
+--- Who sits suspended now, those that hibernate included: they are woken, and asked.
+-- @param node
+-- @param[opt] pids among whom (default: all processes)
+-- @return[1] a pid set
+-- @return[2] nil, message, code
+function recover.find_suspended(node, pids)
   local sitting, sleeping, code = node:suspended(pids, 30000)
   if not sitting then return nil, sleeping, code end
   if #sleeping == 0 then return sitting end
@@ -144,7 +148,7 @@ local function act(node, found, undos, dry_run, log)
   local undone, problem = again:undo()
   if not undone then log("error", problem) end
   local left
-  left, message, code = find_suspended(node, found)
+  left, message, code = recover.find_suspended(node, found)
   if not left then return nil, message, code end
   result.still_suspended, result.still_undone = left, again.undos
   result.ok = #left == 0 and #again.undos == 0
@@ -182,7 +186,7 @@ function recover.run(node, journal, options)
     undos = owed.undos
   end
   local found
-  found, message, code = find_suspended(node, owed and owed.pids)
+  found, message, code = recover.find_suspended(node, owed and owed.pids)
   if not found then return nil, message, code end
   if not owed then
     undos, message, code = traces(node, #found > 0, log)
