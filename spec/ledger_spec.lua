@@ -91,6 +91,18 @@ describe("ledger", function()
     assert.equal("suspend apply suspend apply owed undone", table.concat(seen, " "))
   end)
 
+  it("tells every observer of what is done, whoever of them fails", function()
+    local seen = {}
+    ledger:observe(function(event)
+      if event == "owed" or event == "undone" then return nil, "the disk is full", "journal" end
+    end)
+    ledger:observe(function(event) seen[#seen + 1] = event end)
+    assert.equal("ok", (ledger:suspend(servers(1), 1000)))
+    assert.is_true(ledger:apply("env", { setting "told" }))
+    assert.is_true(ledger:settle())
+    assert.equal("suspend apply owed undone", table.concat(seen, " "))
+  end)
+
   it("keeps nothing of a batch that was refused before anything was sent", function()
     local seen = {}
     ledger:observe(function(event, data) seen[#seen + 1] = ("%s %d"):format(event, #data) end)

@@ -36,11 +36,14 @@ end
 -- nil, message, code keeps the act from being done.
 function ledger:observe(observer) self.observers[#self.observers + 1] = observer end
 
---- Tells the observers of an event; the first that refuses has the last word.
+-- Nothing is done of which an observer could not hear before.
+local BEFORE = { suspend = true, apply = true }
+
+--- Tells the observers of an event. Before an act the first that refuses has the last word; of what is done all are told.
 function ledger:tell(event, data)
   for _, observer in ipairs(self.observers) do
     local answer, message, code = observer(event, data)
-    if answer == nil and message then return nil, message, code end
+    if answer == nil and message and BEFORE[event] then return nil, message, code end
   end
   return true
 end
