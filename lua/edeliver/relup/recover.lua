@@ -19,11 +19,16 @@ local FIRST_RESUME, LAST_RESUME, STATUS_TIMEOUT, SHOWN = 2000, 10000, 200, 20 --
 
 -- Is anybody at it? ----------------------------------------------------------------------------------------------------
 
--- Has a guard without an operator undo everything now, and waits until it is gone.
+local function busy(node, found)
+  return nil, ("a run of %s goes on on %s: it resumes what it has suspended"):format(found.who, node.name), "busy"
+end
+
+-- Has a guard without an operator undo everything now, and waits until it is gone. The operator may have come back just then.
 local function end_lost_run(node, found, log)
   log("warning", ("a run has lost its operator (%s): its guard undoes everything now"):format(found.who))
   local answer, message, code = node:call("gen_server", "call", { atom(guard.NAME), atom "undo", atom "infinity" }, 60000)
   if answer == nil then return nil, message, code end
+  if answer ~= atom "ok" then return busy(node, found) end
   return true
 end
 
@@ -31,9 +36,7 @@ local function nobody_is_at_it(node, log, dry_run)
   local found, message, code = guard.who(node)
   if found == nil then return nil, message, code end
   if found and found.status == "gone" and not dry_run then return end_lost_run(node, found, log) end
-  if found then
-    return nil, ("a run of %s goes on on %s: it resumes what it has suspended"):format(found.who, node.name), "busy"
-  end
+  if found then return busy(node, found) end
   local handler = node:call("erlang", "whereis", { atom "release_handler" })
   if term.kind(handler) == "pid" then
     local answer, _, why = node:call("release_handler", "which_releases", {}, 2000)
