@@ -173,7 +173,8 @@ function node:await(request, timeout)
 end
 
 --- Calls a function whose effect will be undone. What it runs in ends with the connection, and where it is given up, by a
--- timeout or by a signal, `end_acts` ends it: an act never comes after what undoes it. (Nodes before OTP 23 have no way to end it.)
+-- timeout or by a signal, `end_acts` ends it: an act never comes after what undoes it. (Before OTP 23 nothing ends it before its
+-- time.)
 -- @return as `call` does
 function node:act(module, fun, arguments, timeout)
   local request, message, code = start(self, "act", module, fun, arguments)

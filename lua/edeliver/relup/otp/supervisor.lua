@@ -71,8 +71,9 @@ local RESTART = [[
   case lists:append(lists:map(Failed, Children)) of [] -> ok; All -> {error, All} end.]]
 
 --- What restarts children: calls as data, which can be kept and made later by whoever has to.
--- @return[1] a function of supervisors and ids, as `terminate_children` takes them, which gives the call `{ module, fun, arguments }`
--- that restarts them, each whatever becomes of the others. It answers ok, or `{error, [{Supervisor, Id, Answer}]}`
+-- @return[1] a function of supervisors and ids, as `terminate_children` takes them, which gives the call
+-- `{ module, fun, arguments }` that restarts them, each whatever becomes of the others. The call answers ok, or
+-- `{error, [{Supervisor, Id, Answer}]}`
 -- @return[2] nil, message, code
 function supervisor.restarting(node)
   local forms, message, code = node:parse(RESTART)

@@ -146,7 +146,7 @@ function cowboy_on_ranch.traces(node, anybody_suspended, log)
   for _, listener in ipairs(listeners) do
     if not listener.acceptors_sup then ranch.warn(listener, ranch.resume(listener), log) end
   end
-  local undos, found = {}, nil
+  local undos, found = {}
   if anybody_suspended then
     undos, message, code = showing(node, listeners)
     if not undos then return nil, message, code end
