@@ -78,6 +78,15 @@ describe("web.bandit", function()
     assert.equal(10, #site():acceptors()[1].running)
   end)
 
+  it("passes over those that a connection is linked to on another node", function()
+    local http <close> = chat:open(port, 2, "get 0") -- luacheck: ignore
+    local found = assert(site():connections()).http
+    local pids = {}
+    for i, pid in found:iter() do pids[i] = pid end
+    local other <close> = chat:linked_from_elsewhere(pids) -- luacheck: ignore
+    assert.equal(0, #assert(site():requests()))
+  end)
+
   it("is known to recovery without a journal", function()
     local lines = {}
     local function recover()

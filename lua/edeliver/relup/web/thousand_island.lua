@@ -132,6 +132,7 @@ local REQUESTS = [[
     [Pid || Pid <- Pids, {_, Function} <- [process_info(Pid, current_function)], not Idle(Function), Running(Pid)]
   end,
   Streams = [Link || Pid <- Pids, {links, Links} <- [process_info(Pid, links)], Link <- Links, is_pid(Link),
+                     node(Link) =:= node(),
                      {_, Entries} <- [process_info(Link, dictionary)],
                      proplists:get_value('$initial_call', Entries) =:= {'Elixir.Bandit.HTTP2.StreamProcess', init, 1}],
   Busy(Pids) ++ Busy(Streams).]]
