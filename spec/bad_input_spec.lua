@@ -85,7 +85,14 @@ describe("bad input", function()
 
   it("refuses pids of another node before it asks anybody", function()
     local other = term.types.new_opaque("pid", "Xw\7other@h" .. string.pack(">I4I4I4", 1, 0, 1))
-    assert.has_error(function() node:bulk_suspend { three()[3], other } end)
+    local pids = { three()[3], other }
+    for _, method in ipairs { "owns", "bulk_suspend", "bulk_resume", "suspended" } do
+      local answer, message, code = node[method](node, pids)
+      assert.same({ nil, "badarg" }, { answer, code })
+      assert.matches("one is of other@h", message)
+    end
+    assert.same({ nil, "badarg" }, { node:process_info(pids, { "links" }), (select(3, node:process_info(pids, { "links" }))) })
+    assert.equal(0, #node:suspended())
   end)
 
   local function upgrade(config, steps)

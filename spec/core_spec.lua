@@ -159,7 +159,9 @@ describe("the C module", function()
         setmetatable({}, { __len = function() return 1 << 60 end }) } do
         assert.has_error(function() core.pids(wrong) end)
       end
-      assert.has_error(function() node:bulk_resume({ node:self() }, 100) end) -- that is no process of the node
+      local none, _, code = node:bulk_resume({ node:self() }, 100) -- that is no process of the node
+      assert.is_nil(none)
+      assert.equal("badarg", code)
       assert.has_error(function() core.pids({ node:self() }):filter(function() error "mine" end) end)
     end)
 

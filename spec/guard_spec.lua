@@ -111,6 +111,36 @@ describe("guard", function()
     check_logged "ann as .* did not come back: resumed 1000 processes %(1000 of them confirmed it%), made 2 calls"
   end)
 
+  it("resumes those, too, whose suspend comes after its resume, or who hibernated before", function()
+    local late = assert(node:eval [[
+      spawn(fun() ->
+        receive {system, {To, Tag}, resume} -> To ! {Tag, ok} end,
+        timer:sleep(50),
+        register(late, self()),
+        Misc = [self(), none, lists, infinity, infinity],
+        sys:handle_system_msg(suspend, {spawn(fun() -> ok end), tag}, self(), gen_server, [], Misc)
+      end).]])
+    local asleep = assert(node:eval "{ok, P} = gen_event:start([{hibernate_after, 1}]), P.")
+    local function sleeps() return node:process_info(asleep, { "current_function" }).current_function[2] == atom "hibernate" end
+    assert.truthy(process.wait_until(sleeps))
+    local operator = connect()
+    local one = assert(guard.start(operator, { who = "ann", grace = GRACE }))
+    assert(one:suspend(node:pids { late, asleep }))
+    -- What hands out its suspend is late as well: the guard's first resume finds nobody suspended.
+    assert(node:eval([[
+      spawn(fun() ->
+        Seen = fun F() -> case whereis(late) of undefined -> timer:sleep(5), F(); _ -> ok end end,
+        Seen(), Asleep ! {system, {spawn(fun() -> ok end), tag}, suspend}
+      end).]], { Asleep = asleep }))
+    operator:close()
+    assert.truthy(wait_until_gone())
+    assert.not_equal(atom "undefined", node:call("erlang", "whereis", { atom "late" }))
+    assert.equal(0, #node:suspended())
+    local status = assert(node:call("sys", "get_status", { asleep }))
+    assert.equal(atom "running", status[4][2])
+    for _, pid in ipairs { late, asleep } do node:call("erlang", "exit", { pid, atom "kill" }) end
+  end)
+
   it("does not wait for calls that never return, nor for those that fail", function()
     local operator = connect()
     local one = assert(guard.start(operator, { grace = GRACE }))

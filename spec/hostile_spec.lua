@@ -291,7 +291,7 @@ describe("a peer that lies", function()
     end)
 
     it("gives something else than processes: protocol", function()
-      for name in ("atom improper of_integers charlist past_the_end"):gmatch "%S+" do
+      for name in ("atom improper of_integers foreign charlist past_the_end"):gmatch "%S+" do
         assert.equal("protocol", ask("processes_" .. name).processes, name)
       end
       local answers = ask "self_atom"

@@ -91,6 +91,35 @@ describe("ledger", function()
     assert.equal("suspend apply suspend apply owed undone", table.concat(seen, " "))
   end)
 
+  it("tells every observer of what is done, whoever of them fails", function()
+    local seen = {}
+    ledger:observe(function(event)
+      if event == "owed" or event == "undone" then return nil, "the disk is full", "journal" end
+    end)
+    ledger:observe(function(event) seen[#seen + 1] = event end)
+    assert.equal("ok", (ledger:suspend(servers(1), 1000)))
+    assert.is_true(ledger:apply("env", { setting "told" }))
+    assert.is_true(ledger:settle())
+    assert.equal("suspend apply owed undone", table.concat(seen, " "))
+  end)
+
+  it("keeps nothing of a batch that was refused before anything was sent", function()
+    local seen = {}
+    ledger:observe(function(event, data) seen[#seen + 1] = ("%s %d"):format(event, #data) end)
+    local pids = servers(2)
+    local other = term.types.new_opaque("pid", "Xw\7other@h" .. string.pack(">I4I4I4", 1, 0, 1))
+    assert.equal("ok", (ledger:suspend(pids, 1000)))
+    local answer, _, code = ledger:suspend({ servers(1)[1], other }, 1000)
+    assert.same({ nil, "badarg" }, { answer, code })
+    local more = servers(3)
+    node:close()
+    assert.is_nil((ledger:suspend(more, 1000)))
+    assert.equal(2, #ledger:suspended())
+    assert.is_true(ledger:settle())
+    assert.equal(0, #node:suspended())
+    assert.equal("suspend 2 suspend 3 owed 2 owed 0", table.concat(seen, " "))
+  end)
+
   it("undoes by key, or everything, last first", function()
     assert.is_true(ledger:apply("one", { setting "first" }))
     assert.is_true(ledger:apply("two", { setting "second", setting "third" }))
@@ -146,6 +175,34 @@ describe("ledger", function()
     assert.is_true(node:is_open())
     assert.equal(0, #node:suspended(pids))
     assert.is_false(is_set "over")
+  end)
+
+  -- Gives up on an act that goes on and on, setting what its undo unsets; and says whether it is at it still.
+  local function given_up()
+    local forms = assert(node:parse [[
+      register(late_act, self()),
+      F = fun F() -> application:set_env(kernel, late, 1), timer:sleep(1), F() end, F().]])
+    node.act = function(_, module, fun, arguments) return getmetatable(node).act(node, module, fun, arguments, 100) end
+    local undo = setting "late".undo
+    local done, _, code = ledger:apply("late", { { call = { "erl_eval", "exprs", { forms, {} } }, undo = undo } })
+    assert.same({ nil, "timeout" }, { done, code })
+    assert.is_true(is_set "late")
+    node.act = nil
+    return function() return node:call("erlang", "whereis", { atom "late_act" }) ~= atom "undefined" end
+  end
+
+  it("undoes an act that was given up only when it has ended", function()
+    local goes_on = given_up()
+    assert.is_true(goes_on())
+    assert.is_true(ledger:undo "late")
+    assert.is_false(goes_on() or is_set "late")
+  end)
+
+  it("undoes an act of a connection that was lost only when it has ended", function()
+    local goes_on = given_up()
+    node:close()
+    assert.is_true(ledger:settle())
+    assert.is_false(goes_on() or is_set "late")
   end)
 
   it("does nothing in a dry run, and remembers all the same", function()

@@ -177,4 +177,35 @@ describe("node", function()
     assert.has_error(function() node:call("erlang", "abs", { print }) end)
     assert.has_error(function() node:bulk_suspend { 1, 2 } end)
   end)
+
+  it("ends acts that were given up, by a timeout or because nobody has them any more", function()
+    local function begin(name, timeout)
+      local forms = node:parse(("register(%s, self()), timer:sleep(infinity)."):format(name))
+      local call = node:expression(forms)
+      return node:act(call[1], call[2], call[3], timeout)
+    end
+    assert.equal("timeout", select(3, begin("first", 0)))
+    assert.equal("timeout", select(3, begin("second", 200)))
+    collectgarbage()
+    assert.equal("pid", term.kind(node:call("erlang", "whereis", { atom "second" })))
+    assert.is_true(node:end_acts())
+    for _, name in ipairs { "first", "second" } do
+      assert.equal(atom "undefined", node:call("erlang", "whereis", { atom(name) }))
+    end
+    assert.is_true(node:end_acts())
+    assert.equal(3, node:act("erlang", "abs", { -3 }))
+    assert.equal("error", select(3, node:act("erlang", "abs", { atom "x" })))
+  end)
+
+  it("comes back only when the node has forgotten the old connection, of whose end it may know nothing", function()
+    local lost = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    local old = lost.connection
+    local call = lost:expression(lost:parse "register(behind, self()), timer:sleep(infinity).")
+    assert.equal("timeout", select(3, lost:act(call[1], call[2], call[3], 200)))
+    lost.connection = { close = function() end }
+    assert.is_true(lost:reconnect())
+    assert.equal(atom "undefined", lost:call("erlang", "whereis", { atom "behind" }))
+    assert.same({ nil, "nodedown" }, { old:call("erlang", "node", {}), (select(3, old:call("erlang", "node", {}))) })
+    lost:close()
+  end)
 end)

@@ -156,6 +156,19 @@ describe("recover", function()
     one:leave()
   end)
 
+  it("leaves a run alone whose operator comes back just then", function()
+    assert(node:eval [[
+      Who = {guard, <<"ann">>, gone, 1000, 1, 0},
+      Guard = spawn(fun() ->
+        receive {'$gen_call', First, who} -> gen_server:reply(First, Who) end,
+        receive {'$gen_call', Second, undo} -> gen_server:reply(Second, {busy, setelement(3, Who, here)}) end
+      end),
+      register(edeliver_relup, Guard).]])
+    local result, message, code = relup.recover(node, nil, { log = log })
+    assert.same({ nil, "busy" }, { result, code })
+    assert.matches("a run of ann goes on", message)
+  end)
+
   it("does not wait for an operator who is gone", function()
     local operator = connect()
     local one = assert(guard.start(operator, { who = "ann", grace = 60000 }))

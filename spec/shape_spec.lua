@@ -126,8 +126,9 @@ local ASKING = {
   guard_perform = function(node)
     return setmetatable({ node = node, pid = PID, token = "" }, module "guard"):perform("m", "f", {}, 1000, {})
   end,
-  guard_next_event = function(node)
-    return setmetatable({ node = node, pid = PID, token = "" }, module "guard"):next_event(0, core.now() + 1000)
+  guard_outlast = function(node)
+    local one = setmetatable({ node = node, pid = PID, token = "", seen = 0 }, module "guard")
+    return one:outlast(core.now() + 1000, function() return true end)
   end,
   recover = function(node) return module "recover".run(node, nil, { log = function() end }) end,
   suspendable = function(node) return module "suspendable".check(node, core.pids { PID }) end,

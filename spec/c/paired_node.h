@@ -35,12 +35,12 @@ static inline bool paired_contains(edr_slice slice, const char *text) {
 
 static inline void paired_put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, name, strlen(name)); }
 
-/* A call's process ends with `{Ref, return, Value}`, another that we monitor with `normal`; a linked one is spawned. */
+/* A call's process ends with `{Ref, return, Value}`, another that we monitor with `normal`; one that is only linked is spawned. */
 static inline bool paired_reply(paired_node *self, const edr_control *asked, edr_buf *out) {
   const edr_slice ref = asked->elements[0];
   const edr_pid spawned = {.id = 77, .creation = 3, .node = "n@h"};
   size_t begin;
-  if (paired_contains(asked->elements[4], "link")) {
+  if (!paired_contains(asked->elements[4], "monitor")) {
     begin = edr_control_begin(out, EDR_CONTROL_SPAWN_REPLY, 4);
     edr_buf_append(out, ref.data, ref.size);
     edr_etf_put_nil(out);

@@ -1,6 +1,10 @@
 /* The relay against a real node: everybody fine, some dead, some silent, all dead, nobody; a great many; pids of an earlier
- * life; who sits suspended. No process of ours is left on the node by any of it. */
+ * life; who sits suspended. No process of ours is left on the node by any of it. And
+ * what was cut short does not come after what undoes it. */
 #include "relay.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include "check.h"
 #include "clock.h"
@@ -8,7 +12,9 @@
 
 static uint16_t epmd_port;
 
-/* `make` gives the pids of N gen_servers (of module gen_event, which is in stdlib), `deaf` those of N processes that sleep. */
+/* `make` gives the pids of N gen_servers (of module gen_event, which is in stdlib), `deaf` those of N processes that sleep,
+ * `hold` that of one which lets nobody run until a mailbox and what hands out requests are there, and then does not let the
+ * latter run for N ms. It ends when that one has. */
 #define MAKERS                                                                                                         \
   "register(maker, spawn(fun() -> F = fun(G) -> receive "                                                              \
   "{P, {make, N}} -> P ! [begin {ok, E} = gen_event:start(), E end || _ <- lists:seq(1, N)]; "                         \
@@ -16,7 +22,12 @@ static uint16_t epmd_port;
   "{P, {dead, N}} -> P ! [begin {E, R} = spawn_monitor(fun() -> ok end), receive {_, R, _, _, _} -> E end end "        \
   "|| _ <- lists:seq(1, N)]; "                                                                                         \
   "{P, {asleep, N}} -> L = [begin {ok, E} = gen_event:start([{hibernate_after, 1}]), E end || _ <- lists:seq(1, N)], " \
-  "timer:sleep(100), P ! L end, G(G) end, F(F) end)), "
+  "timer:sleep(100), P ! L; "                                                                                          \
+  "{P, {hold, N}} -> P ! [spawn_opt(fun() -> H = fun(J) -> "                                                           \
+  "case lists:sort([S || S <- processes(), S > self()]) of "                                                           \
+  "[_, S | _] -> erlang:suspend_process(S, [asynchronous]), R = monitor(process, S), timer:sleep(N), "                 \
+  "catch erlang:resume_process(S), receive {_, R, _, _, _} -> ok end; _ -> J(J) end end, H(H) end, [{priority, max}])] "          \
+  "end, G(G) end, F(F) end)), "
 
 static edr_node *open_node(const erlang_process *process, bool rex) {
   edr_node_options options;
@@ -221,6 +232,80 @@ static void test_many(edr_node *node) {
   edr_pids_deinit(&pids);
 }
 
+/* ---- a request that is cut short while what hands it out gets no time ---- */
+
+static int cut_fd = -1; /* what the alarm shuts down, too */
+
+static void on_alarm(int number) {
+  (void)number;
+  if (cut_fd >= 0) (void)shutdown(cut_fd, SHUT_RDWR);
+}
+
+static void alarm_after(long ms) {
+  const struct itimerval once = {{0, 0}, {0, ms * 1000}};
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_alarm;
+  sigaction(SIGALRM, &action, NULL);
+  setitimer(ITIMER_REAL, &once, NULL);
+}
+
+/* Until that process has ended. */
+static void wait_for_end(edr_node *node, const edr_pid *pid) {
+  edr_ref ref;
+  edr_buf down;
+  edr_buf_init(&down);
+  CHECK(edr_node_monitor(node, pid, &ref) == EDR_OK);
+  CHECK(edr_node_receive(node, edr_deadline_after(20000), &down) == EDR_OK);
+  edr_buf_deinit(&down);
+}
+
+/* Until all that lies in the mailboxes of these servers was dealt with. */
+static void drain(edr_node *node, const edr_pids *pids) {
+  edr_buf arguments;
+  edr_call *call = NULL;
+  size_t i;
+  edr_buf_init(&arguments);
+  edr_etf_put_list(&arguments, 2);
+  edr_etf_put_export(&arguments, "sys", "get_status", 1);
+  edr_etf_put_list(&arguments, pids->count);
+  for (i = 0; i < pids->count; i++) edr_pids_put(&arguments, pids, i);
+  edr_etf_put_nil(&arguments);
+  edr_etf_put_nil(&arguments);
+  CHECK(edr_node_call_await(node, "lists", "map", &arguments, edr_deadline_after(20000), &call) == EDR_OK);
+  edr_call_free(call);
+  edr_buf_deinit(&arguments);
+}
+
+/* A signal comes, and, where `cut`, the connection is lost. Whoever resumes then has the last word. */
+static void test_cut_short(const erlang_process *process, edr_node *other, bool cut) {
+  edr_node *node = open_node(process, false);
+  edr_pids pids, holder;
+  edr_pid pid;
+  edr_relay_result result;
+  edr_pids_init(&pids);
+  edr_pids_init(&holder);
+  make(other, "make", 500, &pids);
+  ask(node, &pids, "resume", 5000, &result);
+  edr_relay_result_deinit(&result);
+  make(other, "hold", 1500, &holder);
+  edr_pids_get(&holder, 0, &pid);
+  cut_fd = cut ? edr_node_fd(node) : -1;
+  alarm_after(300);
+  CHECK(edr_relay_sys(node, &pids, "suspend", edr_deadline_after(20000), &result) == EDR_EINTERRUPTED);
+  CHECK(result.sent);
+  edr_relay_result_deinit(&result);
+  ask(other, &pids, "resume", 20000, &result);
+  CHECK(result.failed == 0);
+  edr_relay_result_deinit(&result);
+  wait_for_end(other, &pid);
+  drain(other, &pids);
+  CHECK(count_suspended(other, &pids, NULL) == 0);
+  edr_pids_deinit(&pids);
+  edr_pids_deinit(&holder);
+  edr_node_free(node);
+}
+
 static void kill_later(const erlang_process *process, long ms) {
   if (fork() == 0) {
     test_sleep_ms(ms);
@@ -258,6 +343,8 @@ int main(void) {
   test_earlier_life(node);
   test_earlier_life(by_rex);
   test_hibernating(node);
+  test_cut_short(&process, node, false); /* while pids still are in the order in which processes were spawned */
+  test_cut_short(&process, node, true);
   test_many(node);
   test_node_dies(&process, node);
   edr_node_free(node);

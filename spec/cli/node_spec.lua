@@ -4,6 +4,7 @@ local program = require "cli.program"
 local chat = require "support.chat"
 local clients = require "support.clients"
 local node = require "support.node"
+local process = require "support.process"
 
 describe("edeliver-relup NODE", function()
   local release, sockets
@@ -101,11 +102,24 @@ describe("edeliver-relup NODE", function()
     assert.matches("^No process sits suspended", run("NODE stuck").out)
   end)
 
+  it("resume wakes those that hibernate, and resumes those of them who are suspended", function()
+    release:eval "element(1, gen_event:start({local, napping}, [{hibernate_after, 20}]))"
+    local function naps() return release:eval("process_info(whereis(napping), current_function)"):find "hibernate" end
+    assert.truthy(process.wait_until(naps))
+    local pid = release:eval("pid_to_list(whereis(napping))"):match "<[%d.]+>"
+    assert.equal(0, run({ release.name, "suspend", pid }).code)
+    assert.truthy(process.wait_until(naps))
+    assert.matches("%d processes hibernate", run("NODE stuck").out)
+    assert.equal("1 of 1 processes resumed.\n", run("NODE resume").out)
+    assert.equal("running", release:eval "lists:nth(2, element(4, sys:get_status(napping)))")
+    release:eval "exit(whereis(napping), kill)"
+  end)
+
   it("suspend --target channels leaves the websocket processes alone", function()
     assert.equal(0, run("NODE suspend --target channels").code)
     local stuck = json("NODE stuck").json.result.suspended
     assert.equal(12, #stuck)
-    for _, process in ipairs(stuck) do assert.matches("RoomChannel", process.initial_call) end
+    for _, each in ipairs(stuck) do assert.matches("RoomChannel", each.initial_call) end
     assert.equal(0, run("NODE resume").code)
   end)
 

@@ -63,6 +63,26 @@ function methods:hold(pids)
   end })
 end
 
+--- Links processes to one on another node, as a process of a cluster may well be.
+-- @return that node, to be stopped
+function methods:linked_from_elsewhere(pids)
+  local other = require("support.node").start { cookie = self.release.cookie }
+  local text = {}
+  for i, pid in ipairs(pids) do text[i] = ("%q"):format(tostring(pid)) end
+  assert(other:eval(([=[pong = net_adm:ping('%s'), Me = self(),
+    spawn(fun() -> [link(rpc:call('%s', erlang, list_to_pid, [P])) || P <- [%s]], Me ! linked, timer:sleep(infinity) end),
+    receive linked -> ok end]=]):format(self.release.name, self.release.name, table.concat(text, ","))))
+  live.eventually(function()
+    for _, info in ipairs(self.node:process_info(pids, { "links" })) do
+      local found
+      for _, link in ipairs(info.links) do found = found or not self.node:owns(link) end
+      if not found then return false end
+    end
+    return true
+  end)
+  return other
+end
+
 --- Waits until a function gives something true.
 function live.eventually(condition) return assert(process.wait_until(condition, 5000)) end
 

@@ -1,3 +1,4 @@
+local relup = require "edeliver.relup"
 local servers = require "support.servers"
 local term = require "edeliver.relup.term"
 local web = require "edeliver.relup.web"
@@ -65,6 +66,41 @@ describe("web.bandit", function()
     assert(chat.release:eval(("spawn(fun() -> kiosk_clients:open(%d, 1, [\"get 400\"]) end)"):format(port)))
     live.eventually(function() return #assert(site():requests()) == 1 end)
     live.eventually(function() return #assert(site():requests()) == 0 end)
+  end)
+
+  it("restarts the other acceptors where a supervisor of one has died meanwhile", function()
+    local ctx = context()
+    assert.equal("10 acceptors stopped", chat:run("suspend_ranch_acceptors", ctx))
+    local first = ctx.memory.site:acceptors()[1].stopped[1] or ctx.memory.site.listeners[1].acceptor_sups[1].pid
+    chat.node:call("erlang", "exit", { first, term.atom "kill" })
+    live.eventually(function() return #site():acceptors()[1].running == 1 end)
+    assert.is_true(ctx:undo "acceptors")
+    assert.equal(10, #site():acceptors()[1].running)
+  end)
+
+  it("passes over those that a connection is linked to on another node", function()
+    local http <close> = chat:open(port, 2, "get 0") -- luacheck: ignore
+    local found = assert(site():connections()).http
+    local pids = {}
+    for i, pid in found:iter() do pids[i] = pid end
+    local other <close> = chat:linked_from_elsewhere(pids) -- luacheck: ignore
+    assert.equal(0, #assert(site():requests()))
+  end)
+
+  it("is known to recovery without a journal", function()
+    local lines = {}
+    local function recover()
+      return assert(relup.recover(chat.node, nil, { log = function(_, text) lines[#lines + 1] = text end }))
+    end
+    chat:run("suspend_ranch_acceptors", context())
+    assert.is_true(recover().ok)
+    assert.matches("to be undone: 10 acceptors of {'Elixir.Kiosk.Endpoint',http}", table.concat(lines, "\n"))
+    assert.equal(10, #site():acceptors()[1].running)
+    local ctx = context { refuse = true }
+    chat:run("suspend_ranch_acceptors", ctx)
+    recover()
+    assert.matches("is suspended as a whole, by whomever: 'Elixir.ThousandIsland':resume", table.concat(lines, "\n"))
+    assert.is_true(ctx:undo "acceptors")
   end)
 
   it("stops accepting and accepts again, one acceptor after the other or the server as a whole", function()

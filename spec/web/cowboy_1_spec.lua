@@ -49,6 +49,15 @@ describe("web.cowboy_1", function()
     assert.equal(6, sockets:ping(2000))
   end)
 
+  it("passes over those that a websocket is linked to on another node", function()
+    local sockets <close> = chat:open(port, 2, "upgrade", "join") -- luacheck: ignore
+    local pids = {}
+    for i, pid in assert(site():connections()).websockets:iter() do pids[i] = pid end
+    assert.equal(2, #pids)
+    local other <close> = chat:linked_from_elsewhere(pids) -- luacheck: ignore
+    assert.equal(2, #assert(site():connections()).channels)
+  end)
+
   it("sees the requests that run, in the connections themselves", function()
     local idle <close> = chat:open(port, 2, "get 0") -- luacheck: ignore
     assert.equal(0, #assert(site():requests()))

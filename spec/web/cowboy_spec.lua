@@ -2,14 +2,31 @@ local cowboy = require "edeliver.relup.web.cowboy"
 local web = require "edeliver.relup.web"
 local chat_release = require "support.chat"
 local clients = require "support.clients"
+local erlang_node = require "support.node"
 local live = require "support.live"
 local relup = require "edeliver.relup"
+local term = require "edeliver.relup.term"
 
 local STEPS = {
   "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections", "suspend_ranch_acceptors",
   "suspend_channels", "finish_running_requests", relup.install(), "rerun_failed_requests", "resume_channels",
   "resume_ranch_acceptors",
 }
+
+it("web.cowboy passes over those that a connection is linked to on another node", function()
+  local erlang <close> = erlang_node.start()
+  local node <close> = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+  local connection = node:call("erlang", "spawn", { term.atom "timer", term.atom "sleep", term.list { term.atom "infinity" } })
+  local here, there = node:call("erlang", "whereis", { term.atom "init" }), node:self()
+  local asked
+  node.process_info = function(_, pids, items)
+    if items[1] == "links" then return { { links = { there, here } } } end
+    asked = pids
+    return getmetatable(node).process_info(node, pids, items)
+  end
+  assert.equal(0, #assert(cowboy.requests(node, node:pids { connection }, {})))
+  assert.same({ here }, asked)
+end)
 
 for _, version in ipairs { 2, 1 } do
   describe("web.cowboy on ranch " .. version, function()

@@ -21,15 +21,28 @@ int edr_lua_node_processes(lua_State *L) {
   return 1;
 }
 
-/* Pids of another node are the caller's mistake. Those of an earlier life of this one are dead. */
+/* Pids of another node are refused: NULL, with nil, message, "badarg" pushed. They may come from the node itself, so it is not the
+ * caller's mistake. Those of an earlier life of this one are dead. */
 static edr_pids *check_local_pids(lua_State *L, int index, edr_node *node) {
   edr_pids *pids = edr_lua_check_pids(L, index);
-  size_t i;
-  for (i = 0; i < pids->node_count; i++) {
-    if (strcmp(pids->nodes[i], edr_node_name(node)) != 0)
-      luaL_error(L, "these are not all pids of %s: one is of %s", edr_node_name(node), pids->nodes[i]);
-  }
-  return pids;
+  const char *other, *message;
+  if (edr_relay_owns(node, pids, &other)) return pids;
+  message = lua_pushfstring(L, "these are not all pids of %s: one is of %s", edr_node_name(node), other);
+  edr_lua_refused(L, EDR_EBADARG, message);
+  return NULL;
+}
+
+/*** Whether all of these are processes of this node, so that it can be asked about them.
+@function connection:owns
+@param pids
+@return true, or nil, message, "badarg"
+*/
+int edr_lua_node_owns(lua_State *L) {
+  edr_node *node = edr_lua_check_node(L);
+  lua_settop(L, 2);
+  if (check_local_pids(L, 2, node) == NULL) return 3;
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 static int result_gc(lua_State *L) {
@@ -59,6 +72,10 @@ int edr_lua_node_sys(lua_State *L) {
 
   lua_settop(L, 3);
   pids = check_local_pids(L, 3, node);
+  if (pids == NULL) {
+    lua_pushboolean(L, 0);
+    return 4;
+  }
   result = lua_newuserdatauv(L, sizeof *result, 0);
   memset(result, 0, sizeof *result);
   if (luaL_newmetatable(L, "edeliver.relup.result")) {
@@ -188,6 +205,7 @@ int edr_lua_node_process_info(lua_State *L) {
 
   lua_settop(L, 3);
   pids = check_local_pids(L, 2, node);
+  if (pids == NULL) return 3;
   luaL_checktype(L, 3, LUA_TTABLE);
   target.parts_left += pids->count * PARTS_A_PROCESS;
   items = edr_lua_new_buf(L);
@@ -231,6 +249,7 @@ int edr_lua_node_suspended(lua_State *L) {
   edr_status status;
   lua_settop(L, 2);
   pids = check_local_pids(L, 2, node);
+  if (pids == NULL) return 3;
   suspended = edr_lua_new_pids(L);
   hibernating = edr_lua_new_pids(L);
   status = edr_relay_suspended(node, pids, deadline_ms, suspended, hibernating);

@@ -21,6 +21,7 @@ const char *edr_lua_check_atom(lua_State *L, int index);
 /* ---- bulk.c: methods of a connection ---- */
 
 int edr_lua_node_processes(lua_State *L);
+int edr_lua_node_owns(lua_State *L);
 int edr_lua_node_sys(lua_State *L);
 int edr_lua_node_process_info(lua_State *L);
 int edr_lua_node_suspended(lua_State *L);

@@ -109,8 +109,18 @@ static int call_gc(lua_State *L) {
   return 0;
 }
 
-/* Starts a call, or one for what is printed, and pushes its box, or nil, message, code; the number of results is returned. */
-static int start_call(lua_State *L, bool formats, int64_t deadline_ms) {
+typedef edr_status (*call_starter)(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                                   int64_t deadline_ms, edr_call **out_call);
+
+/* As the others: one for what is printed waits for nothing. */
+static edr_status start_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                               int64_t deadline_ms, edr_call **out_call) {
+  (void)deadline_ms;
+  return edr_node_format(node, module, function, arguments, out_call);
+}
+
+/* Starts a call and pushes its box, or nil, message, code; the number of results is returned. */
+static int start_call(lua_State *L, call_starter start, int64_t deadline_ms) {
   edr_node *node = edr_lua_check_node(L);
   const char *module = edr_lua_check_atom(L, 2), *function = edr_lua_check_atom(L, 3);
   edr_buf *arguments;
@@ -125,8 +135,7 @@ static int start_call(lua_State *L, bool formats, int64_t deadline_ms) {
   luaL_setmetatable(L, CALL);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
-  status = formats ? edr_node_format(node, module, function, arguments, &box->call)
-                   : edr_node_call(node, module, function, arguments, deadline_ms, &box->call);
+  status = start(node, module, function, arguments, deadline_ms, &box->call);
   edr_buf_deinit(arguments);
   return status == EDR_OK ? 1 : edr_lua_node_refused(L, node, status);
 }
@@ -172,7 +181,7 @@ static int node_call(lua_State *L) {
   const int64_t deadline_ms = edr_lua_check_deadline(L, 5, EDR_LUA_TIMEOUT_MS);
   int results, box;
   lua_settop(L, 4);
-  results = start_call(L, false, deadline_ms);
+  results = start_call(L, edr_node_call, deadline_ms);
   if (results != 1) return results;
   box = lua_gettop(L);
   results = finish_call(L, node, box, false, deadline_ms);
@@ -195,7 +204,7 @@ static int node_call(lua_State *L) {
 static int node_request(lua_State *L) {
   const int64_t deadline_ms = edr_lua_check_deadline(L, 5, EDR_LUA_TIMEOUT_MS);
   lua_settop(L, 4);
-  return start_call(L, false, deadline_ms);
+  return start_call(L, edr_node_call, deadline_ms);
 }
 
 /*** Starts a call that a request to print needs, and waits for nothing: see edr_node_format.
@@ -204,7 +213,7 @@ static int node_request(lua_State *L) {
 */
 static int node_format(lua_State *L) {
   lua_settop(L, 4);
-  return start_call(L, true, 0);
+  return start_call(L, start_format, 0);
 }
 
 /*** Whether a call has ended, so that `await` comes back at once.
@@ -224,6 +233,28 @@ static int node_has_ended(lua_State *L) {
 static int node_give_up(lua_State *L) {
   lua_remove(L, 1);
   return call_gc(L);
+}
+
+/*** Starts an act: a call that will be undone. It ends with the connection, and `end_acts` ends it.
+@function connection:act
+@return as `request`
+*/
+static int node_act(lua_State *L) {
+  lua_settop(L, 4);
+  return start_call(L, edr_node_act, edr_deadline_after(EDR_LUA_TIMEOUT_MS));
+}
+
+/*** Ends all acts in flight, also those that nobody waits for.
+@function connection:end_acts
+@param[opt=5000] timeout in ms
+@return true: whatever is asked for now comes after them; or nil, message, code
+*/
+static int node_end_acts(lua_State *L) {
+  edr_node *node = edr_lua_check_node(L);
+  const edr_status status = edr_node_end_acts(node, edr_lua_check_deadline(L, 2, EDR_LUA_TIMEOUT_MS));
+  if (status != EDR_OK) return edr_lua_refused(L, status, edr_status_text(status));
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /*** Waits for a call that was started by `request`. After a timeout it can be waited for again.
@@ -408,6 +439,8 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"await", node_await},
                                      {"has_ended", node_has_ended},
                                      {"give_up", node_give_up},
+                                     {"act", node_act},
+                                     {"end_acts", node_end_acts},
                                      {"cast", node_cast},
                                      {"send", node_send},
                                      {"receive", node_receive},
@@ -415,6 +448,7 @@ void edr_lua_node_setup(lua_State *L) {
                                      {"demonitor", node_demonitor},
                                      {"processes", edr_lua_node_processes},
                                      {"process_info", edr_lua_node_process_info},
+                                     {"owns", edr_lua_node_owns},
                                      {"sys", edr_lua_node_sys},
                                      {"suspended", edr_lua_node_suspended},
                                      {"sleep", node_sleep},

@@ -135,11 +135,7 @@ void edr_node_free(edr_node *node) {
     edr_monitor **root = node->monitors;
     free(edr_node_take_monitor(node, &(*root)->ref));
   }
-  while (node->calls != NULL) {
-    edr_call *orphan = node->calls;
-    node->calls = orphan->next;
-    orphan->node = NULL;
-  }
+  edr_node_orphan_calls(node);
   edr_inbox_deinit(&node->inbox);
   edr_inbox_deinit(&node->output);
   edr_buf_deinit(&node->frame);

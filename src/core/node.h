@@ -56,10 +56,21 @@ int edr_node_fd(const edr_node *node);
 edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          int64_t deadline_ms, edr_call **out_call);
 
-/* The same for what is done for its effect: what it returns is not sent back. The value is the atom `normal` (or, with
+/* The same for an act: for what will be undone by something that must come after it. Its process is linked to us, so it ends
+ * with the connection; and edr_node_end_acts ends it. Freeing its call is fine: it can be ended all the same. EDR_ETIMEOUT and
+ * EDR_EINTERRUPTED may leave it in flight, and there is no call then. With `rex` nothing ends it before its time. */
+edr_status edr_node_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                        int64_t deadline_ms, edr_call **out_call);
+
+/* An act that is done for its effect: what it returns is not sent back. The value is the atom `normal` (or, with
  * `rex`, what it returned after all). */
 edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                         int64_t deadline_ms, edr_call **out_call);
+
+/* Ends all acts in flight: their processes are killed, and are dead on EDR_OK (with `rex`: they are waited for). Whatever the
+ * node is asked from then on comes after them. Nothing is sent and nothing waited for where there are none. Signals do not cut
+ * it short. EDR_ETIMEOUT: one has not ended yet; or why the connection broke. The node's error stays what it was. */
+edr_status edr_node_end_acts(edr_node *node, int64_t deadline_ms);
 
 /* Waits until the call has ended. EDR_ETIMEOUT and EDR_EINTERRUPTED leave it in flight: it can be waited for again.
  * EDR_ELIMIT: it ended, and its answer is too deep or too large to be read. Otherwise why the connection broke. */

@@ -8,7 +8,7 @@
 enum { CALL_BACKLOG = 4 * 1024 * 1024 }; /* bytes of calls that may wait to be sent while more are made */
 
 /* What is asked for beside the process itself. */
-typedef enum spawn_kind { SPAWN_ALONE, SPAWN_MONITORED, SPAWN_LINKED } spawn_kind;
+typedef enum spawn_kind { SPAWN_ALONE, SPAWN_MONITORED, SPAWN_ACT, SPAWN_LINKED } spawn_kind;
 
 static void put_low_priority(edr_buf *buf) {
   edr_etf_put_tuple(buf, 2);
@@ -17,12 +17,10 @@ static void put_low_priority(edr_buf *buf) {
 }
 
 static void put_spawn_options(edr_buf *buf, spawn_kind kind) {
-  if (kind != SPAWN_ALONE) edr_etf_put_list(buf, kind == SPAWN_LINKED ? 2 : 1);
-  if (kind == SPAWN_MONITORED) edr_node_put_name(buf, "monitor");
-  if (kind == SPAWN_LINKED) {
-    edr_node_put_name(buf, "link");
-    put_low_priority(buf);
-  }
+  if (kind != SPAWN_ALONE) edr_etf_put_list(buf, kind == SPAWN_MONITORED ? 1 : 2);
+  if (kind == SPAWN_MONITORED || kind == SPAWN_ACT) edr_node_put_name(buf, "monitor");
+  if (kind == SPAWN_LINKED || kind == SPAWN_ACT) edr_node_put_name(buf, "link");
+  if (kind == SPAWN_LINKED) put_low_priority(buf);
   edr_etf_put_nil(buf);
 }
 
@@ -100,8 +98,35 @@ static edr_call *new_call(edr_node *node) {
   return call;
 }
 
+static void free_call(edr_call *call) {
+  if (call->node != NULL) {
+    edr_call **at = &call->node->calls;
+    while (*at != call) at = &(*at)->next;
+    *at = call->next;
+    if (call->formats) call->node->formats--;
+  }
+  edr_buf_deinit(&call->bytes);
+  free(call);
+}
+
+bool edr_call_has_ended(const edr_call *call) {
+  return call->outcome != EDR_OUTCOME_PENDING || call->unreadable != EDR_OK;
+}
+
+static bool has_ended(const edr_call *call) { return call != NULL && edr_call_has_ended(call); }
+
+/* A call could not be handed to the network; where only the wait for that ended, it stays queued and is made. */
+static edr_status not_sent(edr_node *node, edr_call *call, edr_status status, const char *doing) {
+  if (call->is_act && (status == EDR_ETIMEOUT || status == EDR_EINTERRUPTED)) {
+    edr_call_free(call);
+  } else {
+    free_call(call);
+  }
+  return edr_node_fail(node, status, doing);
+}
+
 static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *module, const char *function,
-                               const edr_buf *arguments, size_t rest, int64_t deadline_ms) {
+                               const edr_buf *arguments, spawn_kind kind, size_t rest, int64_t deadline_ms) {
   edr_buf all;
   edr_status status;
   edr_buf_init(&all);
@@ -113,14 +138,14 @@ static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *m
   edr_etf_put_nil(&all);
   status = edr_buf_status(&all);
   if (status == EDR_OK)
-    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, SPAWN_MONITORED, rest, deadline_ms);
+    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, kind, rest, deadline_ms);
   edr_buf_deinit(&all);
   return status;
 }
 
 /* A call that is sent until no more than `rest` bytes of it, and of what is queued before it, are left. */
-static edr_status start_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments, size_t rest,
-                             int64_t deadline_ms, edr_call **out_call) {
+static edr_status start_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments, bool is_act,
+                             size_t rest, int64_t deadline_ms, edr_call **out_call) {
   edr_call *call = new_call(node);
   edr_status status;
 
@@ -128,27 +153,30 @@ static edr_status start_call(edr_node *node, const char *module, const char *fun
     (void)edr_node_fail(node, EDR_ENOMEM, "starting a call");
     return EDR_ENOMEM;
   }
+  call->is_act = is_act;
   status = node->rex ? write_rex(node, &call->ref, module, function, arguments, rest, deadline_ms)
-                     : send_by_erpc(node, &call->ref, module, function, arguments, rest, deadline_ms);
-  if (status != EDR_OK) {
-    edr_call_free(call);
-    (void)edr_node_fail(node, status, "starting a call");
-    return status;
-  }
+                     : send_by_erpc(node, &call->ref, module, function, arguments, is_act ? SPAWN_ACT : SPAWN_MONITORED, rest,
+                                    deadline_ms);
+  if (status != EDR_OK) return not_sent(node, call, status, "starting a call");
   *out_call = call;
   return EDR_OK;
 }
 
 edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          int64_t deadline_ms, edr_call **out_call) {
-  return start_call(node, module, function, arguments, CALL_BACKLOG, deadline_ms, out_call);
+  return start_call(node, module, function, arguments, false, CALL_BACKLOG, deadline_ms, out_call);
+}
+
+edr_status edr_node_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                        int64_t deadline_ms, edr_call **out_call) {
+  return start_call(node, module, function, arguments, true, CALL_BACKLOG, deadline_ms, out_call);
 }
 
 edr_status edr_node_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                            edr_call **out_call) {
   edr_status status = edr_node_end_at_limit(node, edr_node_owe(node));
   if (status != EDR_OK) return edr_node_fail(node, status, "starting a call");
-  status = start_call(node, module, function, arguments, SIZE_MAX, edr_clock_now_ms(), out_call);
+  status = start_call(node, module, function, arguments, false, SIZE_MAX, edr_clock_now_ms(), out_call);
   if (status != EDR_OK) return status;
   (*out_call)->formats = true;
   node->formats++;
@@ -161,26 +189,16 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
   edr_status status;
   uint8_t arity = 0;
 
-  if (node->rex) return edr_node_call(node, module, function, arguments, deadline_ms, out_call);
+  if (node->rex) return edr_node_act(node, module, function, arguments, deadline_ms, out_call);
   status = count_arguments(arguments, &arity);
   if (status != EDR_OK) return edr_node_fail(node, status, "starting a process");
   if ((call = new_call(node)) == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a process");
-  call->only_runs = true;
-  status = write_spawn(node, &call->ref, module, function, arity, arguments, SPAWN_MONITORED, CALL_BACKLOG,
-                       deadline_ms);
-  if (status != EDR_OK) {
-    edr_call_free(call);
-    return edr_node_fail(node, status, "starting a process");
-  }
+  call->only_runs = call->is_act = true;
+  status = write_spawn(node, &call->ref, module, function, arity, arguments, SPAWN_ACT, CALL_BACKLOG, deadline_ms);
+  if (status != EDR_OK) return not_sent(node, call, status, "starting a process");
   *out_call = call;
   return EDR_OK;
 }
-
-bool edr_call_has_ended(const edr_call *call) {
-  return call->outcome != EDR_OUTCOME_PENDING || call->unreadable != EDR_OK;
-}
-
-static bool has_ended(const edr_call *call) { return call != NULL && edr_call_has_ended(call); }
 
 bool edr_node_has_output(const edr_node *node) {
   const edr_call *call;
@@ -219,14 +237,57 @@ edr_slice edr_call_value(const edr_call *call) { return call->value; }
 
 void edr_call_free(edr_call *call) {
   if (call == NULL) return;
-  if (call->node != NULL) {
-    edr_call **at = &call->node->calls;
-    while (*at != call) at = &(*at)->next;
-    *at = call->next;
-    if (call->formats) call->node->formats--;
+  if (call->node != NULL && call->is_act && !has_ended(call)) {
+    call->orphan = true;
+  } else {
+    free_call(call);
   }
-  edr_buf_deinit(&call->bytes);
-  free(call);
+}
+
+void edr_node_orphan_calls(edr_node *node) {
+  edr_call *call, *next;
+  for (call = node->calls; call != NULL; call = next) {
+    next = call->next;
+    if (call->orphan) {
+      free_call(call);
+    } else {
+      call->node = NULL;
+    }
+  }
+  node->calls = NULL;
+}
+
+/* ---- ending acts ---- */
+
+edr_status edr_node_act_began(edr_node *node, edr_call *call, const edr_pid *process) {
+  call->process = *process;
+  call->process_known = true;
+  return call->ending ? edr_node_kill(node, process) : EDR_OK;
+}
+
+/* Has each act in flight end, and tells whether there is one. Those that have ended and are nobody's are freed. */
+static bool end_acts(edr_node *node) {
+  edr_call *call, *next;
+  bool any = false;
+  for (call = node->calls; call != NULL; call = next) {
+    next = call->next;
+    if (has_ended(call)) {
+      if (call->orphan) free_call(call);
+    } else if (call->is_act) {
+      if (!call->ending && call->process_known) (void)edr_node_kill(node, &call->process);
+      call->ending = any = true;
+    }
+  }
+  return any;
+}
+
+edr_status edr_node_end_acts(edr_node *node, int64_t deadline_ms) {
+  while (end_acts(node)) {
+    const edr_status status = edr_stream_read(&node->stream, deadline_ms);
+    if (status != EDR_OK && status != EDR_EINTERRUPTED) return status;
+    if (edr_clock_now_ms() >= deadline_ms && end_acts(node)) return EDR_ETIMEOUT;
+  }
+  return EDR_OK;
 }
 
 edr_status edr_node_call_await(edr_node *node, const char *module, const char *function, const edr_buf *arguments,

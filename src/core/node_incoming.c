@@ -106,6 +106,7 @@ static edr_status on_spawn_reply(edr_node *node, const edr_control *control) {
   if (edr_slice_pid(control->elements[3], &pid) != EDR_OK)
     return call != NULL ? end_call(call, EDR_OUTCOME_ERROR, control->elements[3]) : EDR_OK;
   /* A call's process will tell its own end. A linked one that nobody waits for any more is of a spawn that was given up. */
+  if (call != NULL) return edr_node_act_began(node, call, &pid);
   if (edr_slice_int(control->elements[2], &flags) == EDR_OK && (flags & SPAWN_REPLY_LINKED) != 0)
     return edr_node_kill(node, &pid);
   return EDR_OK;

@@ -22,6 +22,11 @@ struct edr_call {
   edr_outcome outcome;
   bool formats;          /* of edr_node_format, one of `node->formats` */
   bool only_runs;        /* of edr_node_run: its process ends with `normal`, and brings no answer */
+  bool is_act;           /* of edr_node_act or edr_node_run: its process is linked to us */
+  bool orphan;           /* an act in flight that the caller has freed: it is the node's */
+  bool ending;           /* its process is to be killed as soon as it is known */
+  bool process_known;
+  edr_pid process;
   edr_status unreadable; /* EDR_OK, or why the answer that came cannot be had */
   edr_buf bytes;         /* the answer */
   edr_slice value;       /* points into bytes */
@@ -85,6 +90,12 @@ edr_monitor *edr_node_take_monitor(edr_node *node, const edr_ref *ref);
 
 /* Whether anything that is printed can be gone on with. */
 bool edr_node_has_output(const edr_node *node);
+
+/* An act of ours has begun under this pid; the one that must not go on is killed. */
+edr_status edr_node_act_began(edr_node *node, edr_call *call, const edr_pid *process);
+
+/* The node goes: what it keeps for itself is freed, and the caller's calls have no node any more. */
+void edr_node_orphan_calls(edr_node *node);
 
 /* ---- node_incoming.c ---- */
 

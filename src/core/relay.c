@@ -15,7 +15,8 @@ enum {
   FIRST_POLL_MS = 1,
   LONGEST_POLL_MS = 50,
   STALL_MS = 20,         /* no new answer for so long: ask who of the silent ones is dead */
-  LONGEST_STALL_MS = 1000
+  LONGEST_STALL_MS = 1000,
+  END_MS = 5000          /* for what hands requests out to be dead, where it is given up */
 };
 
 /* ---- building arguments ---- */
@@ -120,8 +121,9 @@ static edr_status send_slice(request_run *run, const char *request, size_t from,
   return edr_node_run(run->node, "lists", "zipwith", arguments, step_deadline(run), out_call);
 }
 
-/* Sends all requests, and waits until the node has handed out every one of them: else, on a node that is short of time, a
- * resume that is asked for later could overtake a suspend, which would then never be undone. */
+/* Sends all requests, and waits until the node has handed out every one of them, or, where that fails, will never hand out
+ * another: else, on a node that is short of time, a resume that is asked for later could overtake a suspend, which would then
+ * never be undone. What hands them out dies with a connection that is lost. */
 static edr_status send_requests(request_run *run, const char *request) {
   const size_t slices = (run->pids->count + SEND_SLICE - 1) / SEND_SLICE;
   edr_call **calls = calloc(slices, sizeof(edr_call *));
@@ -136,6 +138,7 @@ static edr_status send_requests(request_run *run, const char *request) {
     status = edr_node_await(run->node, calls[i], step_deadline(run));
     if (status == EDR_OK && edr_call_outcome(calls[i]) != EDR_OUTCOME_RETURN) status = EDR_EPROTOCOL;
   }
+  if (status != EDR_OK) (void)edr_node_end_acts(run->node, edr_deadline_after(END_MS));
   for (i = 0; calls != NULL && i < slices; i++) edr_call_free(calls[i]);
   free(calls);
   return status;
@@ -419,11 +422,22 @@ edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const ed
   return status;
 }
 
+bool edr_relay_owns(const edr_node *node, const edr_pids *pids, const char **out_other) {
+  size_t i;
+  for (i = 0; i < pids->node_count; i++) {
+    if (strcmp(pids->nodes[i], edr_node_name(node)) == 0) continue;
+    *out_other = pids->nodes[i];
+    return false;
+  }
+  return true;
+}
+
 edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *out_pids) {
   edr_buf none;
   edr_call *call = NULL;
   edr_etf_reader reader;
   edr_slice value;
+  const char *other;
   edr_status status;
   edr_buf_init(&none);
   edr_etf_put_nil(&none);
@@ -434,6 +448,7 @@ edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *ou
   value = edr_call_value(call);
   edr_etf_reader_init(&reader, value.data, value.size, NULL);
   status = edr_pids_read_list(out_pids, &reader);
+  if (status == EDR_OK && !edr_relay_owns(node, out_pids, &other)) status = EDR_EPROTOCOL;
   edr_etf_reader_deinit(&reader);
   edr_call_free(call);
   return status;

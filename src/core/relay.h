@@ -29,7 +29,8 @@ typedef struct edr_relay_result {
 } edr_relay_result;
 
 /* `sys:REQUEST` ("suspend" or "resume") of all `pids`, which must be of this node. All are asked, whatever the deadline;
- * it bounds how long answers are waited for. All of it ends 30 s and a tenth of a millisecond a pid later. On failure
+ * it bounds how long answers are waited for. All of it ends 30 s and a tenth of a millisecond a pid later, or, where it fails,
+ * after 5 s more: no request is handed out any more then. On failure
  * (EDR_ENODEDOWN, EDR_EINTERRUPTED, ...) `out_result` still says whether something was sent. The caller frees it in any
  * case. */
 edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
@@ -45,7 +46,10 @@ typedef edr_status (*edr_relay_on_info)(void *context, size_t index, edr_slice i
 edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const edr_buf *items, int64_t deadline_ms,
                                   edr_relay_on_info on_info, void *context);
 
-/* Every process that the node has now. */
+/* Whether all are processes of this node, in whichever life of it; if not, `out_other` names the node of one that is not. */
+bool edr_relay_owns(const edr_node *node, const edr_pids *pids, const char **out_other);
+
+/* Every process that the node has now, in an empty set. EDR_EPROTOCOL where it gives some that are not its own. */
 edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *out_pids);
 
 /* Which of `pids` sit in sys:suspend_loop now, and which hibernate: of those only sys:get_status tells whether they are

@@ -47,10 +47,12 @@ Await = fun Await(Box, Count, Until) ->
     end
 end,
 
+%% Of those that hibernate nothing tells it: they count as suspended.
 Suspended = fun(Pids) ->
     Infos = lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), current_function)),
     Sits = fun({current_function, {sys, suspend_loop, _}}) -> true;
               ({current_function, {sys, suspend_loop_hib, _}}) -> true;
+              ({current_function, {erlang, hibernate, _}}) -> true;
               (_) -> false
            end,
     case lists:any(Sits, lists:usort(Infos)) of
@@ -59,20 +61,23 @@ Suspended = fun(Pids) ->
     end
 end,
 
-%% Asks all at once, as the relay does from outside; gives how many have answered. A suspend that was under way when the
-%% connection broke may come after our resume: whoever still sits there is asked again.
-Resume = fun Resume([], _) -> 0;
-             Resume(Pids, Rounds) ->
+%% Asks all at once, as the relay does from outside; gives how many have answered.
+Ask = fun([]) -> 0;
+         (Pids) ->
     Box = spawn(timer, sleep, [infinity]),
     _ = lists:zipwith(fun erlang:send/2, Pids, lists:duplicate(length(Pids), {system, {Box, resumed}, resume})),
     Alive = length(lists:filter(fun erlang:is_process_alive/1, Pids)),
     Answered = Await(Box, Alive, Now() + 1000),
     exit(Box, kill),
-    case Rounds > 0 andalso Suspended(Pids) of
-        Left when Left =:= false; Left =:= [] -> Answered;
-        Left -> timer:sleep(100), Resume(Left, Rounds - 1), Answered
-    end
+    Answered
 end,
+
+%% A suspend that was under way when the connection broke may come after our resume: whoever sits there is asked again, each
+%% time that we look.
+Again = fun Again(_, 0) -> ok;
+            Again(Pids, Rounds) -> timer:sleep(100), Ask(Suspended(Pids)), Again(Pids, Rounds - 1)
+end,
+Resume = fun([]) -> 0; (Pids) -> Answered = Ask(Pids), Again(Pids, 3), Answered end,
 
 %% Makes a call that undoes something. It may never return: it gets five seconds.
 Call = fun({M, F, A}) ->
@@ -86,7 +91,7 @@ end,
 Undo = fun(#{undos := Undos} = S, Why) ->
     Started = Now(),
     Pids = Owed(S),
-    Answered = Resume(Pids, 3),
+    Answered = Resume(Pids),
     Results = [{Undone, Call(Undone)} || {_, Undone} <- Undos],
     Failed = [Each || {_, Result} = Each <- Results, Result =:= timeout orelse is_tuple(Result) andalso
                       element(1, Result) =:= 'EXIT' orelse is_tuple(Result) andalso element(1, Result) =:= error

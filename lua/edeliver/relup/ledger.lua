@@ -13,6 +13,7 @@ local ledger = {}
 ledger.__index = ledger
 
 local ROUND, ROUNDS = 1000, 12 -- ms: most answer at once; then the busy ones get their time
+local LATE = 30000 -- ms: for what was given up to end
 
 --- An empty ledger.
 -- @param node
@@ -35,11 +36,14 @@ end
 -- nil, message, code keeps the act from being done.
 function ledger:observe(observer) self.observers[#self.observers + 1] = observer end
 
---- Tells the observers of an event; the first that refuses has the last word.
+-- Nothing is done of which an observer could not hear before.
+local BEFORE = { suspend = true, apply = true }
+
+--- Tells the observers of an event. Before an act the first that refuses has the last word; of what is done all are told.
 function ledger:tell(event, data)
   for _, observer in ipairs(self.observers) do
     local answer, message, code = observer(event, data)
-    if answer == nil and message then return nil, message, code end
+    if answer == nil and message and BEFORE[event] then return nil, message, code end
   end
   return true
 end
@@ -53,24 +57,50 @@ function ledger:standing() return self.since and core.now() - self.since or 0 en
 --- Whether nothing is owed.
 function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
 
+-- Whatever was begun and did not come to its end, be it that a signal or an error cut us off, goes on at the node.
+local function acted(self, answer, ...)
+  self.acting = answer == nil
+  return answer, ...
+end
+
+-- It must not come after what undoes it.
+local function end_acts(self)
+  if self.acting then self.node:end_acts(LATE) end
+  self.acting = false
+end
+
+-- Nobody of these was asked, after all.
+local function drop(self, pids)
+  self.batches[#self.batches] = nil
+  self.pids = self.pids:minus(pids)
+  if #self.pids == 0 then self.since = nil end
+  self:tell("owed", self.pids)
+end
+
 --- `bulk_suspend` of pids that are remembered before they are asked.
 -- @return as `node:bulk_suspend`
 function ledger:suspend(pids, timeout)
   local asked = core.pids(pids)
+  local new = asked:minus(self.pids)
+  local fine, message, code = self.node:owns(asked)
+  if not fine then return nil, message, code end
   if self.check then
-    local fine, message, code = self.check(asked:minus(self.pids))
+    fine, message, code = self.check(new)
     if not fine then return nil, message, code end
   end
   if not self.dry then
-    local told, message, code = self:tell("suspend", asked)
-    if not told then return nil, message, code end
+    fine, message, code = self:tell("suspend", asked)
+    if not fine then return nil, message, code end
   end
-  table.insert(self.batches, { pids = asked:minus(self.pids), at = core.now() })
+  table.insert(self.batches, { pids = new, at = core.now() })
   self.pids = self.pids:plus(asked)
   self.most = math.max(self.most, #self.pids)
   self.since = self.since or core.now()
   if self.dry then return "ok" end
-  return self.node:bulk_suspend(asked, timeout)
+  self.acting = true
+  local answer, count, errors, sent = acted(self, self.node:bulk_suspend(asked, timeout))
+  if sent == false then drop(self, new) end
+  return answer, count, errors, sent
 end
 
 -- What undoes something may be done again: over a connection that broke it is tried once more.
@@ -135,6 +165,7 @@ function ledger:resume(timeout)
   end
   local ours, message, code = self.still_ours()
   if not ours then return nil, message, code end
+  end_acts(self)
   local answer, count, errors, sent = again(self, function() return self.node:bulk_resume(asked, timeout) end)
   if not answer then return nil, count, errors, sent end
   confirm(self, asked, errors)
@@ -142,12 +173,13 @@ function ledger:resume(timeout)
 end
 
 -- Makes a call. An answer `{error, Reason}` is a refusal; that something runs already is what an undo wants.
-local function make(node, call)
+local function make(self, call)
   local module, fun = call[1], call[2]
-  local answer, message, code, reason = node:call(module, fun, call[3])
+  self.acting = true
+  local answer, message, code, reason = acted(self, self.node:act(module, fun, call[3]))
   if answer == nil then return nil, message, code, reason end
   if term.kind(answer) == "tuple" and answer[1] == term.atom "error" and answer[2] ~= term.atom "running" then
-    return nil, ("%s:%s on %s answered %s"):format(module, fun, node.name, term.format(answer)), "refused"
+    return nil, ("%s:%s on %s answered %s"):format(module, fun, self.node.name, term.format(answer)), "refused"
   end
   return true
 end
@@ -174,7 +206,7 @@ function ledger:apply(key, acts)
   table.move(entries, 1, #entries, #self.undos + 1, self.undos)
   if self.dry then return true end
   for _, act in ipairs(acts) do
-    local made, message, code = make(self.node, act.call)
+    local made, message, code = make(self, act.call)
     if not made then return nil, message, code end
   end
   return true
@@ -188,7 +220,7 @@ local function undo_one(self, position)
   local made, message, code = true, nil, nil
   if not self.dry then
     made, message, code = again(self, function()
-      local done, problem, why, reason = make(self.node, entry.undo)
+      local done, problem, why, reason = make(self, entry.undo)
       if not done and is_gone(why, reason) then return true end
       return done, problem, why
     end)
@@ -208,6 +240,7 @@ function ledger:undo(key)
     local ours, message, code = self.still_ours()
     if not ours then return nil, message, code end
   end
+  end_acts(self)
   for i = #self.undos, 1, -1 do
     if key == nil or self.undos[i].key == key then
       local made, message, code = undo_one(self, i)

@@ -39,6 +39,28 @@ local function check_options(name, options)
   end
 end
 
+-- The node may not have noticed yet that the old connection is lost. What was linked to it has been told to end when the
+-- nodedown comes.
+local FORGET = [=[
+  Node = node(Old),
+  case Node =/= node(New) andalso lists:member(Node, nodes(hidden)) of
+    true ->
+      monitor_node(Node, true),
+      erlang:disconnect_node(Node),
+      receive {nodedown, Node} -> true after 2000 -> false end;
+    false -> true
+  end.]=]
+
+-- A connection of the core takes the place of the one before, if there is one: whatever that had begun must not come after
+-- what is done over the new one.
+local function take(self, connection)
+  local old = self.pid
+  self.pid = connection:self()
+  self.connection = self.show and output.new(connection, self.show, core.now) or connection
+  if old then self:eval(FORGET, { Old = old, New = self.pid }) end
+  return self
+end
+
 --- Connects to a node. It becomes a hidden connection under a name that the node gives, so that two programs never clash.
 -- @string name "name@host", as the node calls itself
 -- @tparam[opt] table options `cookie` (default: ~/.erlang.cookie), `timeout` for the whole connect (5000), `epmd_port`
@@ -70,10 +92,11 @@ function node.connect(name, options)
   end
   connection, message, code = core.connect(given)
   if not connection then return nil, message, code end
-  return setmetatable({ name = name, options = given, connection = connection }, node)
+  return take(setmetatable({ name = name, options = given }, node), connection)
 end
 
---- Opens a lost or closed connection again, with the options it was made with.
+--- Opens a lost or closed connection again, with the options it was made with. The node has forgotten the old one then: what
+-- was linked to it there has ended.
 -- @tparam[opt=0] number patience ms: for how long to try again, while the node may be restarting
 -- @treturn[1] boolean true
 -- @return[2] nil, message, code
@@ -83,7 +106,7 @@ function node:reconnect(patience)
   repeat
     local connection, message, code = core.connect(self.options)
     if connection then
-      self.connection = self.show and output.new(connection, self.show, core.now) or connection
+      take(self, connection)
       return true
     end
     if code == "interrupted" or core.now() >= give_up then return nil, message, code end
@@ -130,15 +153,17 @@ function node:call(module, fun, arguments, timeout)
   return explain(self, module, fun, #arguments, self.connection:call(module, fun, arguments, timeout or CALL_TIMEOUT))
 end
 
---- Starts a call; `await` waits for it. Several may be in flight.
--- @return[1] a request
--- @return[2] nil, message, code
-function node:request(module, fun, arguments)
+local function start(self, how, module, fun, arguments)
   arguments = arguments or {}
-  local call, message, code = self.connection:request(module, fun, arguments)
+  local call, message, code = self.connection[how](self.connection, module, fun, arguments)
   if not call then return nil, message, code end
   return { call = call, module = module, fun = fun, arity = #arguments }
 end
+
+--- Starts a call; `await` waits for it. Several may be in flight.
+-- @return[1] a request
+-- @return[2] nil, message, code
+function node:request(module, fun, arguments) return start(self, "request", module, fun, arguments) end
 
 --- Waits for a started call; after a timeout it can be waited for again.
 -- @param request what `request` gave
@@ -155,6 +180,22 @@ function node:await(request, timeout, enough)
   until outcome[3] ~= "timeout" or not enough or enough() or core.now() >= give_up
   return explain(self, request.module, request.fun, request.arity, table.unpack(outcome, 1, outcome.n))
 end
+
+--- Calls a function whose effect will be undone. What it runs in ends with the connection, and where it is given up, by a
+-- timeout or by a signal, `end_acts` ends it: an act never comes after what undoes it. (Before OTP 23 nothing ends it before its
+-- time.)
+-- @return as `call` does
+function node:act(module, fun, arguments, timeout)
+  local request, message, code = start(self, "act", module, fun, arguments)
+  if not request then return nil, message, code end
+  return self:await(request, timeout)
+end
+
+--- Ends all acts in flight, also those that nobody waits for any more. Signals do not cut it short.
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] true: whatever the node is asked for from now on comes after them
+-- @return[2] nil, message, code
+function node:end_acts(timeout) return self.connection:end_acts(timeout or CALL_TIMEOUT) end
 
 --- Runs a function on the node and does not wait for it.
 -- @return[1] true
@@ -209,6 +250,12 @@ function node:demonitor(reference) return self.connection:demonitor(reference) e
 -- @return[1] a pid set
 -- @return[2] nil, message, "protocol" where bytes are no list of pids
 function node:pids(pids) return core.pids(pids) end -- luacheck: ignore self
+
+--- Whether all of these are processes of this node, alive or dead. It can be asked about no others.
+-- @param pids a pid set, a list of pids, or a pid
+-- @return[1] true
+-- @return[2] nil, message, "badarg"
+function node:owns(pids) return self.connection:owns(pids) end
 
 --- Every process of the node.
 -- @return[1] a pid set
@@ -326,13 +373,22 @@ end
 function node:eval(text, bindings, timeout)
   local forms, message, code, reason = self:parse(text)
   if not forms then return nil, message, code, reason end
+  local call = self:expression(forms, bindings)
+  return self:call(call[1], call[2], call[3], timeout)
+end
+
+--- What `eval` does, as a call that can be kept and made later, by whomever.
+-- @param forms what `parse` gave
+-- @tparam[opt] table bindings `{ X = term }`
+-- @return `{ module, fun, arguments }`
+function node:expression(forms, bindings) -- luacheck: ignore self
   local names, bound = {}, {}
   for name in pairs(bindings or {}) do names[#names + 1] = name end
   table.sort(names) -- bindings are an orddict
   for i, name in ipairs(names) do bound[i] = term.tuple { atom(name), bindings[name] } end
   -- One block, and only its value: else every variable would come back with it.
   local block = term.tuple { atom "block", 1, forms }
-  return self:call("erl_eval", "expr", { block, list(bound), atom "none", atom "none", atom "value" }, timeout)
+  return { "erl_eval", "expr", { block, list(bound), atom "none", atom "none", atom "value" } }
 end
 
 return node

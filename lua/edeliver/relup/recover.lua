@@ -6,15 +6,13 @@
 -- @module edeliver.relup.recover
 
 local core = require "edeliver.relup.core"
-local cowboy = require "edeliver.relup.web.cowboy"
 local escape = require "edeliver.relup.escape"
 local guard = require "edeliver.relup.guard"
 local journals = require "edeliver.relup.journal"
 local ledger = require "edeliver.relup.ledger"
-local ranch = require "edeliver.relup.web.ranch"
 local shape = require "edeliver.relup.shape"
-local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
+local web = require "edeliver.relup.web"
 
 local recover = {}
 
@@ -23,11 +21,16 @@ local FIRST_RESUME, LAST_RESUME, STATUS_TIMEOUT, SHOWN = 2000, 10000, 200, 20 --
 
 -- Is anybody at it? ----------------------------------------------------------------------------------------------------
 
--- Has a guard without an operator undo everything now, and waits until it is gone.
+local function busy(node, found)
+  return nil, ("a run of %s goes on on %s: it resumes what it has suspended"):format(found.who, node.name), "busy"
+end
+
+-- Has a guard without an operator undo everything now, and waits until it is gone. The operator may have come back just then.
 local function end_lost_run(node, found, log)
   log("warning", ("a run has lost its operator (%s): its guard undoes everything now"):format(found.who))
   local answer, message, code = node:call("gen_server", "call", { atom(guard.NAME), atom "undo", atom "infinity" }, 60000)
   if answer == nil then return nil, message, code end
+  if answer ~= atom "ok" then return busy(node, found) end
   return true
 end
 
@@ -35,9 +38,7 @@ local function nobody_is_at_it(node, log, dry_run)
   local found, message, code = guard.who(node)
   if found == nil then return nil, message, code end
   if found and found.status == "gone" and not dry_run then return end_lost_run(node, found, log) end
-  if found then
-    return nil, ("a run of %s goes on on %s: it resumes what it has suspended"):format(found.who, node.name), "busy"
-  end
+  if found then return busy(node, found) end
   local handler = node:call("erlang", "whereis", { atom "release_handler" })
   if term.kind(handler) == "pid" then
     local answer, _, why = node:call("release_handler", "which_releases", {}, 2000)
@@ -60,8 +61,12 @@ local ASK = [=[
           case catch sys:get_status(Pid, Timeout) of {status, _, _, [_, suspended | _]} -> true; _ -> false end].
 ]=]
 
--- The pid set of those among `pids` (all processes where it is nil) that sit suspended.
-local function find_suspended(node, pids)
+--- Who sits suspended now, those that hibernate included: they are woken, and asked.
+-- @param node
+-- @param[opt] pids among whom (default: all processes)
+-- @return[1] a pid set
+-- @return[2] nil, message, code
+function recover.find_suspended(node, pids)
   local sitting, sleeping, code = node:suspended(pids, 30000)
   if not sitting then return nil, sleeping, code end
   if #sleeping == 0 then return sitting end
@@ -127,45 +132,13 @@ local function owed_by_journal(node, path)
   return { pids = core.pids(pids), undos = state.undos, run = state.run }
 end
 
--- What a run may have left at listeners, as undos: stopped acceptors, and, where somebody sits suspended, connections
--- that were hidden from the release handler. Says which listeners were suspended as a whole.
+-- What a run may have left at listeners, whatever they are served by, as undos.
 local function traces(node, anybody_suspended, log)
-  local listeners, message, code = ranch.listeners(node)
-  if not listeners then
-    if code == "not_detected" then return {} end
-    return nil, message, code
-  end
-  local looked
-  looked, message, code = ranch.look_below(node, listeners)
-  if not looked then return nil, message, code end
-  local running = {}
-  for _, listener in ipairs(listeners) do
-    if listener.acceptors_sup then
-      running[#running + 1] = listener
-    else
-      log("warning", ("%s is suspended as a whole, by whomever: ranch:resume_listener lets it accept again"):format(
-        ranch.describe(listener)))
-    end
-  end
-  local pools
-  pools, message, code = ranch.acceptors(node, running)
-  if not pools then return nil, message, code end
   local undos = {}
-  for _, listener in ipairs(listeners) do
-    if anybody_suspended and listener.typed_supervisor and listener.connection_sups then
-      local act
-      act, message, code = cowboy.hiding(node, listener.connection_sups)
-      if not act then return nil, message, code end
-      undos[#undos + 1] = { key = "the type of the connections of " .. ranch.describe(listener), undo = act.undo }
-    end
-  end
-  for _, pool in ipairs(pools) do
-    if #pool.stopped > 0 then
-      undos[#undos + 1] = {
-        key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)),
-        undo = supervisor.restart_children(pool.supervisor, pool.stopped),
-      }
-    end
+  for _, kind in ipairs(web.kinds) do
+    local found, message, code = require("edeliver.relup.web." .. kind).traces(node, anybody_suspended, log)
+    if not found then return nil, message, code end
+    table.move(found, 1, #found, #undos + 1, undos)
   end
   return undos
 end
@@ -183,7 +156,7 @@ local function act(node, found, undos, dry_run, log)
   local undone, problem = again:undo()
   if not undone then log("error", problem) end
   local left
-  left, message, code = find_suspended(node, found)
+  left, message, code = recover.find_suspended(node, found)
   if not left then return nil, message, code end
   result.still_suspended, result.still_undone = left, again.undos
   result.ok = #left == 0 and #again.undos == 0
@@ -221,7 +194,7 @@ function recover.run(node, journal, options)
     undos = owed.undos
   end
   local found
-  found, message, code = find_suspended(node, owed and owed.pids)
+  found, message, code = recover.find_suspended(node, owed and owed.pids)
   if not found then return nil, message, code end
   if not owed then
     undos, message, code = traces(node, #found > 0, log)

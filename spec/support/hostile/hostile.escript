@@ -101,7 +101,7 @@ next_call(Socket) ->
             Payload = case Terms of <<_:Used/binary, Rest/binary>> when Rest =/= <<>> -> binary_to_term(Rest); _ -> none end,
             case {Control, Payload} of
                 {{29, Ref, _, _, {erpc, execute_call, 4}, _}, [Ref, M, F, A]} -> {call, Ref, {M, F, A}};
-                {{29, Ref, _, _, {M, F, _}, [monitor]}, A} -> {run, Ref, {M, F, A}};
+                {{29, Ref, _, _, {M, F, _}, [monitor, link]}, A} -> {run, Ref, {M, F, A}};
                 {{29, Ref, _, _, {M, F, _}, _}, A} -> {spawn, Ref, {M, F, A}};
                 _ -> next_call(Socket)
             end;
@@ -276,6 +276,7 @@ bulk() ->
      {"processes_atom", answer(erlang, processes, any, none)},
      {"processes_improper", answer(erlang, processes, any, [pid(1) | pid(2)])},
      {"processes_of_integers", answer(erlang, processes, any, [1000, 2000])},
+     {"processes_foreign", answer(erlang, processes, any, [pid(1), guest()])},
      {"processes_charlist", answer(erlang, processes, any, "abc")},
      {"processes_past_the_end", answer(erlang, processes, any, {raw, <<131, 108, 16#ffffffff:32, 106>>})},
      {"self_atom", answer(erlang, self, any, me)},

@@ -25,6 +25,18 @@ local function restart_found(node, site)
   return call_all(node, restarts)
 end
 
+-- The acceptors as they are now, and the site that they are of: one that is found anew where the listeners are gone that this
+-- run has known, as they are after a restart of the application.
+local function acceptors_now(node, ctx, site)
+  local pools = site:acceptors_again()
+  if pools then return pools, site end
+  local found, message, code = web.look(node, ctx)
+  if not found then return nil, message, code end
+  pools, message, code = found:acceptors_again()
+  if not pools then return nil, message, code end
+  return pools, found
+end
+
 return instruction.define {
   name = "resume_ranch_acceptors",
   section = "resume",
@@ -48,8 +60,8 @@ return instruction.define {
     if ctx.by_hand then done, message, code = restart_found(node, site) else done, message, code = ctx:undo "acceptors" end
     if not done then return nil, message, code end
     local pools
-    pools, message, code = site:acceptors_again()
-    if not pools then return nil, message, code end
+    pools, site, code = acceptors_now(node, ctx, site)
+    if not pools then return nil, site, code end
     local running, stopped = 0, 0
     for _, pool in ipairs(pools) do running, stopped = running + #pool.running, stopped + #pool.stopped end
     if stopped > 0 or #pools < #site.listeners then

@@ -63,19 +63,39 @@ function supervisor.count_children(node, supervisors, timeout)
   return found
 end
 
--- One call for all children of one supervisor, as data that can be kept and made later.
-local function of_children(fun, pid, ids)
-  local pids = {}
-  for i = 1, #ids do pids[i] = pid end
-  return { "lists", "zipwith", { term.export("supervisor", fun, 2), pids, ids } }
+--- The call, `{ module, fun, arguments }`, that terminates children and keeps their specifications. One that cannot be terminated
+-- ends it, and the rest run on.
+-- @tparam table supervisors for each child, its supervisor's pid
+-- @tparam table ids of the children
+function supervisor.terminate_children(supervisors, ids)
+  return { "lists", "zipwith", { term.export("supervisor", "terminate_child", 2), supervisors, ids } }
 end
 
---- The call, `{ module, fun, arguments }`, that terminates children of a supervisor and keeps their specifications.
--- @param pid the supervisor
--- @tparam table ids of the children
-function supervisor.terminate_children(pid, ids) return of_children("terminate_child", pid, ids) end
+-- That a child runs already, or that its supervisor is dead, whose successor started anew, is what a restart wants.
+local RESTART = [[
+  Failed = fun({Sup, Id}) ->
+    case catch supervisor:restart_child(Sup, Id) of
+      Started when element(1, Started) =:= ok -> [];
+      {error, Same} when Same =:= running; Same =:= restarting -> [];
+      {'EXIT', {noproc, _}} -> [];
+      Refused -> [{Sup, Id, Refused}]
+    end
+  end,
+  case lists:append(lists:map(Failed, Children)) of [] -> ok; All -> {error, All} end.]]
 
---- The call that restarts them. That one of them runs already is no failure.
-function supervisor.restart_children(pid, ids) return of_children("restart_child", pid, ids) end
+--- What restarts children: calls as data, which can be kept and made later by whoever has to.
+-- @return[1] a function of supervisors and ids, as `terminate_children` takes them, which gives the call
+-- `{ module, fun, arguments }` that restarts them, each whatever becomes of the others. The call answers ok, or
+-- `{error, [{Supervisor, Id, Answer}]}`
+-- @return[2] nil, message, code
+function supervisor.restarting(node)
+  local forms, message, code = node:parse(RESTART)
+  if not forms then return nil, message, code end
+  return function(supervisors, ids)
+    local children = {}
+    for i, id in ipairs(ids) do children[i] = term.tuple { supervisors[i], id } end
+    return node:expression(forms, { Children = children })
+  end
+end
 
 return supervisor

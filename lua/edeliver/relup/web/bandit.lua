@@ -7,6 +7,7 @@
 -- @module edeliver.relup.web.bandit
 
 local endpoints = require "edeliver.relup.web.endpoints"
+local ranch = require "edeliver.relup.web.ranch"
 local shape = require "edeliver.relup.shape"
 local site = require "edeliver.relup.web.site"
 local term = require "edeliver.relup.term"
@@ -74,6 +75,32 @@ function bandit.find(node, name, config)
   }, bandit_site)
 end
 
+--- See `edeliver.relup.web`: stopped acceptors, below whichever endpoint.
+function bandit.traces(node, _, log)
+  local all, message, code = endpoints.all(node)
+  if not all then return nil, message, code end
+  local names = {}
+  for i, endpoint in ipairs(all) do names[i] = endpoint.name end
+  local listeners
+  listeners, message, code = servers(node, names)
+  if not listeners then return nil, message, code end
+  local looked
+  looked, message, code = thousand_island.look_below(node, listeners)
+  if not looked then return nil, message, code end
+  local listening = {}
+  for _, listener in ipairs(listeners) do
+    if listener.listens then
+      listening[#listening + 1] = listener
+    else
+      ranch.warn(listener, thousand_island.resume(listener), log)
+    end
+  end
+  local pools
+  pools, message, code = thousand_island.acceptors(node, listening)
+  if not pools then return nil, message, code end
+  return ranch.restarts(pools)
+end
+
 function bandit_site:missing_acceptors(refuse)
   return refuse and self:missing("way to refuse connections in this version of the server: leave config.refuse out",
     function(listener) return listener.can_refuse end)
@@ -91,7 +118,7 @@ function bandit_site:missing_connections()
   if strangers > 0 then return ("%s: %d connections are not Bandit's"):format(self:describe(), strangers) end
 end
 
-function bandit_site:acceptors() return thousand_island.acceptors(self.listeners) end
+function bandit_site:acceptors() return thousand_island.acceptors(self.node, self.listeners) end
 
 function bandit_site:acceptors_again()
   local looked, message, code = thousand_island.look_below(self.node, self.listeners)

@@ -33,7 +33,7 @@ local function is_request(info)
   return info and dictionary_value(info.dictionary, INITIAL_CALL) == REQUEST and not IN_WEBSOCKET(info.current_function)
 end
 
--- Who is linked to these processes, without those who supervise them: of supervisors the dictionary would be large.
+-- Who on this node is linked to these processes, without those who supervise them: of supervisors the dictionary would be large.
 local function linked_to(node, pids, supervisors)
   local infos, message, code = node:process_info(pids, { "links" }, 30000)
   if not infos then return nil, message, code end
@@ -41,7 +41,7 @@ local function linked_to(node, pids, supervisors)
   for _, pid in ipairs(supervisors) do seen[pid] = true end
   for _, info in ipairs(infos) do
     for _, link in ipairs(info and LIST(info.links) and info.links or {}) do
-      if shape.pid(link) and not seen[link] then
+      if shape.pid(link) and not seen[link] and node:owns(link) then
         seen[link] = true
         linked[#linked + 1] = link
       end
@@ -93,8 +93,6 @@ local RELABEL = [[
     end)
   end, Sups).]]
 
-local PARSE = "{ok, Tokens, _} = erl_scan:string(Text), {ok, Forms} = erl_parse:parse_exprs(Tokens), Forms."
-
 -- The call as data, so that it can be remembered and made by whoever has to.
 local function relabel(forms, supervisors, from, to)
   local bindings = {
@@ -107,8 +105,7 @@ end
 -- @return[1] an act for `ctx:apply`: `{ call =, undo = }`
 -- @return[2] nil, message, code
 function cowboy.hiding(node, supervisors)
-  local forms, message, code = shape.expect(node, "how an expression is parsed", LIST,
-    node:eval(PARSE, { Text = term.charlist(RELABEL) }))
+  local forms, message, code = node:parse(RELABEL)
   if not forms then return nil, message, code end
   return {
     call = relabel(forms, supervisors, "supervisor", "worker"),

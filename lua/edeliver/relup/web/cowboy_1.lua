@@ -24,7 +24,8 @@ local CHANNELS = [[
   end,
   Of = fun(Websocket) ->
     case process_info(Websocket, links) of
-      {_, Links} -> [Pid || Pid <- Links, is_pid(Pid), not lists:member(Pid, Sups), IsChannel(Pid, Websocket)];
+      {_, Links} -> [Pid || Pid <- Links, is_pid(Pid), node(Pid) =:= node(),
+                            not lists:member(Pid, Sups), IsChannel(Pid, Websocket)];
       undefined -> []
     end
   end,

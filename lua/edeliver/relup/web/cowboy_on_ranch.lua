@@ -113,4 +113,47 @@ function cowboy_on_ranch.find(node, name, config)
   return several.as_one(node, sites)
 end
 
+-- The undos of stopped acceptors.
+local function restarts(node, listeners)
+  local pools, message, code = ranch.acceptors(node, listeners)
+  if not pools then return nil, message, code end
+  return ranch.restarts(pools)
+end
+
+-- Connections that were hidden from the release handler.
+local function showing(node, listeners)
+  local undos = {}
+  for _, listener in ipairs(listeners) do
+    if listener.typed_supervisor and listener.connection_sups then
+      local act, message, code = cowboy.hiding(node, listener.connection_sups)
+      if not act then return nil, message, code end
+      undos[#undos + 1] = { key = "the type of the connections of " .. ranch.describe(listener), undo = act.undo }
+    end
+  end
+  return undos
+end
+
+--- See `edeliver.relup.web`: stopped acceptors, and, where somebody sits suspended, hidden connections.
+function cowboy_on_ranch.traces(node, anybody_suspended, log)
+  local listeners, message, code = ranch.listeners(node)
+  if not listeners then
+    if code == "not_detected" then return {} end
+    return nil, message, code
+  end
+  local looked
+  looked, message, code = ranch.look_below(node, listeners)
+  if not looked then return nil, message, code end
+  for _, listener in ipairs(listeners) do
+    if not listener.acceptors_sup then ranch.warn(listener, ranch.resume(listener), log) end
+  end
+  local undos, found = {}
+  if anybody_suspended then
+    undos, message, code = showing(node, listeners)
+    if not undos then return nil, message, code end
+  end
+  found, message, code = restarts(node, listeners)
+  if not found then return nil, message, code end
+  return table.move(found, 1, #found, #undos + 1, undos)
+end
+
 return cowboy_on_ranch

@@ -13,7 +13,9 @@ local term = require "edeliver.relup.term"
 local web = {}
 
 --- The kinds, in the order in which they are asked. Each is a module with `find(node, name, config)`, which gives a site (see
--- `edeliver.relup.web.site` for its methods), or nil, message, code; "not_detected" lets the next kind try.
+-- `edeliver.relup.web.site` for its methods), or nil, message, code; "not_detected" lets the next kind try;
+-- and `traces(node, anybody_suspended, log)`, which gives what any run may have left at any listener of that kind, as undos for a
+-- ledger (`{ key = in words, undo = a call }`), none where there is no such server; or nil, message, code.
 web.kinds = { "cowboy_on_ranch", "bandit" }
 
 -- Endpoints of applications that were not meant, in words: of an umbrella's other applications, most likely.

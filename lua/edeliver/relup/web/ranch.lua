@@ -151,13 +151,15 @@ end
 function ranch.resume(listener) return { "ranch", "resume_listener", { listener.ref } } end
 
 -- What can be done to a listener's acceptors: acts for `ctx:apply`, and a call.
-local function with_acts(pool)
+local function with_acts(pool, restart)
+  local sups = {}
+  for i = 1, math.max(#pool.running, #pool.stopped) do sups[i] = pool.supervisor end
   pool.stop = {
-    call = supervisor.terminate_children(pool.supervisor, pool.running),
-    undo = supervisor.restart_children(pool.supervisor, pool.running),
+    call = supervisor.terminate_children(table.move(sups, 1, #pool.running, 1, {}), pool.running),
+    undo = restart(sups, pool.running),
   }
   pool.refuse = { call = { "ranch", "suspend_listener", { pool.listener.ref } }, undo = ranch.resume(pool.listener) }
-  pool.restart = supervisor.restart_children(pool.supervisor, pool.stopped)
+  pool.restart = restart(sups, pool.stopped)
 end
 
 --- The acceptors of listeners as they are now.
@@ -175,14 +177,39 @@ function ranch.acceptors(node, listeners)
   end
   local below, message, code = supervisor.which_children(node, sups)
   if not below then return nil, message, code end
+  local restart
+  restart, message, code = supervisor.restarting(node)
+  if not restart then return nil, message, code end
   for i, pool in ipairs(pools) do
     for _, child in ipairs(below[i]) do
       local ids = child.pid and pool.running or pool.stopped
       ids[#ids + 1] = child.id
     end
-    with_acts(pool)
+    with_acts(pool, restart)
   end
   return pools
+end
+
+--- What restarts the stopped acceptors of pools: undos for a ledger.
+function ranch.restarts(pools)
+  local undos = {}
+  for _, pool in ipairs(pools) do
+    if #pool.stopped > 0 then
+      undos[#undos + 1] = {
+        key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)), undo = pool.restart,
+      }
+    end
+  end
+  return undos
+end
+
+--- Warns of a listener that was suspended as a whole, which may have been anybody.
+-- @param listener
+-- @tparam table call what lets it accept again
+-- @tparam function log
+function ranch.warn(listener, call, log)
+  log("warning", ("%s is suspended as a whole, by whomever: %s:%s lets it accept again"):format(
+    ranch.describe(listener), term.format(atom(call[1])), call[2]))
 end
 
 -- Of what the supervisors keep, the pids: compiled functions sort them out, so that little comes over the wire.

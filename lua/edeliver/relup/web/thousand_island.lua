@@ -6,6 +6,7 @@
 -- @module edeliver.relup.web.thousand_island
 
 local shape = require "edeliver.relup.shape"
+local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
 
 local thousand_island = {}
@@ -70,23 +71,26 @@ end
 --- The call that lets a suspended server listen again, and its acceptors run.
 function thousand_island.resume(listener) return { "Elixir.ThousandIsland", "resume", { listener.pid } } end
 
--- One call for the acceptors below many supervisors, as data.
-local function of_acceptors(fun, sups)
+-- Each supervisor has one acceptor, under this id.
+local function ids_of(sups)
   local ids = {}
   for i = 1, #sups do ids[i] = term.atom "acceptor" end
-  return { "lists", "zipwith", { term.export("supervisor", fun, 2), sups, ids } }
+  return ids
 end
 
 --- The acceptors of listeners, as `look_below` found them; see `edeliver.relup.web.ranch.acceptors`. `running` and `stopped` are
 -- the pids of the acceptors' supervisors.
-function thousand_island.acceptors(listeners)
+function thousand_island.acceptors(node, listeners)
+  local restart, message, code = supervisor.restarting(node)
+  if not restart then return nil, message, code end
   local pools = {}
   for i, listener in ipairs(listeners) do
     local pool = { listener = listener, running = {}, stopped = {} }
     for _, sup in ipairs(listener.acceptor_sups) do table.insert(sup.running and pool.running or pool.stopped, sup.pid) end
-    pool.stop = { call = of_acceptors("terminate_child", pool.running), undo = of_acceptors("restart_child", pool.running) }
+    local running, stopped = ids_of(pool.running), ids_of(pool.stopped)
+    pool.stop = { call = supervisor.terminate_children(pool.running, running), undo = restart(pool.running, running) }
     pool.refuse = { call = { "Elixir.ThousandIsland", "suspend", { listener.pid } }, undo = thousand_island.resume(listener) }
-    pool.restart = of_acceptors("restart_child", pool.stopped)
+    pool.restart = restart(pool.stopped, stopped)
     pools[i] = pool
   end
   return pools
@@ -132,6 +136,7 @@ local REQUESTS = [[
     [Pid || Pid <- Pids, {_, Function} <- [process_info(Pid, current_function)], not Idle(Function), Running(Pid)]
   end,
   Streams = [Link || Pid <- Pids, {links, Links} <- [process_info(Pid, links)], Link <- Links, is_pid(Link),
+                     node(Link) =:= node(),
                      {_, Entries} <- [process_info(Link, dictionary)],
                      proplists:get_value('$initial_call', Entries) =:= {'Elixir.Bandit.HTTP2.StreamProcess', init, 1}],
   Busy(Pids) ++ Busy(Streams).]]

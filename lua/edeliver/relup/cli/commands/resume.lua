@@ -4,6 +4,7 @@
 
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
+local recover = require "edeliver.relup.recover"
 local session = require "edeliver.relup.cli.session"
 
 local resume = {
@@ -25,9 +26,7 @@ local function chosen(node, args)
     local pids, message, code = session.pids(node, args.pids)
     return pids and node:pids(pids), message, code
   end
-  local sitting, sleeping, code = node:suspended()
-  if not sitting then return nil, sleeping, code end
-  return sitting
+  return recover.find_suspended(node)
 end
 
 --- Says what a bulk request came to, and gives the exit code.

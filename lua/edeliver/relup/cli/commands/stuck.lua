@@ -35,7 +35,8 @@ function stuck.command(args)
     args.output:table(processes.HEADER, processes.as_rows(rows))
   end
   if #sleeping > 0 then
-    args.output:line(("%d processes hibernate; whether they are suspended shows only when they wake up."):format(#sleeping))
+    args.output:line(("%d processes hibernate; whether they are suspended shows only when they wake up. `resume` wakes them.")
+      :format(#sleeping))
   end
   return exit.OK
 end
