@@ -122,7 +122,8 @@ static edr_status not_sent(edr_node *node, edr_call *call, edr_status status, co
   } else {
     free_call(call);
   }
-  return edr_node_fail(node, status, doing);
+  (void)edr_node_fail(node, status, doing);
+  return status;
 }
 
 static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *module, const char *function,
