@@ -16,7 +16,7 @@ local backup = assert(relup.file.modify(path, { name = application, runtime = ru
 print(("%s is patched, the old one is %s"):format(path, backup))
 
 local errors = 0
-for _, finding in ipairs(relup.check(assert(relup.read(path))[1])) do
+for _, finding in ipairs(relup.lint(assert(relup.read(path))[1])) do
   print(finding)
   if finding.level == "error" then errors = errors + 1 end
 end

@@ -4,8 +4,8 @@
 
 local chat = require "support.chat"
 local clients = require "support.clients"
-local guard = require "edeliver.relup.guard"
-local journal = require "edeliver.relup.journal"
+local guard = require "edeliver.relup.undo.guard"
+local journal = require "edeliver.relup.undo.journal"
 local process = require "support.process"
 local proxy = require "support.proxy"
 local relup = require "edeliver.relup"

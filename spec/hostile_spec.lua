@@ -178,7 +178,7 @@ describe("a peer that lies", function()
         releases = function() return release_handler.which_releases(node, DEADLINE) end,
         web = function() return web.find(node, "app") end,
         eval = function() return node:eval("1.", {}, DEADLINE) end,
-        guard = function() return require("edeliver.relup.guard").start(node) end,
+        guard = function() return require("edeliver.relup.undo.guard").start(node) end,
       } do refused(name .. " to " .. question, "protocol", ask) end
       refused(name .. " to recover", "busy", function() return relup.recover(node) end)
     end

@@ -5,7 +5,7 @@ local relup = require "edeliver.relup"
 describe("edeliver.relup", function()
   it("loads what only some programs use when it is first asked for", function()
     assert.equal(require "edeliver.relup.consult", relup.consult)
-    assert.equal(require "edeliver.relup.check", relup.check)
+    assert.equal(require "edeliver.relup.lint", relup.lint)
     assert.equal(require "edeliver.relup.file", relup.file)
     assert.is_nil(relup.no_such_thing)
   end)

@@ -2,8 +2,8 @@
 
 local chat = require "support.chat"
 local clients = require "support.clients"
-local guard = require "edeliver.relup.guard"
-local journal = require "edeliver.relup.journal"
+local guard = require "edeliver.relup.undo.guard"
+local journal = require "edeliver.relup.undo.journal"
 local process = require "support.process"
 local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
@@ -51,7 +51,8 @@ describe("recover", function()
   local function abandoned(path)
     local operator = connect()
     local book = assert(journal.open(operator, path))
-    local ctx = require("edeliver.relup.context").new { node = operator, name = "chat", config = {}, logger = function() end }
+    local context = require "edeliver.relup.step.context"
+    local ctx = context.new { node = operator, name = "chat", config = {}, logger = function() end }
     ctx.ledger:observe(book:observer())
     for _, name in ipairs { "suspend_ranch_acceptors", "suspend_channels" } do
       assert(require("edeliver.relup.instructions." .. name).run(operator, atom "chat", ctx))
@@ -115,7 +116,7 @@ describe("recover", function()
     end
     assert.equal(2, typed_supervisor())
     local operator = connect()
-    local ctx = require("edeliver.relup.context").new {
+    local ctx = require("edeliver.relup.step.context").new {
       node = operator, name = "chat", config = { listener = "chat_plain" }, installs = true, logger = function() end,
     }
     for _, name in ipairs { "suspend_ranch_acceptors", "suspend_channels" } do

@@ -331,7 +331,7 @@ describe("help", function()
       assert.equal("edeliver.relup.instructions." .. name, text:match "^[^\n]*")
       assert.is_true(#text > #name + 60, text)
     end
-    for _, name in ipairs { "sequence", "ordering", "ledger", "file", "node", "repl" } do
+    for _, name in ipairs { "sequence", "sequence.ordering", "undo.ledger", "file", "node", "repl" } do
       assert.matches("^edeliver.relup." .. name .. "\n%u", help.text(name))
     end
   end)

@@ -4,8 +4,8 @@
 local chat = require "support.chat"
 local clients = require "support.clients"
 local core = require "edeliver.relup.core"
-local guard = require "edeliver.relup.guard"
-local journal = require "edeliver.relup.journal"
+local guard = require "edeliver.relup.undo.guard"
+local journal = require "edeliver.relup.undo.journal"
 local process = require "support.process"
 local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
@@ -280,7 +280,7 @@ describe("sequence", function()
     -- A signal before each line of `finish`, in turn.
     local function arrive()
       local info = debug.getinfo(2, "Sn")
-      if info.name ~= "finish" or not info.short_src:find "relup/run.lua$" then return end
+      if info.name ~= "finish" or not info.short_src:find "relup/run/init.lua$" then return end
       seen = seen + 1
       if seen == nth then os.execute "kill -TERM $PPID" end
     end

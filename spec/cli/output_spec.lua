@@ -1,8 +1,8 @@
 -- What the program prints: nothing that comes from a node may do anything to a terminal.
 
 local output = require "edeliver.relup.cli.output"
-local html = require "edeliver.relup.cli.html"
-local report = require "edeliver.relup.report"
+local report_page = require "edeliver.relup.cli.report_page"
+local report = require "edeliver.relup.run.report"
 local progress = require "edeliver.relup.cli.progress"
 local term = require "edeliver.relup.term"
 
@@ -67,7 +67,7 @@ describe("cli.html", function()
   end
 
   it("escapes every text", function()
-    local page = html.page(finished())
+    local page = report_page.page(finished())
     assert.matches("&lt;app&gt; on app@h to 1&quot;2", page, 1, true)
     assert.matches("a &amp; b &lt;script&gt;alert(1)&lt;/script&gt;\\x1B[2J", page, 1, true)
     assert.matches("x&lt;y", page, 1, true)
@@ -75,20 +75,20 @@ describe("cli.html", function()
   end)
 
   it("needs nothing but itself", function()
-    local page = html.page(finished())
+    local page = report_page.page(finished())
     for _, outside in ipairs { "http://", "https://", "src=", "url(", "@import", "<link" } do
       assert.is_nil(page:find(outside, 1, true), outside)
     end
   end)
 
   it("draws the steps to scale", function()
-    local page = html.page(finished())
+    local page = report_page.page(finished())
     assert.matches("left:0.000%%;width:25.000%%", page)
     assert.matches("left:25.000%%;width:75.000%%", page)
   end)
 
   it("says what is left behind", function()
-    local page = html.page(finished { still_suspended = { "<0.1.0>" } })
+    local page = report_page.page(finished { still_suspended = { "<0.1.0>" } })
     assert.matches('<pre id="left">1 processes may still be suspended', page, 1, true)
   end)
 end)

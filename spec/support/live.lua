@@ -22,7 +22,7 @@ end
 --- A context as a sequence would give it to steps; what was logged is in its `lines`.
 function methods:context(config)
   local lines = {}
-  local ctx = require("edeliver.relup.context").new {
+  local ctx = require("edeliver.relup.step.context").new {
     node = self.node, name = "chat", config = config or {},
     logger = function(level, text) lines[#lines + 1] = level .. ": " .. text end,
   }

@@ -1,5 +1,5 @@
 /* The options of `connect`; contract in connect_options.h. What options there are and what they mean is said in
- * lua/edeliver/relup/node.lua; here they only get their C types. */
+ * lua/edeliver/relup/node/init.lua; here they only get their C types. */
 #include "connect_options.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* A connection to a node, in Lua, but for what it asks of many processes at once (bulk.c) and for what is printed there
  * (output.c). Each function checks its arguments, calls the core, and pushes what came of it:
- * `nil, message, code` for what the world refused. lua/edeliver/relup/node.lua is its only user. */
+ * `nil, message, code` for what the world refused. lua/edeliver/relup/node/init.lua is its only user. */
 #include <string.h>
 
 #include "binding.h"

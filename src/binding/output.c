@@ -1,4 +1,4 @@
-/* What called functions print, in Lua: requests are handed over as terms, and lua/edeliver/relup/output.lua answers them. */
+/* What called functions print, in Lua: requests are handed over as terms, and lua/edeliver/relup/node/printing.lua answers them. */
 #include "binding.h"
 #include "connection.h"
 

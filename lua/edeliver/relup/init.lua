@@ -25,8 +25,8 @@ function relup.sequence(steps) return require("edeliver.relup.sequence").new(ste
 
 --- The step that installs the release.
 -- @function install
--- @see edeliver.relup.install
-function relup.install(options) return require("edeliver.relup.install").step(options) end
+-- @see edeliver.relup.step.install
+function relup.install(options) return require("edeliver.relup.step.install").step(options) end
 
 --- A step that waits while the connections live on; or, called with a node, waits at once.
 -- @tparam number ms
@@ -56,11 +56,11 @@ function relup.read(path)
   return terms
 end
 
---- What is used by some programs only, and loaded when it is first asked for: `relup.check`, `relup.file`, `relup.consult`.
--- @see edeliver.relup.check
+--- What is used by some programs only, and loaded when it is first asked for: `relup.lint`, `relup.file`, `relup.consult`.
+-- @see edeliver.relup.lint
 -- @see edeliver.relup.file
 -- @see edeliver.relup.consult
-local on_demand = { check = true, file = true, consult = true }
+local on_demand = { lint = true, file = true, consult = true }
 
 setmetatable(relup, {
   __index = function(self, name)

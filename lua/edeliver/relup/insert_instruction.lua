@@ -6,13 +6,13 @@
 -- @module edeliver.relup.insert_instruction
 
 local term = require "edeliver.relup.term"
-local patterns = require "edeliver.relup.patterns"
-local instructions_value = require "edeliver.relup.instructions_value"
+local effects = require "edeliver.relup.script.effects"
+local up_and_down = require "edeliver.relup.script.up_and_down"
 
 local insert_instruction = {
-  modifies_code = patterns.modifies_code,
-  modifies_processes = patterns.modifies_processes,
-  modifies_applications = patterns.modifies_applications,
+  modifies_code = effects.modifies_code,
+  modifies_processes = effects.modifies_processes,
+  modifies_applications = effects.modifies_applications,
 }
 
 local equal = term.equal
@@ -42,7 +42,7 @@ end
 -- The function of a list and `new` applied to both lists of an instructions value, or to the bare list.
 local function both(place)
   return function(instructions, new)
-    return instructions_value.map(instructions, function(list) return place(list, new) end)
+    return up_and_down.map(instructions, function(list) return place(list, new) end)
   end
 end
 
@@ -55,14 +55,14 @@ insert_instruction.append = both(function(list, new) return spliced(list, #list,
 
 --- Before the first instruction equal to `anchor`, at the end where there is none. In a down list: after it.
 function insert_instruction.insert_before_instruction(instructions, new, anchor)
-  return instructions_value.map(instructions,
+  return up_and_down.map(instructions,
     function(list) return before(list, new, anchor) end,
     function(list) return after(list, new, anchor) end)
 end
 
 --- After the first instruction equal to `anchor`, at the end where there is none. In a down list: before it.
 function insert_instruction.insert_after_instruction(instructions, new, anchor)
-  return instructions_value.map(instructions,
+  return up_and_down.map(instructions,
     function(list) return after(list, new, anchor) end,
     function(list) return before(list, new, anchor) end)
 end
@@ -80,7 +80,7 @@ end)
 --- After the last `load_object_code`, else at the end: the first of all custom instructions.
 insert_instruction.insert_after_load_object_code = both(function(list, new)
   for i = #list, 1, -1 do
-    if patterns.name(list[i]) == "load_object_code" then
+    if effects.name(list[i]) == "load_object_code" then
       return spliced(list, position_of(list, list[i]), new)
     end
   end
@@ -89,8 +89,8 @@ end)
 
 -- A pair that loads a module and runs it at once serves the upgrade, not the application.
 local function is_runnable_pair(load, apply)
-  local loaded = patterns.loads(load)
-  local module, name = patterns.applies(apply)
+  local loaded = effects.loads(load)
+  local module, name = effects.applies(apply)
   return loaded ~= nil and name == RUN and equal(module, loaded)
 end
 
@@ -102,8 +102,8 @@ insert_instruction.append_after_point_of_no_return = both(function(list, new)
     local instruction = list[i]
     if is_runnable_pair(instruction, list[i + 1]) then
       i = i + 2
-    elseif patterns.modifies_code(instruction) or patterns.modifies_processes(instruction)
-      or patterns.modifies_applications(instruction) then
+    elseif effects.modifies_code(instruction) or effects.modifies_processes(instruction)
+      or effects.modifies_applications(instruction) then
       break
     else
       i = i + 1

@@ -8,7 +8,7 @@
 local term = require "edeliver.relup.term"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local shift_instruction = require "edeliver.relup.shift_instruction"
-local instructions_value = require "edeliver.relup.instructions_value"
+local up_and_down = require "edeliver.relup.script.up_and_down"
 
 local instruction = {}
 
@@ -96,7 +96,7 @@ end
 local function runnable_by_hand(run)
   return function(node, argument, ctx)
     if ctx then return run(node, argument, ctx) end
-    ctx = require("edeliver.relup.context").by_hand(node, argument)
+    ctx = require("edeliver.relup.step.context").by_hand(node, argument)
     local result, message, code = run(node, argument, ctx)
     if type(result) == "string" then ctx:log("info", result) end
     return result, message, code
@@ -134,7 +134,7 @@ function instruction.define(definition)
   --- Puts the instruction into a relup.
   -- @return a new instructions value
   self.modify_relup = self.modify_relup or function(instructions, config)
-    if not instructions_value.is(instructions) then error("modify_relup takes an instructions value", 2) end
+    if not up_and_down.is(instructions) then error("modify_relup takes an instructions value", 2) end
     local call = self.call_this(self.arguments(instructions, config), config)
     return instruction.shift_modules(self, self.insert_where()(instructions, call), config, call)
   end

@@ -6,8 +6,8 @@
 -- @module edeliver.relup.modification
 
 local term = require "edeliver.relup.term"
-local instructions_value = require "edeliver.relup.instructions_value"
-local patterns = require "edeliver.relup.patterns"
+local up_and_down = require "edeliver.relup.script.up_and_down"
+local effects = require "edeliver.relup.script.effects"
 
 local modification = {
   PRIORITY_NONE = 0, -- switches a modification off without taking it away
@@ -44,7 +44,7 @@ end
 local function changed_modules(up_list, version, name)
   local modules = {}
   for _, entry in ipairs(up_list) do
-    local app, app_version, loaded = patterns.object_code(entry)
+    local app, app_version, loaded = effects.object_code(entry)
     if app and term.text(app) == name and term.text(app_version) == version then
       for _, module in ipairs(loaded) do modules[#modules + 1] = module end
     end
@@ -87,7 +87,7 @@ function modification.apply(relup, config, chosen)
       down_version = other,
       changed_modules = changed_modules(up_list, version, term.text(config.name)),
     }, config)
-    if not instructions_value.is(changed) then error("modify_relup must give an instructions value", 0) end
+    if not up_and_down.is(changed) then error("modify_relup must give an instructions value", 0) end
     if up then with_script(ups, up, changed.up_instructions) end
     if down then with_script(downs, down, changed.down_instructions) end
   end

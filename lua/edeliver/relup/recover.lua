@@ -6,11 +6,11 @@
 -- @module edeliver.relup.recover
 
 local core = require "edeliver.relup.core"
-local escape = require "edeliver.relup.escape"
-local guard = require "edeliver.relup.guard"
-local journals = require "edeliver.relup.journal"
-local ledger = require "edeliver.relup.ledger"
-local shape = require "edeliver.relup.shape"
+local escape = require "edeliver.relup.base.escape"
+local guard = require "edeliver.relup.undo.guard"
+local journals = require "edeliver.relup.undo.journal"
+local ledger = require "edeliver.relup.undo.ledger"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 local web = require "edeliver.relup.web"
 
@@ -136,7 +136,7 @@ end
 local function traces(node, anybody_suspended, log)
   local undos = {}
   for _, kind in ipairs(web.kinds) do
-    local found, message, code = require("edeliver.relup.web." .. kind).traces(node, anybody_suspended, log)
+    local found, message, code = require("edeliver.relup.web.servers." .. kind).traces(node, anybody_suspended, log)
     if not found then return nil, message, code end
     table.move(found, 1, #found, #undos + 1, undos)
   end

@@ -7,8 +7,8 @@
 -- @module edeliver.relup.shift_instruction
 
 local term = require "edeliver.relup.term"
-local patterns = require "edeliver.relup.patterns"
-local instructions_value = require "edeliver.relup.instructions_value"
+local effects = require "edeliver.relup.script.effects"
+local up_and_down = require "edeliver.relup.script.up_and_down"
 
 local shift_instruction = {}
 
@@ -26,7 +26,7 @@ end
 --- The first `{apply,{Module,run,_}}` of a module in a list, and its position; nil where there is none.
 function shift_instruction.first_runnable_instruction(list, module)
   for i = 1, #list do
-    local applied, name = patterns.applies(list[i])
+    local applied, name = effects.applies(list[i])
     if name == RUN and equal(applied, module) then return list[i], i end
   end
   return nil
@@ -37,7 +37,7 @@ local function load_before(list, instruction, module, position_before)
   local at = position_of(list, instruction)
   if not at then return list end
   for i = 1, #list do
-    local loaded = patterns.loads(list[i])
+    local loaded = effects.loads(list[i])
     if i ~= at and loaded ~= nil and equal(loaded, module) then
       if i < at then return list end
       local changed = copy(list)
@@ -54,7 +54,7 @@ local function unload_after(list, instruction, module)
   if not at then return list end
   local changed, moved = setmetatable({}, term.types.list), {}
   for i = 1, #list do
-    local unloaded = i < at and patterns.unloads(list[i])
+    local unloaded = i < at and effects.unloads(list[i])
     if unloaded and equal(unloaded, module) then
       table.insert(moved, 1, list[i])
     else
@@ -72,7 +72,7 @@ local function loaded_before(instruction, module)
 end
 
 local function loaded_before_first(runnable, module)
-  local runnable_module = patterns.applies(runnable)
+  local runnable_module = effects.applies(runnable)
   return function(list)
     return load_before(list, runnable, module, function(changed)
       return select(2, shift_instruction.first_runnable_instruction(changed, runnable_module))
@@ -87,28 +87,28 @@ end
 --- Ensures that a module that is loaded at all is loaded before an instruction: the first load behind it moves to right
 -- before it; one that already stands before it settles the matter. Down: `ensure_module_unloaded_after_instruction`.
 function shift_instruction.ensure_module_loaded_before_instruction(instructions, instruction, module)
-  return instructions_value.map(instructions, loaded_before(instruction, module), unloaded_after(instruction, module))
+  return up_and_down.map(instructions, loaded_before(instruction, module), unloaded_after(instruction, module))
 end
 
 --- Ensures that a module is unloaded only after an instruction: all loads and unloads that stand before it move to right
 -- after it. Down: `ensure_module_loaded_before_instruction`.
 function shift_instruction.ensure_module_unloaded_after_instruction(instructions, instruction, module)
-  return instructions_value.map(instructions, unloaded_after(instruction, module), loaded_before(instruction, module))
+  return up_and_down.map(instructions, unloaded_after(instruction, module), loaded_before(instruction, module))
 end
 
 --- As `ensure_module_loaded_before_instruction`, around the first `{apply,{M,run,_}}` of the module `M` that `runnable`
 -- calls: for instructions that a relup may hold several times.
 -- @param[opt] module what is to be loaded; by default `M`
 function shift_instruction.ensure_module_loaded_before_first_runnable_instructions(instructions, runnable, module)
-  module = module == nil and patterns.applies(runnable) or module
-  return instructions_value.map(instructions, loaded_before_first(runnable, module), unloaded_after(runnable, module))
+  module = module == nil and effects.applies(runnable) or module
+  return up_and_down.map(instructions, loaded_before_first(runnable, module), unloaded_after(runnable, module))
 end
 
 --- The reverse: loads and unloads that stand before the runnable move to right after it. Down: loaded before the first.
 -- @param[opt] module what is to be unloaded; by default the module that the runnable calls
 function shift_instruction.ensure_module_unloaded_after_last_runnable_instruction(instructions, runnable, module)
-  module = module == nil and patterns.applies(runnable) or module
-  return instructions_value.map(instructions, unloaded_after(runnable, module), loaded_before_first(runnable, module))
+  module = module == nil and effects.applies(runnable) or module
+  return up_and_down.map(instructions, unloaded_after(runnable, module), loaded_before_first(runnable, module))
 end
 
 return shift_instruction

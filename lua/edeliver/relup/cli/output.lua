@@ -6,7 +6,7 @@
 -- @classmod edeliver.relup.cli.output
 
 local dkjson = require "dkjson"
-local escape = require "edeliver.relup.escape"
+local escape = require "edeliver.relup.base.escape"
 local term = require "edeliver.relup.term"
 local terminal = require "term"
 
@@ -27,7 +27,7 @@ function output.new(options)
   return self
 end
 
---- See `edeliver.relup.escape`.
+--- See `edeliver.relup.base.escape`.
 output.escape = escape.text
 
 --- A text in colour, where colours are shown.

@@ -3,7 +3,7 @@
 -- @module edeliver.relup.cli.processes
 
 local output = require "edeliver.relup.cli.output"
-local shape = require "edeliver.relup.shape"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local processes = {}

@@ -6,7 +6,7 @@ local cookie = require "edeliver.relup.cli.cookie"
 local exit = require "edeliver.relup.cli.exit"
 local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
-local shape = require "edeliver.relup.shape"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 local terminal = require "term"
 

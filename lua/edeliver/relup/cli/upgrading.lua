@@ -4,7 +4,7 @@
 
 local core = require "edeliver.relup.core"
 local exit = require "edeliver.relup.cli.exit"
-local html = require "edeliver.relup.cli.html"
+local report_page = require "edeliver.relup.cli.report_page"
 local output = require "edeliver.relup.cli.output"
 local parser = require "edeliver.relup.cli.parser"
 local relup = require "edeliver.relup"
@@ -117,7 +117,7 @@ local function write_page(args, report)
   if not args.report then return true end
   local file, message = io.open(args.report, "w")
   if not file then return nil, message end
-  local written, problem = file:write(html.page(report))
+  local written, problem = file:write(report_page.page(report))
   local closed, why = file:close()
   if not written or not closed then return nil, problem or why end
   return true

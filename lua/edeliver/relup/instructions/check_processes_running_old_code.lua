@@ -6,7 +6,7 @@ local term = require "edeliver.relup.term"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local application = require "edeliver.relup.otp.application"
-local patterns = require "edeliver.relup.patterns"
+local effects = require "edeliver.relup.script.effects"
 local relup = require "edeliver.relup.otp.relup"
 
 -- Whom to ask about where no relup is at hand here: the modules that the node's own relup to `config.version` loads, and
@@ -35,7 +35,7 @@ return instruction.define {
     if not instructions then return instruction.application_name(nil, config) end
     local modules = {}
     for _, entry in ipairs(instructions.up_instructions) do
-      local _, _, loaded = patterns.object_code(entry)
+      local _, _, loaded = effects.object_code(entry)
       for _, module in ipairs(loaded or {}) do modules[#modules + 1] = module end
     end
     return term.list(modules)

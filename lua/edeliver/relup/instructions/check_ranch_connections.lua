@@ -4,10 +4,10 @@
 
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
-local endpoints = require "edeliver.relup.web.endpoints"
+local endpoints = require "edeliver.relup.web.phoenix.endpoints"
 local web = require "edeliver.relup.web"
 
--- What the operator should know of time, with numbers; `standing` warns by them.
+-- What the operator should know of time, with numbers; `step.watch` warns by them.
 local function tell_limits(node, ctx, site, target)
   local polls, message, code = endpoints.count_polls(node)
   if not polls then return nil, message, code end

@@ -3,7 +3,7 @@
 local term = require "edeliver.relup.term"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
-local standing = require "edeliver.relup.standing"
+local watch = require "edeliver.relup.step.watch"
 local web = require "edeliver.relup.web"
 
 local PATIENCE, POLL = 500, 20 -- ms: for requests to end; between looks at them
@@ -32,7 +32,7 @@ local function wait(node, ctx, site, patience)
     local slept, problem, why = node:sleep(pause)
     if not slept then return nil, problem, why end
     waited = waited + pause
-    local fine, trouble, reason = standing.watch(node, ctx)
+    local fine, trouble, reason = watch.watch(node, ctx)
     if not fine then return nil, trouble, reason end
     left, message, code = living(node, left)
     -- On connections that live on, others may have begun.

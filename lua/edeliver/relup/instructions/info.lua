@@ -1,7 +1,7 @@
 --- Prints a message in the course of an upgrade.
 
 local instruction = require "edeliver.relup.instruction"
-local instructions_value = require "edeliver.relup.instructions_value"
+local up_and_down = require "edeliver.relup.script.up_and_down"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local shift_instruction = require "edeliver.relup.shift_instruction"
 
@@ -31,7 +31,7 @@ function info.modify_relup(instructions, config, up, down, insert_where)
     up_list = shift_instruction.ensure_module_loaded_before_first_runnable_instructions(up_list, up_call)
     down_list = shift_instruction.ensure_module_unloaded_after_last_runnable_instruction(down_list, down_call)
   end
-  return instructions_value.with(instructions, { up_instructions = up_list, down_instructions = down_list })
+  return up_and_down.with(instructions, { up_instructions = up_list, down_instructions = down_list })
 end
 
 return info

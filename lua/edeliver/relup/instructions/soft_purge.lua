@@ -5,8 +5,8 @@
 
 local term = require "edeliver.relup.term"
 local instruction = require "edeliver.relup.instruction"
-local instructions_value = require "edeliver.relup.instructions_value"
-local patterns = require "edeliver.relup.patterns"
+local up_and_down = require "edeliver.relup.script.up_and_down"
+local effects = require "edeliver.relup.script.effects"
 
 local BRUTAL, SOFT = term.atom "brutal_purge", term.atom "soft_purge"
 
@@ -22,7 +22,7 @@ local function with(items, position, value)
 end
 
 local function soften(entry)
-  local name, size = patterns.name(entry)
+  local name, size = effects.name(entry)
   local position = PRE_PURGE[name] and PRE_PURGE[name][size]
   if position == 0 then
     local triple = entry[2]
@@ -41,7 +41,7 @@ end
 return instruction.define {
   name = "soft_purge",
   section = "upgrade",
-  modify_relup = function(instructions) return instructions_value.map(instructions, soften_all) end,
+  modify_relup = function(instructions) return up_and_down.map(instructions, soften_all) end,
 
   --- Nothing: the release handler follows the relup, which was changed before it was shipped.
   run = function() return true end,

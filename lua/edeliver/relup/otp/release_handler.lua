@@ -6,7 +6,7 @@
 -- @module edeliver.relup.otp.release_handler
 
 local consult = require "edeliver.relup.consult"
-local shape = require "edeliver.relup.shape"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local release_handler = {}

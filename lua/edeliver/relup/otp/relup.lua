@@ -2,7 +2,7 @@
 --
 -- @module edeliver.relup.otp.relup
 
-local shape = require "edeliver.relup.shape"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local relup = {}

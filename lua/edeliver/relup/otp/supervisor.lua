@@ -5,7 +5,7 @@
 --
 -- @module edeliver.relup.otp.supervisor
 
-local shape = require "edeliver.relup.shape"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local supervisor = {}

@@ -2,7 +2,7 @@
 --
 -- @classmod edeliver.relup.repl.erlang
 
-local shape = require "edeliver.relup.shape"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local erlang = {}

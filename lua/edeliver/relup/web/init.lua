@@ -6,8 +6,8 @@
 -- @module edeliver.relup.web
 
 local application = require "edeliver.relup.otp.application"
-local endpoints = require "edeliver.relup.web.endpoints"
-local several = require "edeliver.relup.web.several"
+local endpoints = require "edeliver.relup.web.phoenix.endpoints"
+local union = require "edeliver.relup.web.union"
 local term = require "edeliver.relup.term"
 
 local web = {}
@@ -44,11 +44,11 @@ function web.find(node, name, config)
   if not runs then return nil, ("the application %s does not run on %s"):format(name, node.name), "not_running" end
   local sites, missing = {}, {}
   for _, kind in ipairs(web.kinds) do
-    local site, message, code = require("edeliver.relup.web." .. kind).find(node, name, config or {})
+    local site, message, code = require("edeliver.relup.web.servers." .. kind).find(node, name, config or {})
     if not site and code ~= "not_detected" then return nil, message, code end
     if site then sites[#sites + 1] = site else missing[#missing + 1] = message end
   end
-  if #sites > 0 then return several.as_one(node, sites) end
+  if #sites > 0 then return union.as_one(node, sites) end
   return nil, table.concat(missing, "; ") .. elsewhere(node, name, config or {}), "not_detected"
 end
 

@@ -5,9 +5,9 @@
 --
 -- @classmod edeliver.relup.web.site
 
-local channels = require "edeliver.relup.web.channels"
-local cowboy = require "edeliver.relup.web.cowboy"
-local ranch = require "edeliver.relup.web.ranch"
+local channels = require "edeliver.relup.web.phoenix.channels"
+local cowboy = require "edeliver.relup.web.servers.cowboy"
+local ranch = require "edeliver.relup.web.listeners.ranch"
 
 local site = {}
 site.__index = site
@@ -69,7 +69,7 @@ function site:missing_connections()
   end
 end
 
---- The acceptors as they are now; see `web.ranch.acceptors`.
+--- The acceptors as they are now; see `web.listeners.ranch.acceptors`.
 function site:acceptors() return ranch.acceptors(self.node, self.listeners) end
 
 --- The same, after something has been done to them: the acceptors' supervisors themselves may have changed.
@@ -186,7 +186,7 @@ function site:targets(target)
   return self:new_targets(chosen, self.node:pids {})
 end
 
---- The plain http requests that run now; see `web.cowboy.requests`.
+--- The plain http requests that run now; see `web.servers.cowboy.requests`.
 function site:requests()
   local http, message, code = self:candidates()
   if not http then return nil, message, code end
@@ -201,7 +201,7 @@ local function hiding(self)
 end
 
 --- Makes it safe to install a release while websockets sit suspended: they must not be where the release handler looks for
--- supervisors. See `web.cowboy`.
+-- supervisors. See `web.servers.cowboy`.
 -- @param ctx remembers how to take it back, under the key "connection types"
 -- @return[1] true
 -- @return[2] nil, message, code

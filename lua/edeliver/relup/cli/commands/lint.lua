@@ -2,7 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.lint
 
-local check = require "edeliver.relup.check"
+local linter = require "edeliver.relup.lint"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local relups = require "edeliver.relup.cli.relups"
@@ -31,7 +31,7 @@ function lint.command(args)
   local out = args.output
   local relup, message, code = relups.read(args.relup)
   local findings
-  if relup then findings, message, code = check(relup.term, { old = args.old, new = args.new, version = args.from }) end
+  if relup then findings, message, code = linter(relup.term, { old = args.old, new = args.new, version = args.from }) end
   if not findings then
     out:fail(message, code)
     return code == "syntax" and exit.REFUSED or exit.FAILED

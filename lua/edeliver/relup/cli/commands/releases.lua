@@ -4,7 +4,7 @@
 
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
-local release_folder = require "edeliver.relup.cli.release_folder"
+local release_folder = require "edeliver.relup.otp.release_folder"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local session = require "edeliver.relup.cli.session"
 

@@ -4,7 +4,7 @@
 
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
-local patterns = require "edeliver.relup.patterns"
+local effects = require "edeliver.relup.script.effects"
 local relups = require "edeliver.relup.cli.relups"
 local term = require "edeliver.relup.term"
 
@@ -16,9 +16,9 @@ local show = {
 function show.add_to_parser(parser) parser:argument("relup", "The relup file."):argname "<relup>" end
 
 local function color_of(instruction)
-  if patterns.is_point_of_no_return(instruction) then return "red" end
-  if patterns.applies(instruction) then return "green" end
-  if patterns.modifies_processes(instruction) or patterns.modifies_applications(instruction) then return "yellow" end
+  if effects.is_point_of_no_return(instruction) then return "red" end
+  if effects.applies(instruction) then return "green" end
+  if effects.modifies_processes(instruction) or effects.modifies_applications(instruction) then return "yellow" end
 end
 
 --- Runs the command.

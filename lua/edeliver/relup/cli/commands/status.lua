@@ -3,7 +3,7 @@
 -- @module edeliver.relup.cli.commands.status
 
 local exit = require "edeliver.relup.cli.exit"
-local guard = require "edeliver.relup.guard"
+local guard = require "edeliver.relup.undo.guard"
 local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
 local term = require "edeliver.relup.term"

@@ -7,7 +7,7 @@
 local core = require "edeliver.relup.core"
 local exit = require "edeliver.relup.cli.exit"
 local progress = require "edeliver.relup.cli.progress"
-local release_folder = require "edeliver.relup.cli.release_folder"
+local release_folder = require "edeliver.relup.otp.release_folder"
 local session = require "edeliver.relup.cli.session"
 
 local charlist = require("edeliver.relup.term").charlist

@@ -1,0 +1,107 @@
+--- A report as one HTML page that needs nothing else: figures, a timeline of the steps, what was left behind.
+--
+-- Every text may come from a node, so every text is escaped. No script, nothing is loaded from anywhere.
+--
+-- @module edeliver.relup.cli.report_page
+
+local output = require "edeliver.relup.cli.output"
+
+local report_page = {}
+
+local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+
+--- Escapes a text for a page.
+function report_page.escape(text) return (output.escape(text):gsub("[&<>\"']", ENTITIES)) end
+
+local STYLE = [[
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }
+h1 { font-size: 1.4em } h1 .ok { color: #1a7f37 } h1 .failed { color: #b42318 }
+dl { display: grid; grid-template-columns: max-content auto; gap: .1em 1.5em } dt { color: #666 } dd { margin: 0 }
+table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .2em .8em .2em 0; vertical-align: top }
+th { color: #666; font-weight: normal; border-bottom: 1px solid #ddd } td.ms { text-align: right; white-space: nowrap }
+td.time { width: 35%; } .track { position: relative; height: 1em; margin-top: .3em; background: #f2f2f2 }
+.bar { position: absolute; top: 0; bottom: 0; min-width: 2px; background: #6b9bd1 } .failed .bar { background: #d1626b }
+.still .bar { background: #e3c878 } .failed td { color: #b42318 } pre { white-space: pre-wrap; color: #b42318 }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #1b1b1b } .track { background: #2a2a2a } }
+]]
+
+local function bar(at, ms, total)
+  return ('<div class="track"><div class="bar" style="left:%.3f%%;width:%.3f%%"></div></div>'):format(
+    at / total * 100, ms / total * 100)
+end
+
+local function figure(list, name, text)
+  if text then list[#list + 1] = ("<dt>%s</dt><dd>%s</dd>"):format(name, report_page.escape(text)) end
+end
+
+local function figures(report)
+  local list = {}
+  figure(list, "node", report.node)
+  figure(list, "application", report.name)
+  figure(list, "version", report.version)
+  figure(list, "began", report.at and os.date("!%Y-%m-%d %H:%M:%S UTC", report.at))
+  figure(list, "suspended", report.suspended > 0 and ("%d processes"):format(report.suspended) or "nobody")
+  local still = report.stood_still
+  figure(list, "each stood still, at most", still and ("%.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
+    still.p50, still.p99, still.max))
+  figure(list, "lost", #report.lost > 0 and ("%d ended while they were suspended: %s"):format(#report.lost,
+    report_page.first(report.lost, 20)) or "nobody")
+  return table.concat(list, "\n")
+end
+
+--- The first of some things, as text.
+function report_page.first(items, count)
+  local shown = {}
+  for i = 1, math.min(#items, count) do shown[i] = tostring(items[i]) end
+  return table.concat(shown, ", ") .. (#items > count and ", ..." or "")
+end
+
+local function rows(report)
+  local total, lines = 1, {}
+  for _, step in ipairs(report.steps) do total = math.max(total, (step.at or 0) + (step.ms or 0)) end
+  for i, step in ipairs(report.steps) do
+    local result = step.message or (type(step.result) == "string" and step.result) or ""
+    lines[i] = ('<tr class="%s"><td>%s</td><td class="ms">%.1f ms</td><td class="time">%s</td><td>%s</td></tr>'):format(
+      step.status == "done" and "done" or "failed", report_page.escape(step.name), step.ms or 0,
+      bar(step.at or 0, step.ms or 0, total), report_page.escape(result))
+  end
+  return table.concat(lines, "\n")
+end
+
+local PAGE = [[
+<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>%s</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+%s</style></head><body>
+<h1>%s <span class="%s">%s</span></h1>
+<dl>
+%s
+</dl>
+<table id="steps"><thead><tr><th>step</th><th></th><th>when</th><th>result</th></tr></thead><tbody>
+%s
+</tbody></table>
+%s
+</body></html>
+]]
+
+--- The page.
+-- @param report
+-- @treturn string
+function report_page.page(report)
+  local title = report_page.escape(("%s on %s%s"):format(report.name or "a sequence", report.node,
+    report.version and " to " .. report.version or ""))
+  local after = {}
+  if #report.undone > 0 then
+    local items = {}
+    for i, undone in ipairs(report.undone) do items[i] = "<li>" .. report_page.escape(undone) .. "</li>" end
+    after[1] = "<h2>Undone</h2><ul>" .. table.concat(items) .. "</ul>"
+  end
+  if report.message then after[#after + 1] = "<pre>" .. report_page.escape(report.message) .. "</pre>" end
+  local left = report:left_behind()
+  if left then after[#after + 1] = '<pre id="left">' .. report_page.escape(left) .. "</pre>" end
+  return PAGE:format(title, STYLE, title, report.ok and "ok" or "failed", report.ok and "done" or "failed",
+    figures(report), rows(report), table.concat(after, "\n"))
+end
+
+return report_page

@@ -1,0 +1,99 @@
+--- What a run did: each step with its time and result, what was undone, and what is still suspended.
+--
+-- Data first; `tostring(report)` says it for people, who may print it as it is. Runs nothing.
+--
+-- @classmod edeliver.relup.run.report
+
+local escape = require "edeliver.relup.base.escape"
+
+local report = {}
+report.__index = report
+
+--- An empty report.
+-- @field node name of the node
+-- @field name of the application
+-- @field version that was to be installed, if one was
+-- @field at when the run began, as `os.time` says
+-- @field dry_run whether nothing was touched; then `would_suspend` is the pid set of whom it would have suspended
+-- @field journal the path of its journal
+-- @field after_install what had become of the suspended after the install: `{ still =, woken = (by the relup's own resume),
+-- died =, new = (never suspended) }`, numbers
+-- @field steps list of `{ name, status = "done" | "failed" | "skipped" | "not run", at, ms, result, message, code }`; `at` is
+-- when it began, in ms since the run did
+-- @field undone list of what was undone, in words
+-- @field suspended how many processes were suspended at most
+-- @field stood_still_ms how long they were, from the first suspend to the last resume
+-- @field stood_still how long each process was, at most: `{ p50 =, p99 =, max = }` in ms
+-- @field lost list of pids that ended while they were suspended
+-- @field still_suspended list of pids that sit suspended, or may
+-- @field still_undone list of `{ key, undo }` that could not be undone
+-- @field ok whether every step was done and nothing is left
+-- @field code why not
+function report.new(fields)
+  local self = setmetatable(fields, report)
+  self.steps, self.undone, self.still_suspended, self.still_undone, self.lost = {}, {}, {}, {}, {}
+  self.suspended, self.ok = 0, false
+  return self
+end
+
+local function result_text(step)
+  if step.message then return step.message end
+  if type(step.result) == "string" or type(step.result) == "number" then return tostring(step.result) end
+  return ""
+end
+
+local function step_line(step, width)
+  local time = step.ms and ("%8.1f ms"):format(step.ms) or (" "):rep(11)
+  return (("  %-" .. width .. "s  %-7s %s  %s"):format(step.name, step.status, time, result_text(step)):gsub("%s+$", ""))
+end
+
+--- What is still suspended and what to do about it, in words; nil where nothing is.
+function report:left_behind()
+  local lines = {}
+  if #self.still_suspended > 0 then
+    local shown = {}
+    for i = 1, math.min(#self.still_suspended, 5) do shown[i] = tostring(self.still_suspended[i]) end
+    lines[1] = ("%d processes may still be suspended on %s: %s%s. They go on with relup.recover(node, report.journal)")
+      :format(#self.still_suspended, self.node, table.concat(shown, ", "), #self.still_suspended > 5 and ", ..." or "")
+  end
+  if #self.still_undone > 0 then
+    lines[#lines + 1] = ("%d calls that undo something could not be made (%s): report.still_undone has them"):format(
+      #self.still_undone, self.still_undone[1].key)
+  end
+  return lines[1] and escape.text(table.concat(lines, "\n"))
+end
+
+--- The report without its steps: how it ended, what was undone, how long processes stood still, who was lost, what is left.
+-- @treturn string
+function report:summary()
+  local lines = { ("%s on %s%s: %s"):format(self.name or "a sequence", self.node,
+    self.version and (" to " .. self.version) or "", self.ok and "done" or "failed") }
+  if self.would_suspend then
+    lines[#lines + 1] = ("  a dry run: nothing was touched; %d processes would have been suspended"):format(#self.would_suspend)
+  end
+  for _, undone in ipairs(self.undone) do lines[#lines + 1] = "  undone: " .. undone end
+  if self.suspended > 0 and not self.dry_run then
+    lines[#lines + 1] = ("  %d processes suspended, for %.1f ms"):format(self.suspended, self.stood_still_ms or 0)
+  end
+  if self.stood_still then
+    lines[#lines + 1] = ("  each stood still for at most %.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
+      self.stood_still.p50, self.stood_still.p99, self.stood_still.max)
+  end
+  if #self.lost > 0 then
+    lines[#lines + 1] = ("  %d ended while they were suspended, as by a client that hung up: %s%s"):format(
+      #self.lost, tostring(self.lost[1]), #self.lost > 1 and ", ..." or "")
+  end
+  lines[#lines + 1] = self:left_behind()
+  return escape.text(table.concat(lines, "\n"))
+end
+
+function report:__tostring()
+  local width = 0
+  for _, step in ipairs(self.steps) do width = math.max(width, #step.name) end
+  local lines = {}
+  for i, step in ipairs(self.steps) do lines[i] = "\n" .. step_line(step, width) end
+  local head, rest = self:summary():match "^([^\n]*)(.*)$"
+  return head .. escape.text(table.concat(lines)) .. rest
+end
+
+return report

@@ -1,0 +1,90 @@
+--- What a step is given besides the node: the application, the configuration, a log, and acts that are undone on every way
+-- out. A sequence makes one for each run; an instruction that is called by hand makes its own.
+--
+-- @classmod edeliver.relup.step.context
+
+local escape = require "edeliver.relup.base.escape"
+local ledger = require "edeliver.relup.undo.ledger"
+local attempt = require "edeliver.relup.base.attempt"
+local must_not_suspend = require "edeliver.relup.step.must_not_suspend"
+local term = require "edeliver.relup.term"
+
+local context = {}
+context.__index = context
+
+-- In texts of a step's own may stand what a node said.
+local function print_line(_, text) print(escape.text(text)) end
+
+--- A context.
+-- @tparam table fields `node`, `name` (of the application), and optionally `config`, `logger` (a function of level and text),
+-- `installs` (whether a release will be installed meanwhile), `by_hand`, `dry_run` (nothing is done, all is remembered),
+-- `come_back` and `still_ours` (see `ledger.new`), `guard`, and `serve(name, arguments)`, which runs what a relup calls back for
+function context.new(fields)
+  local self = setmetatable(fields, context)
+  self.config = self.config or {}
+  self.logger = self.logger or print_line
+  self.by_hand = rawget(fields, "by_hand") == true -- the class has a function of that name
+  self.memory = {}
+  self.ledger = ledger.new(self.node, {
+    -- A dry run hides no connections from the release handler, where the real one would; see web.site.
+    check = function(pids)
+      return must_not_suspend.check(self.node, pids, self.installs and not self.memory.would_hide)
+    end,
+    come_back = self.come_back, still_ours = self.still_ours, dry = self.dry_run,
+  })
+  return self
+end
+
+-- An instruction's argument starts with the application's name, or is it.
+local function name_in(argument)
+  local kind = term.kind(argument)
+  if kind == "atom" then return argument.name end
+  if kind == "binary" then return argument end
+  if kind == "tuple" or kind == "list" then return name_in(argument[1]) end
+  return nil
+end
+
+--- The context of an instruction that is called by hand: it says what it does, and remembers nothing afterwards.
+function context.by_hand(node, argument)
+  return context.new { node = node, name = name_in(argument), logger = print_line, by_hand = true }
+end
+
+--- Tells the operator something. A log that raises ends no upgrade: standard error has it then.
+-- @string level "info", "warning" or "error"
+-- @string text
+function context:log(level, text)
+  local _, message, code = attempt(function() self.logger(level, text) end)
+  if code == "interrupted" then error(message, 0) end
+  if code == "lua" then io.stderr:write(("%s (the log failed: %s)\n"):format(text, message:match "^[^\n]*")) end
+end
+
+--- Suspends processes that will be resumed on every way out.
+-- @param pids
+-- @tparam[opt=1000] number timeout ms
+-- @return as `node:bulk_suspend`
+function context:suspend(pids, timeout) return self.ledger:suspend(pids, timeout) end
+
+--- Resumes everybody that this run has suspended.
+-- @tparam[opt=1000] number timeout ms
+-- @return as `node:bulk_resume`
+function context:resume(timeout) return self.ledger:resume(timeout) end
+
+--- The pid set of those that this run has suspended and not resumed.
+function context:suspended() return self.ledger:suspended() end
+
+--- For how long somebody has been suspended by now, in ms; 0 where nobody is.
+function context:standing() return self.ledger:standing() end
+
+--- Makes calls on the node whose undoing is remembered first; undone by `undo`, or on the way out.
+-- @string key
+-- @tparam table acts `{ call = { module, fun, arguments }, undo = { module, fun, arguments } }`
+-- @return[1] true
+-- @return[2] nil, message, code
+function context:apply(key, acts) return self.ledger:apply(key, acts) end
+
+--- Undoes what was applied under a key, last first.
+-- @return[1] true
+-- @return[2] nil, message, code
+function context:undo(key) return self.ledger:undo(key) end
+
+return context

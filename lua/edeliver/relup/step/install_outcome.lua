@@ -1,0 +1,152 @@
+--- What an install came to: the version that runs, and who of the suspended still is; or how it failed, and whether the node
+-- restarted.
+--
+-- Also of one that was not waited for. Asks the node, and installs nothing.
+--
+-- @module edeliver.relup.step.install_outcome
+
+local core = require "edeliver.relup.core"
+local release_handler = require "edeliver.relup.otp.release_handler"
+local term = require "edeliver.relup.term"
+
+local install_outcome = {}
+
+local CHECK_TIMEOUT, RESTART_TIMEOUT, LOOK_EVERY = 60000, 20000, 250 -- ms
+
+-- A failure past the point of no return is answered like any other, and then the node restarts: it has begun to by the time
+-- that release_handler answers the next question.
+local function is_restarting(node)
+  if not release_handler.which_releases(node) then return true end
+  local status = node:call("init", "get_status", {})
+  return status == nil or term.kind(status) == "tuple" and status[1] == term.atom "stopping"
+end
+
+-- Waits until a node that went down is up again, or can be reached; gives the version that it runs, or nil.
+local function running_after_restart(node)
+  local deadline = core.now() + RESTART_TIMEOUT
+  repeat
+    if node:reconnect() and not is_restarting(node) then
+      local releases = release_handler.which_releases(node)
+      local now = releases and release_handler.running(releases)
+      if now then return now.version end
+    end
+    core.sleep(LOOK_EVERY)
+  until core.now() > deadline or core.take_signal() -- where a run that ends holds them back
+end
+
+-- Looks what the node runs after the connection was lost in the middle, or the node went down.
+local function after_loss(node, version, message)
+  local now = running_after_restart(node)
+  if now == version then
+    return nil, ("the connection to %s was lost while %s was being installed: it runs that now (%s)"):format(node.name, version,
+      message), "nodedown"
+  elseif now then
+    return nil, ("%s went down while %s was being installed and runs %s now: a failure after the point of no return makes "
+      .. "a node restart into the release that it had, and its connections are gone (%s)"):format(
+      node.name, version, now, message), "nodedown"
+  end
+  return nil, ("%s went down while %s was being installed and has not come back: look at its log (%s)"):format(
+    node.name, version, message), "nodedown"
+end
+
+-- Looks again at everybody who was suspended: the relup may have resumed them, some have died, others came meanwhile.
+local function look_again(node, ctx)
+  local before = ctx:suspended()
+  if #before == 0 then return nil end
+  local sitting, sleeping = node:suspended(before)
+  if not sitting then return nil end
+  local alive = node:map("erlang", "is_process_alive", before)
+  if not alive then return nil end
+  local died, still, new = 0, #sitting:plus(sleeping), 0
+  for _, is_alive in ipairs(alive) do
+    if not is_alive then died = died + 1 end
+  end
+  local site = ctx.memory.site
+  local target = site and site:target(ctx.config.target)
+  local found = target and site:new_targets(target, before)
+  if found then new = #found end
+  return { still = still, woken = #before - still - died, died = died, new = new }
+end
+
+local function describe_look(seen)
+  local words = {}
+  if seen.woken > 0 then words[#words + 1] = ("%d were woken by the relup itself"):format(seen.woken) end
+  if seen.died > 0 then words[#words + 1] = ("%d died"):format(seen.died) end
+  if seen.new > 0 then words[#words + 1] = ("%d are new and were never suspended"):format(seen.new) end
+  if #words == 0 then return "" end
+  return ("; of the suspended, %d still are, %s"):format(seen.still, table.concat(words, ", "))
+end
+
+-- Whether the version runs now, whatever an install said of itself.
+local function confirm(node, version)
+  local releases, message, code = release_handler.which_releases(node, CHECK_TIMEOUT)
+  if not releases then return nil, message, code end
+  local now = release_handler.running(releases)
+  if now and now.version == version then return true end
+  return nil, ("%s was installed, but %s runs %s"):format(version, node.name, now and now.version or "nothing"), "refused"
+end
+
+--- Codes that leave it open what becomes of the install: the run looks again when it has ended.
+install_outcome.UNCLEAR = { interrupted = true, timeout = true, guard_lost = true, guard_gone = true }
+
+-- What became of an install that failed under our hands.
+local function explain_failure(node, version, message, code, ctx)
+  if code == "idle" then return confirm(node, version) end
+  -- The guard was killed: release_handler goes on with what it was asked for, and answers when it has finished.
+  if code == "guard_gone" and node:is_open() and confirm(node, version) then
+    ctx:log("warning", "the guard was lost while the release was installed: " .. message)
+    return true
+  end
+  -- Whatever a lost connection says when it cannot be opened again.
+  local lost = code == "nodedown" or code ~= "interrupted" and not node:is_open()
+  if lost or code == "refused" and is_restarting(node) then return after_loss(node, version, message) end
+  if code == "timeout" then
+    message = message .. ": the node may still be at it; its release_handler answers when it has finished"
+  end
+  return nil, ("install_release of %s: %s"):format(version, message), code
+end
+
+--- Says what an install came to, and looks again at everybody who was suspended.
+-- @param node
+-- @param ctx
+-- @string before the version that ran
+-- @param from and the others: what `release_handler.install_release` gave
+-- @return[1] what was done, in words
+-- @return[2] nil, message, code
+function install_outcome.tell(node, ctx, before, from, how, code)
+  local version = ctx.config.version
+  if not from then
+    local done, message, why = explain_failure(node, version, how, code, ctx)
+    if not done then return nil, message, why end
+  end
+  if how == "continue_after_restart" then
+    return nil, ("%s restarts its emulator to install %s: connections do not survive that"):format(node.name, version), "restart"
+  end
+  local done, message, why = confirm(node, version)
+  if not done then return nil, message, why end
+  local seen = look_again(node, ctx)
+  ctx.memory.after_install = seen
+  -- Not what release_handler answers: on the way down that is the version that runs now.
+  return ("%s -> %s%s"):format(before, version, seen and describe_look(seen) or "")
+end
+
+--- An install that may not have ended when its run does, as `undo.call_in_flight` takes it.
+function install_outcome.pending(node, ctx, before)
+  local version = ctx.config.version
+  return {
+    name = "the install",
+    outlast = function(deadline, enough)
+      local request = node:request("release_handler", "which_releases", {})
+      if not request then return true end
+      local answer, _, code = node:await(request, math.max(0, deadline - core.now()), enough)
+      return answer ~= nil or code ~= "timeout"
+    end,
+    tell = function(...)
+      local answer = table.pack(...)
+      local answered = { name = node.name, call = function() return table.unpack(answer, 1, answer.n) end }
+      return install_outcome.tell(node, ctx, before, release_handler.install_release(answered, version))
+    end,
+  }
+end
+
+return install_outcome

@@ -1,0 +1,61 @@
+--- What may go wrong while processes stand still: their mailboxes grow, their clients and servers lose patience. Looked at before
+-- each step while something is suspended, and while requests are waited for.
+--
+-- Knows numbers, no web servers: the limits come from whoever found the websockets, in `ctx.memory.limits`.
+--
+-- @module edeliver.relup.step.watch
+
+local shape = require "edeliver.relup.node.shape"
+
+local watch = {}
+
+--- phoenix.js sends a heartbeat every 30 s and gives up when the next is due and the last was not answered: after 30 to 60 s.
+watch.PHOENIX_JS = 30000 -- ms
+
+-- How many mailboxes hold more messages than a limit, and the most that one holds; by compiled functions, as there may be many.
+local MAILBOXES = [[
+  All = lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), message_queue_len)),
+  Over = ets:match_spec_run(All, ets:match_spec_compile([{{message_queue_len, '$1'}, [{'>', '$1', Max}], ['$1']}])),
+  {length(Over), lists:max([0 | Over])}.]]
+
+-- Past the point of no return of a relup that calls us, a failure restarts the node, which helps nobody.
+local function refuse(ctx, message)
+  if not ctx.memory.served then return nil, message, "mailbox" end
+  ctx:log("warning", message .. "; the relup has come too far to be stopped")
+  return true
+end
+
+local function check_mailboxes(node, ctx)
+  local max, pids = ctx.config.max_mailbox, ctx:suspended()
+  if not max then return true end
+  local answer, message, code = shape.expect(node, "how long the mailboxes are", shape.tuple(shape.integer, shape.integer),
+    node:eval(MAILBOXES, { Pids = pids, Max = max }, 30000))
+  if not answer then return nil, message, code end
+  if answer[1] == 0 then return true end
+  return refuse(ctx, ("%d of %d suspended processes have more than %d messages waiting, up to %d (config.max_mailbox)"):format(
+    answer[1], #pids, max, answer[2]))
+end
+
+-- Once, when the shorter of the limits has passed.
+local function check_time(ctx)
+  local limits, ms = ctx.memory.limits, ctx:standing()
+  if not limits or limits.told or ms <= math.min(limits.idle or math.huge, watch.PHOENIX_JS) then return end
+  limits.told = true
+  local server = limits.idle and ("; the server closes those whose client was silent for %.0f s"):format(limits.idle / 1000) or ""
+  ctx:log("warning", ("websockets have been suspended for %.1f s: phoenix.js gives up on a socket 30 to 60 s after its last "
+    .. 'heartbeat was answered%s. With config.target = "channels" heartbeats are answered meanwhile'):format(ms / 1000, server))
+end
+
+--- Looks at what stands still.
+-- @param node
+-- @param ctx `ctx.config.max_mailbox` is how many messages may wait for a suspended process; `ctx.memory.limits` is
+-- `{ idle = ms or nil }` where websockets are suspended
+-- @return[1] true
+-- @return[2] nil, message, "mailbox" where too many messages wait
+function watch.watch(node, ctx)
+  if ctx.dry_run or #ctx:suspended() == 0 then return true end
+  check_time(ctx)
+  return check_mailboxes(node, ctx)
+end
+
+return watch

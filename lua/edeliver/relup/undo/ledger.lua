@@ -1,0 +1,284 @@
+--- What is owed to a node: whom we asked to suspend, and what else waits to be undone.
+--
+-- Everything is written down before it is done, so that whatever happens next, it is known what to undo. Observers hear of
+-- each entry before the act (the journal, then the guard); one that fails stops the act. Undoing goes on without them, and over
+-- a connection that broke. Knows no steps and no web servers.
+--
+-- @classmod edeliver.relup.undo.ledger
+
+local core = require "edeliver.relup.core"
+local term = require "edeliver.relup.term"
+
+local ledger = {}
+ledger.__index = ledger
+
+local ROUND, ROUNDS = 1000, 12 -- ms: most answer at once; then the busy ones get their time
+local LATE = 30000 -- ms: for what was given up to end
+
+--- An empty ledger.
+-- @param node
+-- @tparam[opt] table options `check(pids)`: whether they may be suspended (true, or nil, message, code); `come_back()`: opens a
+-- lost connection again (true, or nil, message, code); `still_ours()`: whether what we owe is ours to undo (the same); `dry`:
+-- nothing is done, all is remembered
+function ledger.new(node, options)
+  options = options or {}
+  return setmetatable({
+    node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0, batches = {}, stood = {}, lost = {},
+    check = options.check, dry = options.dry,
+    still_ours = options.still_ours or function() return true end,
+    come_back = options.come_back or function() return node:is_open() or node:reconnect() end,
+  }, ledger)
+end
+
+--- Adds an observer: `observer(event, data)`. Before the act: "suspend" (a pid set), "apply" (a list of entries
+-- `{ key =, undo = { module, fun, arguments }, term = the same as {M, F, A} }`); afterwards:
+-- "owed" (the pid set of all who are still owed a resume), "undone" (an entry). What it answers to the first two with
+-- nil, message, code keeps the act from being done.
+function ledger:observe(observer) self.observers[#self.observers + 1] = observer end
+
+-- Nothing is done of which an observer could not hear before.
+local BEFORE = { suspend = true, apply = true }
+
+--- Tells the observers of an event. Before an act the first that refuses has the last word; of what is done all are told.
+function ledger:tell(event, data)
+  for _, observer in ipairs(self.observers) do
+    local answer, message, code = observer(event, data)
+    if answer == nil and message and BEFORE[event] then return nil, message, code end
+  end
+  return true
+end
+
+--- Everybody who was sent a suspend and has not confirmed a resume.
+function ledger:suspended() return self.pids end
+
+--- For how long somebody has been suspended by now, in ms; 0 where nobody is.
+function ledger:standing() return self.since and core.now() - self.since or 0 end
+
+--- Whether nothing is owed.
+function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
+
+-- Whatever was begun and did not come to its end, be it that a signal or an error cut us off, goes on at the node.
+local function acted(self, answer, ...)
+  self.acting = answer == nil
+  return answer, ...
+end
+
+-- It must not come after what undoes it.
+local function end_acts(self)
+  if self.acting then self.node:end_acts(LATE) end
+  self.acting = false
+end
+
+-- Nobody of these was asked, after all.
+local function drop(self, pids)
+  self.batches[#self.batches] = nil
+  self.pids = self.pids:minus(pids)
+  if #self.pids == 0 then self.since = nil end
+  self:tell("owed", self.pids)
+end
+
+--- `bulk_suspend` of pids that are remembered before they are asked.
+-- @return as `node:bulk_suspend`
+function ledger:suspend(pids, timeout)
+  local asked = core.pids(pids)
+  local new = asked:minus(self.pids)
+  local fine, message, code = self.node:owns(asked)
+  if not fine then return nil, message, code end
+  if self.check then
+    fine, message, code = self.check(new)
+    if not fine then return nil, message, code end
+  end
+  if not self.dry then
+    fine, message, code = self:tell("suspend", asked)
+    if not fine then return nil, message, code end
+  end
+  table.insert(self.batches, { pids = new, at = core.now() })
+  self.pids = self.pids:plus(asked)
+  self.most = math.max(self.most, #self.pids)
+  self.since = self.since or core.now()
+  if self.dry then return "ok" end
+  self.acting = true
+  local answer, count, errors, sent = acted(self, self.node:bulk_suspend(asked, timeout))
+  if sent == false then drop(self, new) end
+  return answer, count, errors, sent
+end
+
+-- What undoes something may be done again: over a connection that broke it is tried once more.
+local function again(self, act)
+  local answer, message, code, more = act()
+  if answer == nil and not self.node:is_open() and self.come_back() then return act() end
+  return answer, message, code, more
+end
+
+-- How long those stood still that go on now, at most: from when they were asked to suspend until all answers were there.
+local function measure(self, gone_on)
+  local now = core.now()
+  for _, batch in ipairs(self.batches) do
+    local count = #batch.pids:both(gone_on)
+    if count > 0 then
+      table.insert(self.stood, { count = count, ms = now - batch.at })
+      batch.pids = batch.pids:minus(gone_on)
+    end
+  end
+end
+
+--- How long the suspended stood still, in ms: `{ p50 =, p99 =, max = }`; nil where nobody has gone on.
+function ledger:stood_still_by_pid()
+  local total, seen, answer = 0, 0, {}
+  table.sort(self.stood, function(a, b) return a.ms < b.ms end)
+  for _, part in ipairs(self.stood) do total = total + part.count end
+  for _, part in ipairs(self.stood) do
+    seen = seen + part.count
+    if not answer.p50 and seen * 2 >= total then answer.p50 = part.ms end
+    if not answer.p99 and seen * 100 >= total * 99 then answer.p99 = part.ms end
+    answer.max = part.ms
+  end
+  return total > 0 and answer or nil
+end
+
+-- Who has confirmed, or is dead, is owed nothing any more.
+local function confirm(self, asked, errors)
+  local open, dead = {}, {}
+  for _, entry in ipairs(errors or {}) do
+    local of = entry.reason == "noproc" and dead or open
+    of[#of + 1] = entry.pid
+  end
+  table.move(dead, 1, #dead, #self.lost + 1, self.lost)
+  local settled = asked:minus(open)
+  measure(self, settled:minus(dead))
+  self.pids = self.pids:minus(settled)
+  if #self.pids == 0 and self.since then
+    self.stood_still = (self.stood_still or 0) + core.now() - self.since
+    self.since = nil
+  end
+  if not self.dry then self:tell("owed", self.pids) end
+end
+
+--- `bulk_resume` of everybody remembered. Who has confirmed or is dead is forgotten; the others stay owed.
+-- @return as `node:bulk_resume`
+function ledger:resume(timeout)
+  local asked = self.pids
+  if #asked == 0 then return "ok" end
+  if self.dry then
+    confirm(self, asked)
+    return "ok"
+  end
+  local ours, message, code = self.still_ours()
+  if not ours then return nil, message, code end
+  end_acts(self)
+  local answer, count, errors, sent = again(self, function() return self.node:bulk_resume(asked, timeout) end)
+  if not answer then return nil, count, errors, sent end
+  confirm(self, asked, errors)
+  return answer, count, errors
+end
+
+-- Makes a call. An answer `{error, Reason}` is a refusal; that something runs already is what an undo wants.
+local function make(self, call)
+  local module, fun = call[1], call[2]
+  self.acting = true
+  local answer, message, code, reason = acted(self, self.node:act(module, fun, call[3]))
+  if answer == nil then return nil, message, code, reason end
+  if term.kind(answer) == "tuple" and answer[1] == term.atom "error" and answer[2] ~= term.atom "running" then
+    return nil, ("%s:%s on %s answered %s"):format(module, fun, self.node.name, term.format(answer)), "refused"
+  end
+  return true
+end
+
+-- The call `{ module, fun, arguments }` as a term, `{Module, Fun, Arguments}`.
+local function call_term(call)
+  local arguments = table.move(call[3], 1, #call[3], 1, {})
+  return term.tuple { term.atom(call[1]), term.atom(call[2]), term.list(arguments) }
+end
+
+--- Makes calls whose undoing is remembered first, all of it before the first call. So an undo may come without its call: it
+-- must do no harm then, nor when it comes twice.
+-- @string key what they are undone by
+-- @tparam table acts `{ call = { module, fun, arguments }, undo = { module, fun, arguments } }`
+-- @return[1] true
+-- @return[2] nil, message, code
+function ledger:apply(key, acts)
+  local entries = {}
+  for i, act in ipairs(acts) do entries[i] = { key = key, undo = act.undo, term = call_term(act.undo) } end
+  if not self.dry then
+    local told, message, code = self:tell("apply", entries)
+    if not told then return nil, message, code end
+  end
+  table.move(entries, 1, #entries, #self.undos + 1, self.undos)
+  if self.dry then return true end
+  for _, act in ipairs(acts) do
+    local made, message, code = make(self, act.call)
+    if not made then return nil, message, code end
+  end
+  return true
+end
+
+-- Whoever was to undo it is gone: its successor never knew of what was done (a supervisor that crashed and was restarted).
+local function is_gone(code, reason) return code == "exit" and term.format(reason):find("noproc", 1, true) ~= nil end
+
+local function undo_one(self, position)
+  local entry = self.undos[position]
+  local made, message, code = true, nil, nil
+  if not self.dry then
+    made, message, code = again(self, function()
+      local done, problem, why, reason = make(self, entry.undo)
+      if not done and is_gone(why, reason) then return true end
+      return done, problem, why
+    end)
+  end
+  if not made then return nil, message, code end
+  table.remove(self.undos, position)
+  if not self.dry then self:tell("undone", entry) end
+  return true
+end
+
+--- Undoes what was applied under a key (everything where there is none), last first. What worked is forgotten.
+-- @return[1] true
+-- @return[2] nil, message, code of the first that did not
+function ledger:undo(key)
+  local first_message, first_code
+  if #self.undos > 0 and not self.dry then
+    local ours, message, code = self.still_ours()
+    if not ours then return nil, message, code end
+  end
+  end_acts(self)
+  for i = #self.undos, 1, -1 do
+    if key == nil or self.undos[i].key == key then
+      local made, message, code = undo_one(self, i)
+      if not made then first_message, first_code = first_message or message, first_code or code end
+    end
+  end
+  if first_message then return nil, first_message, first_code end
+  return true
+end
+
+--- Forgets everything: somebody else has undone it.
+function ledger:forget()
+  self.pids, self.undos, self.since = core.pids {}, {}, nil
+end
+
+--- Settles everything, as far as the node lets us: resumes whoever is owed it, those that are slow with more patience, then
+-- undoes the rest: channels before acceptors.
+-- @tparam[opt] function between called after every round in which somebody stayed silent
+-- @return[1] true
+-- @return[2] nil, message, code; the ledger then still holds what is owed
+function ledger:settle(between)
+  if self:is_settled() then return true end
+  if not self.node:is_open() then
+    local open, message, code = self.come_back()
+    if not open then return nil, message, code end
+  end
+  local message, code
+  local refusals = 0
+  for _ = 1, ROUNDS do
+    local answer, problem, why = self:resume(ROUND)
+    if not answer then message, code, refusals = problem, why, refusals + 1 end
+    if #self.pids == 0 or refusals == 2 then break end
+    if between then between() end
+  end
+  local undone, problem, why = self:undo()
+  if not undone then message, code = message or problem, code or why end
+  if self:is_settled() then return true end
+  return nil, message or ("%d processes have not confirmed that they go on"):format(#self.pids), code or "timeout"
+end
+
+return ledger

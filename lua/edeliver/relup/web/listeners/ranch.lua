@@ -1,0 +1,254 @@
+--- Ranch listeners, seen from outside: ranch 1.3 to 2.2, embedded in an application's tree or not.
+--
+-- Reads ranch's own books: its table of listeners, and what each connections supervisor keeps of its connections in its
+-- dictionary (`{Pid, active}`, and `{Pid, removed}` once a websocket has left the count). So no connection is ever asked
+-- anything, and it makes no difference whether one is busy, hibernates or sits suspended. Knows no endpoints or channels.
+--
+-- @module edeliver.relup.web.listeners.ranch
+
+local shape = require "edeliver.relup.node.shape"
+local supervisor = require "edeliver.relup.otp.supervisor"
+local term = require "edeliver.relup.term"
+
+local ranch = {}
+
+local atom = term.atom
+
+-- For every listener: its ref, supervisor, port, application, and which of its ancestors export what a Phoenix endpoint does.
+-- Ranch 1.3 keeps no listeners' supervisors in its table, but those of the connections, which stand right below.
+local LIST = [=[
+  IsEndpoint = fun(A) ->
+    is_atom(A) andalso lists:all(fun({F, N}) -> erlang:function_exported(A, F, N) end,
+                                 [{url, 0}, {static_url, 0}, {path, 1}, {static_path, 1}])
+  end,
+  Ancestors = fun(S) ->
+    case process_info(S, dictionary) of
+      {_, D} -> proplists:get_value('$ancestors', D, []);
+      undefined -> []
+    end
+  end,
+  Supervisors = fun() ->
+    case ets:match(ranch_server, {{listener_sup, '$1'}, '$2'}) of
+      [] -> [[R, S] || [R, Conns] <- ets:match(ranch_server, {{conns_sup, '$1'}, '$2'}), [S | _] <- [Ancestors(Conns)]];
+      Listed -> Listed
+    end
+  end,
+  case ets:info(ranch_server, size) of
+    undefined -> none;
+    _ -> [{R, S, catch ranch:get_port(R), application:get_application(S), [A || A <- Ancestors(S), IsEndpoint(A)]}
+          || [R, S] <- Supervisors(), is_pid(S)]
+  end.]=]
+
+-- Not the transport's options as a whole: they may hold private keys. Ranch 1.3 has no info/1; there the specification of the
+-- connections' supervisor says the same.
+local DETAILS = [[
+  Asked = fun(R) ->
+    Info = case ranch:info(R) of Map when is_map(Map) -> maps:to_list(Map); List -> List end,
+    Type = case proplists:get_value(transport_options, Info) of
+             #{connection_type := Given} -> Given;
+             Options when is_list(Options) -> proplists:get_value(connection_type, Options, worker);
+             _ -> worker
+           end,
+    {proplists:get_value(protocol, Info), Type}
+  end,
+  Specified = fun(S) ->
+    {ok, #{start := {_, _, [_, Type, _, _, _, Protocol]}}} = supervisor:get_childspec(S, ranch_conns_sup),
+    {Protocol, Type}
+  end,
+  {erlang:function_exported(ranch, suspend_listener, 1),
+   [case erlang:function_exported(ranch, info, 1) of true -> Asked(R); false -> Specified(S) end
+    || {R, S} <- lists:zip(Refs, Supervisors)]}.]]
+
+local APPLICATION = shape.tuple(shape.is(atom "ok"), shape.atom)
+local LISTENERS = shape.either(shape.is(atom "none"),
+  shape.list(shape.tuple(shape.any, shape.pid, shape.any, shape.any, shape.list(shape.atom))))
+local DETAIL = shape.tuple(shape.atom, shape.any)
+
+--- Every ranch listener of the node.
+-- @return[1] a list of `{ ref =, pid =, port = (nil while it does not listen), app = (nil where none), endpoint = (an atom,
+-- where a Phoenix endpoint stands above it) }`
+-- @return[2] nil, message, code; "not_detected" where ranch does not run
+function ranch.listeners(node)
+  local answer, message, code = shape.expect(node, "which listeners ranch has", LISTENERS, node:eval(LIST))
+  if not answer then return nil, message, code end
+  if answer == atom "none" then return nil, ("ranch does not run on %s"):format(node.name), "not_detected" end
+  local found = {}
+  for i, row in ipairs(answer) do
+    found[i] = {
+      ref = row[1], pid = row[2], port = math.type(row[3]) == "integer" and row[3] or nil,
+      app = APPLICATION(row[4]) and shape.to_text(row[4][2]) or nil, endpoint = row[5][1],
+    }
+  end
+  return found
+end
+
+--- A listener in words.
+function ranch.describe(listener)
+  return ("%s (%s)"):format(term.format(listener.ref), listener.port and "port " .. listener.port or "not listening")
+end
+
+local function with_details(node, listeners)
+  local refs, sups = {}, {}
+  for i, listener in ipairs(listeners) do refs[i], sups[i] = listener.ref, listener.pid end
+  local answer, message, code = shape.expect(node, "what its listeners speak",
+    shape.tuple(shape.boolean, shape.list(DETAIL, #refs)), node:eval(DETAILS, { Refs = refs, Supervisors = sups }))
+  if not answer then return nil, message, code end
+  for i, row in ipairs(answer[2]) do
+    listeners[i].can_refuse = answer[1]
+    listeners[i].protocol = shape.to_text(row[1])
+    listeners[i].typed_supervisor = row[2] == atom "supervisor"
+  end
+  return true
+end
+
+-- Sorts the children of a listener's supervisor: who supervises acceptors, who connections.
+local function sort_children(listener, children, above)
+  for _, child in ipairs(children) do
+    local module = child.modules[1]
+    if module == "ranch_acceptors_sup" then
+      listener.acceptors_sup = child.pid
+    elseif module == "ranch_conns_sup" then
+      listener.connection_sups = { child.pid }
+    elseif module == "ranch_conns_sup_sup" and child.pid then
+      above[#above + 1] = { listener = listener, pid = child.pid }
+    end
+  end
+end
+
+local function pids_of(items)
+  local pids = {}
+  for i, item in ipairs(items) do pids[i] = item.pid end
+  return pids
+end
+
+--- Looks below listeners: `protocol`, `typed_supervisor` (whether connections are), `can_refuse` (whether this ranch can suspend
+-- a listener as a whole, as it can since 1.6), `acceptors_sup`, `connection_sups`.
+-- What is missing stays nil.
+-- @return[1] true
+-- @return[2] nil, message, code
+function ranch.look_below(node, listeners)
+  local done, message, code = with_details(node, listeners)
+  if not done then return nil, message, code end
+  local below
+  below, message, code = supervisor.which_children(node, pids_of(listeners))
+  if not below then return nil, message, code end
+  local above = {}
+  for i, listener in ipairs(listeners) do
+    listener.acceptors_sup, listener.connection_sups = nil, nil
+    sort_children(listener, below[i], above)
+  end
+  below, message, code = supervisor.which_children(node, pids_of(above))
+  if not below then return nil, message, code end
+  for i, entry in ipairs(above) do
+    local sups = {}
+    for _, child in ipairs(below[i]) do sups[#sups + 1] = child.pid end
+    entry.listener.connection_sups = sups
+  end
+  return true
+end
+
+--- The call, `{ module, fun, arguments }`, that lets a suspended listener listen again.
+function ranch.resume(listener) return { "ranch", "resume_listener", { listener.ref } } end
+
+-- What can be done to a listener's acceptors: acts for `ctx:apply`, and a call.
+local function with_acts(pool, restart)
+  local sups = {}
+  for i = 1, math.max(#pool.running, #pool.stopped) do sups[i] = pool.supervisor end
+  pool.stop = {
+    call = supervisor.terminate_children(table.move(sups, 1, #pool.running, 1, {}), pool.running),
+    undo = restart(sups, pool.running),
+  }
+  pool.refuse = { call = { "ranch", "suspend_listener", { pool.listener.ref } }, undo = ranch.resume(pool.listener) }
+  pool.restart = restart(sups, pool.stopped)
+end
+
+--- The acceptors of listeners as they are now.
+-- @return[1] a list of `{ listener =, supervisor = pid, running = ids, stopped = ids, stop =, refuse =, restart = }`, for each
+-- listener that has an acceptors' supervisor. `stop` and `refuse` are acts for `ctx:apply`: terminate those that run, or
+-- suspend the listener as a whole; `restart` is the call that restarts those that are stopped
+-- @return[2] nil, message, code
+function ranch.acceptors(node, listeners)
+  local pools, sups = {}, {}
+  for _, listener in ipairs(listeners) do
+    if listener.acceptors_sup then
+      pools[#pools + 1] = { listener = listener, supervisor = listener.acceptors_sup, running = {}, stopped = {} }
+      sups[#sups + 1] = listener.acceptors_sup
+    end
+  end
+  local below, message, code = supervisor.which_children(node, sups)
+  if not below then return nil, message, code end
+  local restart
+  restart, message, code = supervisor.restarting(node)
+  if not restart then return nil, message, code end
+  for i, pool in ipairs(pools) do
+    for _, child in ipairs(below[i]) do
+      local ids = child.pid and pool.running or pool.stopped
+      ids[#ids + 1] = child.id
+    end
+    with_acts(pool, restart)
+  end
+  return pools
+end
+
+--- What restarts the stopped acceptors of pools: undos for a ledger.
+function ranch.restarts(pools)
+  local undos = {}
+  for _, pool in ipairs(pools) do
+    if #pool.stopped > 0 then
+      undos[#undos + 1] = {
+        key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)), undo = pool.restart,
+      }
+    end
+  end
+  return undos
+end
+
+--- Warns of a listener that was suspended as a whole, which may have been anybody.
+-- @param listener
+-- @tparam table call what lets it accept again
+-- @tparam function log
+function ranch.warn(listener, call, log)
+  log("warning", ("%s is suspended as a whole, by whomever: %s:%s lets it accept again"):format(
+    ranch.describe(listener), term.format(atom(call[1])), call[2]))
+end
+
+-- Of what the supervisors keep, the pids: compiled functions sort them out, so that little comes over the wire.
+local CONNECTIONS = [[
+  Kept = [{Sup, process_info(Sup, dictionary)} || Sup <- Sups],
+  case [Sup || {Sup, undefined} <- Kept] of
+    [Dead | _] -> {died, Dead};
+    [] ->
+      All = lists:append([Dictionary || {_, {dictionary, Dictionary}} <- Kept]),
+      Of = fun(State) ->
+        term_to_binary(ets:match_spec_run(All, ets:match_spec_compile([{{'$1', State}, [{is_pid, '$1'}], ['$1']}])))
+      end,
+      {Of(active), Of(removed)}
+  end.]]
+
+local DIED = shape.tuple(shape.is(atom "died"), shape.pid)
+local BOOKS = shape.either(DIED, shape.tuple(shape.binary, shape.binary))
+
+--- The connections of listeners, by ranch's books, in one call.
+-- @return[1] the pid set of those that count as active: http connections
+-- @return[1] the pid set of those that have left the count: websockets
+-- @return[2] nil, message, code; "not_detected" where a listener has started anew since it was looked at
+function ranch.connections(node, listeners)
+  local sups = {}
+  for _, listener in ipairs(listeners) do
+    for _, pid in ipairs(listener.connection_sups or {}) do sups[#sups + 1] = pid end
+  end
+  local found, message, code = shape.expect(node, "which connections ranch has", BOOKS,
+    node:eval(CONNECTIONS, { Sups = sups }, 30000))
+  if not found then return nil, message, code end
+  if DIED(found) then
+    return nil, ("%s, which supervised connections, has died: its listener has started anew"):format(tostring(found[2])),
+      "not_detected"
+  end
+  local active, problem, why = node:pids(found[1])
+  local removed
+  if active then removed, problem, why = node:pids(found[2]) end
+  if not removed then return nil, problem, why end
+  return active, removed
+end
+
+return ranch

@@ -1,0 +1,127 @@
+--- Cowboy 2's connections, seen from outside: which requests run on them, and how a release can be installed while those that
+-- their parent types `supervisor` sit suspended.
+--
+-- Only reads `links` and the like: an http connection is never asked anything.
+--
+-- @module edeliver.relup.web.servers.cowboy
+
+local shape = require "edeliver.relup.node.shape"
+local supervisor = require "edeliver.relup.otp.supervisor"
+local term = require "edeliver.relup.term"
+
+local cowboy = {}
+
+local atom, tuple = term.atom, term.tuple
+
+--- The protocols whose connection processes are understood here.
+cowboy.protocols = { cowboy_clear = true, cowboy_tls = true }
+
+local REQUEST = tuple { atom "cowboy_stream_h", atom "request_process", 3 }
+local INITIAL_CALL, WEBSOCKET = atom "$initial_call", atom "cowboy_websocket"
+
+local LIST, PAIR = shape.list(), shape.tuple(shape.any, shape.any)
+local IN_WEBSOCKET = shape.tuple(shape.is(WEBSOCKET), shape.any, shape.any)
+
+local function dictionary_value(dictionary, key)
+  for _, entry in ipairs(LIST(dictionary) and dictionary or {}) do
+    if PAIR(entry) and entry[1] == key then return entry[2] end
+  end
+end
+
+-- A process that runs a handler of the application; not one that has become a websocket over HTTP/2.
+local function is_request(info)
+  return info and dictionary_value(info.dictionary, INITIAL_CALL) == REQUEST and not IN_WEBSOCKET(info.current_function)
+end
+
+-- Who on this node is linked to these processes, without those who supervise them: of supervisors the dictionary would be large.
+local function linked_to(node, pids, supervisors)
+  local infos, message, code = node:process_info(pids, { "links" }, 30000)
+  if not infos then return nil, message, code end
+  local linked, seen = {}, {}
+  for _, pid in ipairs(supervisors) do seen[pid] = true end
+  for _, info in ipairs(infos) do
+    for _, link in ipairs(info and LIST(info.links) and info.links or {}) do
+      if shape.pid(link) and not seen[link] and node:owns(link) then
+        seen[link] = true
+        linked[#linked + 1] = link
+      end
+    end
+  end
+  return linked
+end
+
+--- The requests that run on http connections: cowboy links a process for each of them to the connection's. An idle
+-- keep-alive connection has none.
+-- @param node
+-- @param connections pid set of http connections
+-- @tparam table supervisors their supervisors
+-- @return[1] a pid set of request processes
+-- @return[2] nil, message, code
+function cowboy.requests(node, connections, supervisors)
+  local none = node:pids {}
+  if #connections == 0 then return none end
+  local linked, message, code = linked_to(node, connections, supervisors)
+  if not linked then return nil, message, code end
+  if #linked == 0 then return none end
+  local infos
+  infos, message, code = node:process_info(linked, { "dictionary", "current_function" })
+  if not infos then return nil, message, code end
+  local requests = {}
+  for i, info in ipairs(infos) do
+    if is_request(info) then requests[#requests + 1] = linked[i] end
+  end
+  return node:pids(requests)
+end
+
+-- Hiding connections from the release handler --------------------------------------------------------------------------
+--
+-- `cowboy:start_clear` has its connections typed `supervisor`. A relup that suspends or stops processes makes the release
+-- handler walk every supervision tree; it meets a suspended process of that type after the point of no return, gives up, and
+-- the node restarts. The type is a word in the state of ranch's connections supervisors, used for nothing but their answers
+-- to which_children and count_children (and for protocols that start two processes, which cowboy's do not). So for as long
+-- as connections are suspended, that word is `worker`, and the walk passes them by.
+
+local RELABEL = [[
+  lists:foreach(fun(Sup) ->
+    catch sys:replace_state(Sup, fun
+      ({State, Count, Children, Sleepers} = Misc) ->
+        case [I || I <- lists:seq(1, tuple_size(State)), element(I, State) =:= From] of
+          [I] -> {setelement(I, State, To), Count, Children, Sleepers};
+          _ -> Misc
+        end;
+      (Misc) -> Misc
+    end)
+  end, Sups).]]
+
+-- The call as data, so that it can be remembered and made by whoever has to.
+local function relabel(forms, supervisors, from, to)
+  local bindings = {
+    tuple { atom "From", atom(from) }, tuple { atom "Sups", supervisors }, tuple { atom "To", atom(to) },
+  }
+  return { "erl_eval", "exprs", { forms, bindings } }
+end
+
+--- What hides the connections of these supervisors from the release handler, and what shows them again.
+-- @return[1] an act for `ctx:apply`: `{ call =, undo = }`
+-- @return[2] nil, message, code
+function cowboy.hiding(node, supervisors)
+  local forms, message, code = node:parse(RELABEL)
+  if not forms then return nil, message, code end
+  return {
+    call = relabel(forms, supervisors, "supervisor", "worker"),
+    undo = relabel(forms, supervisors, "worker", "supervisor"),
+  }
+end
+
+--- Whether the release handler would walk into connections of these supervisors.
+-- @return[1] how many connections are typed `supervisor` now
+-- @return[2] nil, message, code
+function cowboy.count_visible(node, supervisors)
+  local counts, message, code = supervisor.count_children(node, supervisors)
+  if not counts then return nil, message, code end
+  local visible = 0
+  for _, count in ipairs(counts) do visible = visible + (count.supervisors or 0) end
+  return visible
+end
+
+return cowboy

@@ -1,0 +1,53 @@
+-- A report in words: what an operator reads when something went wrong.
+
+local reports = require "edeliver.relup.run.report"
+
+local function made(fields)
+  local report = reports.new { node = "myapp@web1", name = "myapp", version = "1.4.6" }
+  for name, value in pairs(fields) do report[name] = value end
+  return report
+end
+
+describe("report", function()
+  it("names the steps with their times, aligned", function()
+    local text = tostring(made { ok = true, steps = {
+      { name = "install", status = "done", ms = 12.34, result = "1.4.5 -> 1.4.6" },
+      { name = "resume_channels", status = "skipped" },
+    } })
+    assert.equal("myapp on myapp@web1 to 1.4.6: done\n" ..
+      "  install          done        12.3 ms  1.4.5 -> 1.4.6\n" ..
+      "  resume_channels  skipped", text)
+  end)
+
+  it("says what was undone, and how long processes stood still", function()
+    local text = made({ undone = { "3 processes resumed" }, suspended = 3, stood_still_ms = 20,
+      stood_still = { p50 = 1, p99 = 2, max = 3 }, lost = { "<0.1.0>" } }):summary()
+    assert.matches("to 1.4.6: failed\n  undone: 3 processes resumed\n  3 processes suspended, for 20.0 ms", text, 1, true)
+    assert.matches("at most 1.0 ms (median), 2.0 ms (p99), 3.0 ms (longest)", text, 1, true)
+    assert.matches("1 ended while they were suspended", text, 1, true)
+  end)
+
+  it("says what is left behind and what to do about it", function()
+    assert.is_nil(made({}):left_behind())
+    local text = made({ still_suspended = { 1, 2, 3, 4, 5, 6 }, still_undone = { { key = "acceptors" } } }):left_behind()
+    assert.matches("6 processes may still be suspended on myapp@web1: 1, 2, 3, 4, 5, ...", text, 1, true)
+    assert.matches("relup.recover(node, report.journal)", text, 1, true)
+    assert.matches("1 calls that undo something could not be made (acceptors)", text, 1, true)
+  end)
+
+  it("says of a dry run whom it would have suspended, and not that they stood still", function()
+    local text = made({ ok = true, dry_run = true, would_suspend = { 1, 2 }, suspended = 2 }):summary()
+    assert.matches("a dry run: nothing was touched; 2 processes would have been suspended", text, 1, true)
+    assert.is_nil(text:find "2 processes suspended")
+  end)
+
+  it("does nothing to a terminal, whatever a node said", function()
+    local report = made { undone = { "of \27[31m" }, version = "1\xFF", still_undone = { { key = "\7" } }, steps = {
+      { name = "install", status = "failed", ms = 1, message = "evil\27]0;owned\7\nsecond line" },
+    } }
+    for _, text in ipairs { tostring(report), report:summary(), report:left_behind() } do
+      assert.is_nil(text:find "[%z\1-\9\11-\31\127-\255]")
+    end
+    assert.matches("evil\\x1B]0;owned\\x07\nsecond line", tostring(report), 1, true)
+  end)
+end)

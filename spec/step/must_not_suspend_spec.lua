@@ -1,0 +1,88 @@
+-- Whom a run refuses to suspend, on the chat release: its plain listener types its connections supervisor.
+
+local chat = require "support.chat"
+local clients = require "support.clients"
+local guard = require "edeliver.relup.undo.guard"
+local relup = require "edeliver.relup"
+local must_not_suspend = require "edeliver.relup.step.must_not_suspend"
+local term = require "edeliver.relup.term"
+
+local atom = term.atom
+
+describe("suspendable", function()
+  local release, sockets, node
+
+  setup(function()
+    release = chat.start { next = {} }
+    sockets = clients.start()
+    sockets:open { port = release.ports.endpoint, count = 5 }
+    sockets:open { port = release.ports.plain, count = 3, topic = false }
+    node = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+  end)
+
+  teardown(function()
+    node:close()
+    sockets:stop()
+    release:stop()
+  end)
+
+  local function whereis(name) return node:call("erlang", "whereis", { atom(name) }) end
+
+  local function refused(pids, installs, expected)
+    local fine, message, code = must_not_suspend.check(node, node:pids(pids), installs)
+    assert.is_nil(fine)
+    assert.equal("not_suspendable", code)
+    assert.matches(expected, message)
+    assert.matches("Nobody was suspended", message)
+  end
+
+  local function connections(ref)
+    return node:call("ranch", "procs", { atom(ref), atom "connections" })
+  end
+
+  it("allows websockets and servers of the application", function()
+    local pids = node:pids(connections "Elixir.Chat.Endpoint.HTTP"):plus(node:pids { whereis "chat_counter" })
+    assert.equal(6, #pids)
+    assert.is_true(must_not_suspend.check(node, pids, true))
+    assert.is_true(must_not_suspend.check(node, node:pids {}, true))
+  end)
+
+  it("allows the dead", function()
+    local pid = node:call("erlang", "spawn", { atom "erlang", atom "node", term.list {} })
+    assert.is_true(must_not_suspend.check(node, node:pids { pid }, true))
+  end)
+
+  it("refuses supervisors", function()
+    refused({ whereis "Elixir.Chat.Supervisor" }, false, "1 of 1 processes must not be suspended, as <.*>: it is a supervisor")
+    refused({ whereis "chat_counter", whereis "Elixir.Chat.Endpoint" }, false, "1 of 2 .* it is a supervisor")
+  end)
+
+  it("refuses kernel and sasl, and what the node itself lives by", function()
+    for _, name in ipairs { "release_handler", "code_server", "net_kernel", "application_controller", "init" } do
+      refused({ whereis(name) }, false, "kernel or sasl")
+    end
+  end)
+
+  it("refuses what its parent types supervisor while a release is installed, and only then", function()
+    local pids = connections "chat_plain"
+    assert.equal(3, #pids)
+    assert.is_true(must_not_suspend.check(node, node:pids(pids), false))
+    refused({ whereis "chat_counter", pids[1] }, true, "1 of 2 .* its parent types it supervisor: .* the node would restart")
+  end)
+
+  it("refuses the guard", function()
+    local one = assert(guard.start(node))
+    refused({ one.pid }, false, "the guard itself")
+    one:leave()
+  end)
+
+  it("stops a step before anybody is suspended", function()
+    local careless = { whereis "chat_counter", whereis "release_handler" }
+    local report, message = relup.sequence {
+      { name = "careless", run = function(_, _, ctx) return ctx:suspend(careless) end },
+    }:run(node, { name = "chat", journal = false, log = function() end })
+    assert.is_nil(report)
+    assert.matches("careless failed: 1 of 2 processes must not be suspended", message)
+    assert.equal(0, #node:suspended())
+  end)
+end)
