@@ -1,4 +1,5 @@
-/* Certificates for the C tests, made by the openssl program in a temporary folder: a CA, and what it has signed for localhost. */
+/* Certificates for the C tests, made by the openssl program in a temporary folder: a CA, and what it has signed for
+ * localhost. */
 #ifndef EDR_CERTIFICATES_H
 #define EDR_CERTIFICATES_H
 
@@ -28,7 +29,8 @@ static inline void certificates_make(certificates *self) {
            "openssl req -x509 $new -keyout ca.key -out ca.pem -days 2 -subj /CN=CA && "
            "openssl req -new $new -keyout key.pem -out request -subj /CN=localhost "
            "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 && "
-           "openssl x509 -req -in request -CA ca.pem -CAkey ca.key -days 2 -copy_extensions copy -out cert.pem; } 2>/dev/null",
+           "openssl x509 -req -in request -CA ca.pem -CAkey ca.key -days 2 -copy_extensions copy -out cert.pem; } "
+           "2>/dev/null",
            self->folder);
   if (system(command) != 0) {
     fprintf(stderr, "openssl could not make a certificate\n");

@@ -6,7 +6,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void inside(edr_slice slice, const uint8_t *data, size_t size) {
-  if (slice.data != NULL && (slice.data < data || slice.size > size || (size_t)(slice.data - data) > size - slice.size)) abort();
+  if (slice.data != NULL && (slice.data < data || slice.size > size || (size_t)(slice.data - data) > size - slice.size))
+    abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

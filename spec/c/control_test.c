@@ -20,9 +20,9 @@ static edr_ref ref_of(uint32_t word) {
 
 /* {2, '', <0.5.7>} and the message {hello, 1}: written byte by byte from "External Term Format". */
 static void test_vector(void) {
-  static const uint8_t expected[] = {0,   0,   0,   38,  'p', 131, 104, 3,   97, 2, 119, 0, 88, 119, 3,
-                                     'a', '@', 'b', 0,   0,   0,   5,   0,   0,  0, 7,   1, 2,  3,   4,
-                                     131, 104, 2,   119, 5,   'h', 'e', 'l', 'l', 'o', 97, 1};
+  static const uint8_t expected[] = {0, 0,   0,   38,  'p', 131, 104, 3,   97,  2,   119, 0,   88, 119,
+                                     3, 'a', '@', 'b', 0,   0,   0,   5,   0,   0,   0,   7,   1,  2,
+                                     3, 4,   131, 104, 2,   119, 5,   'h', 'e', 'l', 'l', 'o', 97, 1};
   static const uint8_t message[] = {104, 2, 119, 5, 'h', 'e', 'l', 'l', 'o', 97, 1};
   const edr_pid pid = pid_of(5);
   edr_control control;
@@ -84,7 +84,8 @@ static void test_cut(void) {
   edr_buf_deinit(&buf);
 }
 
-/* A reason that is nested too deeply is left unread; whoever it is for can still be told. Anywhere else it is an error. */
+/* A reason that is nested too deeply is left unread; whoever it is for can still be told. Anywhere else it is an error.
+ */
 static void test_too_large(void) {
   edr_control control;
   edr_ref read, ref = ref_of(9);
@@ -114,16 +115,16 @@ static void refuse(const void *bytes, size_t size) {
 }
 
 static void test_hostile(void) {
-  refuse("q\x83h\x01\x61\x02", 6);                          /* no pass-through byte */
-  refuse("p\x83\x61\x02", 4);                               /* no tuple */
-  refuse("p\x83h\0", 4);                                    /* an empty one */
-  refuse("p\x83h\x01w\x02ok", 8);                           /* an operation that is no number */
-  refuse("p\x83h\x0a\x61\x02jjjjjjjjj", 15);                /* more elements than any operation has */
-  refuse("p\x83i\xff\xff\xff\xff\x61\x02", 9);              /* a tuple of four billion */
-  refuse("p\x83h\x02\x61\x02m\xff\xff\xff\xff", 11);        /* a binary of four billion bytes */
-  refuse("p\x83h\x01\x61\x02\x83", 7);                      /* a payload without a term */
-  refuse("p\x83h\x01\x61\x02\x83jj", 9);                    /* two of them */
-  refuse("p\x83h\x02\x61\x02R\0", 8);                       /* an atom cache reference, which nobody announced */
+  refuse("q\x83h\x01\x61\x02", 6);                   /* no pass-through byte */
+  refuse("p\x83\x61\x02", 4);                        /* no tuple */
+  refuse("p\x83h\0", 4);                             /* an empty one */
+  refuse("p\x83h\x01w\x02ok", 8);                    /* an operation that is no number */
+  refuse("p\x83h\x0a\x61\x02jjjjjjjjj", 15);         /* more elements than any operation has */
+  refuse("p\x83i\xff\xff\xff\xff\x61\x02", 9);       /* a tuple of four billion */
+  refuse("p\x83h\x02\x61\x02m\xff\xff\xff\xff", 11); /* a binary of four billion bytes */
+  refuse("p\x83h\x01\x61\x02\x83", 7);               /* a payload without a term */
+  refuse("p\x83h\x01\x61\x02\x83jj", 9);             /* two of them */
+  refuse("p\x83h\x02\x61\x02R\0", 8);                /* an atom cache reference, which nobody announced */
 }
 
 static void test_slices(void) {

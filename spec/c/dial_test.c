@@ -66,7 +66,8 @@ static size_t ask_echo(const edr_dialed *dialed, const char *what, uint8_t *fram
   edr_etf_put_pid(&out, &dialed->self);
   edr_etf_put_atom(&out, what, strlen(what));
   edr_buf_patch_u32(&out, 0, (uint32_t)(out.size - 4));
-  if (edr_buf_status(&out) == EDR_OK && edr_socket_write(dialed->transport.fd, out.data, out.size, deadline_ms) == EDR_OK) {
+  if (edr_buf_status(&out) == EDR_OK &&
+      edr_socket_write(dialed->transport.fd, out.data, out.size, deadline_ms) == EDR_OK) {
     do { /* ticks, and the pings that a node begins with, are not for us */
       size = 0;
       if (edr_socket_read(dialed->transport.fd, length, 4, deadline_ms) != EDR_OK) break;
@@ -487,7 +488,9 @@ static void test_damaged_handshakes(void) {
 
 /* ---- signals, many descriptors, threads ---- */
 
-static void on_alarm(int number) { (void)number; }
+static void on_alarm(int number) {
+  (void)number;
+}
 
 static void test_interrupted(void) {
   struct sigaction action, old;
@@ -554,12 +557,13 @@ static bool have_ipv6(void) {
 }
 
 static void start_nodes(bool ipv6) {
-  static const char *const six[] = {"-proto_dist", "inet6_tcp", "-kernel", "inet_dist_use_interface",
+  static const char *const six[] = {"-proto_dist",       "inet6_tcp", "-kernel", "inet_dist_use_interface",
                                     "{0,0,0,0,0,0,0,1}", NULL};
   epmd = erlang_start_epmd(&epmd_port);
   short_node = erlang_start_node("-sname", "dial_short@localhost", ERLANG_TEST_COOKIE, "", NULL);
   long_node = erlang_start_node("-name", "dial_long@127.0.0.1", ERLANG_TEST_COOKIE, "", NULL);
-  choosy_node = erlang_start_node("-name", "dial_choosy@127.0.0.1", ERLANG_TEST_COOKIE, "net_kernel:allow([x@y]), ", NULL);
+  choosy_node =
+      erlang_start_node("-name", "dial_choosy@127.0.0.1", ERLANG_TEST_COOKIE, "net_kernel:allow([x@y]), ", NULL);
   if (ipv6) ipv6_node = erlang_start_node("-sname", "dial_six@localhost", ERLANG_TEST_COOKIE, "", six);
   erlang_wait_node(&short_node);
   erlang_wait_node(&long_node);

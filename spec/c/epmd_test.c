@@ -73,8 +73,8 @@ static void *false_epmd_run(void *argument) {
   return NULL;
 }
 
-static edr_status ask_false_epmd(const uint8_t *answer, size_t size, long pause_ms, int64_t timeout_ms, uint16_t *out_port,
-                                 edr_error *error) {
+static edr_status ask_false_epmd(const uint8_t *answer, size_t size, long pause_ms, int64_t timeout_ms,
+                                 uint16_t *out_port, edr_error *error) {
   false_epmd server = {.answer = answer, .size = size, .pause_ms = pause_ms};
   uint16_t port;
   edr_status status;
@@ -120,7 +120,8 @@ static void test_real_epmd(void) {
   CHECK(edr_epmd_lookup("127.0.0.1", epmd_port, "epmd_test", edr_deadline_after(2000), &port, &error) == EDR_OK);
   CHECK(port != 0 && test_port_answers(port));
   /* ERL_EPMD_PORT and a host name lead to the same place */
-  CHECK(edr_epmd_lookup("localhost", 0, "epmd_test", edr_deadline_after(2000), &other, NULL) == EDR_OK && other == port);
+  CHECK(edr_epmd_lookup("localhost", 0, "epmd_test", edr_deadline_after(2000), &other, NULL) == EDR_OK &&
+        other == port);
   CHECK(edr_epmd_lookup("127.0.0.1", epmd_port, "nobody", edr_deadline_after(2000), &other, &error) == EDR_ENODEDOWN);
   CHECK(error.code == EDR_ENODEDOWN && strstr(error.text, "\"nobody\"") != NULL);
   CHECK(edr_epmd_lookup("127.0.0.1", epmd_port, "", edr_deadline_after(2000), &other, &error) == EDR_EBADARG);

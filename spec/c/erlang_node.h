@@ -1,5 +1,6 @@
-/* Real Erlang nodes for the C tests, with an epmd and a cookie of their own. Every process is ended by its pid, and dies
- * with the test should that crash. Start several nodes first and wait for them afterwards: they boot side by side. */
+/* Real Erlang nodes for the C tests, with an epmd and a cookie of their own. Every process is ended by its pid, and
+ * dies with the test should that crash. Start several nodes first and wait for them afterwards: they boot side by side.
+ */
 #ifndef EDR_ERLANG_NODE_H
 #define EDR_ERLANG_NODE_H
 
@@ -24,7 +25,7 @@
 
 /* A process named `echo` on every test node: {Pid, hidden} is answered with nodes(hidden), {Pid, Term} with Term. */
 #define ERLANG_TEST_ECHO                                                                                               \
-  "register(echo, spawn(fun() -> F = fun(G) -> receive {P, hidden} -> P ! nodes(hidden); {P, T} -> P ! T end, G(G) "    \
+  "register(echo, spawn(fun() -> F = fun(G) -> receive {P, hidden} -> P ! nodes(hidden); {P, T} -> P ! T end, G(G) "   \
   "end, F(F) end)), "
 
 typedef struct erlang_process {
@@ -123,12 +124,12 @@ static inline erlang_process erlang_start_epmd(uint16_t *out_port) {
   return process;
 }
 
-/* Starts a node; `kind` is "-sname" or "-name"; `eval` is run once the node is up: expressions, each followed by a comma.
- * `more` are further arguments, up to a NULL; without them (NULL) the node listens on 127.0.0.1 alone. */
+/* Starts a node; `kind` is "-sname" or "-name"; `eval` is run once the node is up: expressions, each followed by a
+ * comma. `more` are further arguments, up to a NULL; without them (NULL) the node listens on 127.0.0.1 alone. */
 static inline erlang_process erlang_start_node(const char *kind, const char *name, const char *cookie, const char *eval,
                                                const char *const *more) {
-  char *arguments[32] = {"erl", "-noinput", "-start_epmd", "false", "-boot", "start_clean", "+S", "1", "-setcookie",
-                         (char *)cookie, (char *)kind, (char *)name};
+  char *arguments[32] = {"erl", "-noinput", "-start_epmd", "false",        "-boot",      "start_clean",
+                         "+S",  "1",        "-setcookie",  (char *)cookie, (char *)kind, (char *)name};
   int count = 12; /* there is an epmd: -start_epmd false keeps the node from trying to start another */
   static const char *const loopback[] = {"-kernel", "inet_dist_use_interface", "{127,0,0,1}", NULL};
   char expressions[2048];

@@ -1,5 +1,6 @@
-/* Fuzzes the codec. Held against it: a failed step moves nothing; skipping, stepping and reading integers in runs agree; all
- * counts of a term together stay below its size; and the canonical form of a scalar reads back as the same, and is its own. */
+/* Fuzzes the codec. Held against it: a failed step moves nothing; skipping, stepping and reading integers in runs
+ * agree; all counts of a term together stay below its size; and the canonical form of a scalar reads back as the same,
+ * and is its own. */
 #include <stdlib.h>
 #include <string.h>
 

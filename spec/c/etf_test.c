@@ -48,8 +48,9 @@ static bool buf_is(edr_buf *buf, const char *text) {
 #define NODE "77 01 61"                            /* 'a' */
 #define PID "58" NODE "00000053 00000001 00000003" /* 16 bytes */
 #define UNIQ "000102030405060708090a0b0c0d0e0f"
-#define FUN_BODY "02" UNIQ "00000007 00000001" NODE "6101 6102" PID /* free variables follow: 48 bytes, without size   \
-                                                                     */
+#define FUN_BODY                                                                                                       \
+  "02" UNIQ "00000007 00000001" NODE "6101 6102" PID /* free variables follow: 48 bytes, without size                  \
+                                                      */
 #define FUN "70 00000036" FUN_BODY "6105"
 
 /* Each tag: what kind it is, and its canonical form (NULL: the same bytes; "": compound, none). */
@@ -549,7 +550,8 @@ static void test_long_strings(void) {
   edr_buf_deinit(&buf);
 }
 
-/* Runs of integers stop where a step would: at other terms, at the end of what is open, at the bytes' end, at a limit. */
+/* Runs of integers stop where a step would: at other terms, at the end of what is open, at the bytes' end, at a limit.
+ */
 static size_t run_of(const char *text, size_t most, const edr_etf_limits *limits, edr_status after) {
   const block whole = hex(text);
   int64_t values[8] = {0};
@@ -583,7 +585,8 @@ static void test_runs(void) {
   CHECK(run_of("6803 6107 62fffffffe 770161", 8, NULL, EDR_OK) == 2);
   CHECK(run_of("6802 770161 6107", 8, NULL, EDR_OK) == 0);
   CHECK(run_of("6803 6107 62fffffffe 62ffff", 8, NULL, EDR_EPROTOCOL) == 2);
-  CHECK(run_of("6803 6107 62fffffffe", 8, NULL, EDR_OK) == 0); /* less is there than was promised: one by one, as far as it goes */
+  CHECK(run_of("6803 6107 62fffffffe", 8, NULL, EDR_OK) ==
+        0); /* less is there than was promised: one by one, as far as it goes */
   CHECK(run_of(four, 8, &few, EDR_ELIMIT) == 2);
   CHECK(run_of(four, 8, &short_ones, EDR_OK) == 0); /* the same where all are too long */
 }

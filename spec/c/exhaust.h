@@ -1,6 +1,6 @@
-/* Makes each allocation of a program fail in turn. malloc and its like are replaced at link time (--wrap, see CMakeLists.txt), for
- * the core and for erl_interface, which are linked statically; and so is what libc allocates for the core by other names: what a
- * host's name is looked up with, and a thread. One program includes this once. */
+/* Makes each allocation of a program fail in turn. malloc and its like are replaced at link time (--wrap, see
+ * CMakeLists.txt), for the core and for erl_interface, which are linked statically; and so is what libc allocates for
+ * the core by other names: what a host's name is looked up with, and a thread. One program includes this once. */
 #ifndef EDR_EXHAUST_H
 #define EDR_EXHAUST_H
 
@@ -52,8 +52,12 @@ static void *counted(void *memory) {
   return memory;
 }
 
-void *__wrap_malloc(size_t size) { return fails() ? NULL : counted(__real_malloc(size)); }
-void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : counted(__real_calloc(count, size)); }
+void *__wrap_malloc(size_t size) {
+  return fails() ? NULL : counted(__real_malloc(size));
+}
+void *__wrap_calloc(size_t count, size_t size) {
+  return fails() ? NULL : counted(__real_calloc(count, size));
+}
 
 void *__wrap_realloc(void *old, size_t size) {
   void *made = fails() ? NULL : __real_realloc(old, size);
@@ -66,9 +70,12 @@ void __wrap_free(void *memory) {
   __real_free(memory);
 }
 
-char *__wrap_strdup(const char *text) { return fails() ? NULL : counted(__real_strdup(text)); }
+char *__wrap_strdup(const char *text) {
+  return fails() ? NULL : counted(__real_strdup(text));
+}
 
-int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out_list) {
+int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out_list) {
   const int result = fails() ? EAI_MEMORY : __real_getaddrinfo(host, service, hints, out_list);
   if (result == 0) live++;
   return result;

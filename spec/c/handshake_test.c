@@ -128,7 +128,8 @@ static void test_challenge(void) {
   CHECK(edr_handshake_receive(&handshake, packet, size, &error) == EDR_ENODEDOWN);
   CHECK(strstr(error.text, "n1@elsewhere") != NULL && strstr(error.text, node) != NULL);
   packet[0] = 'n';
-  CHECK(edr_handshake_receive(&handshake, packet, size, &error) == EDR_EPROTOCOL && strstr(error.text, "OTP 23") != NULL);
+  CHECK(edr_handshake_receive(&handshake, packet, size, &error) == EDR_EPROTOCOL &&
+        strstr(error.text, "OTP 23") != NULL);
   CHECK(edr_handshake_receive(&handshake, packet, EDR_HANDSHAKE_PACKET_MAX + 1, &error) == EDR_EPROTOCOL);
 }
 

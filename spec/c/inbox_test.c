@@ -5,7 +5,9 @@
 
 #include "check.h"
 
-static edr_slice text(const char *bytes) { return (edr_slice){(const uint8_t *)bytes, strlen(bytes)}; }
+static edr_slice text(const char *bytes) {
+  return (edr_slice){(const uint8_t *)bytes, strlen(bytes)};
+}
 
 static void test_order(void) {
   edr_inbox inbox;
@@ -24,7 +26,8 @@ static void test_order(void) {
     CHECK(edr_inbox_put(&inbox, text(message)) == EDR_OK);
     edr_buf_clear(&out);
     snprintf(message, sizeof message, "m%d", expected++);
-    CHECK(edr_inbox_take(&inbox, &out) == EDR_OK && out.size == strlen(message) && memcmp(out.data, message, out.size) == 0);
+    CHECK(edr_inbox_take(&inbox, &out) == EDR_OK && out.size == strlen(message) &&
+          memcmp(out.data, message, out.size) == 0);
   }
   while (edr_inbox_take(&inbox, &out) == EDR_OK) {
     snprintf(message, sizeof message, "m%d", expected++);
@@ -63,7 +66,8 @@ static void test_down(void) {
   CHECK(edr_inbox_put_down(&inbox, &ref, &pid, text("w\x06noproc")) == EDR_OK);
   CHECK(edr_inbox_take(&inbox, &out) == EDR_OK);
   edr_etf_reader_init(&reader, out.data, out.size, NULL);
-  CHECK(edr_etf_read_tuple(&reader, &arity) == EDR_OK && arity == 5 && edr_etf_read_this_atom(&reader, "DOWN") == EDR_OK);
+  CHECK(edr_etf_read_tuple(&reader, &arity) == EDR_OK && arity == 5 &&
+        edr_etf_read_this_atom(&reader, "DOWN") == EDR_OK);
   CHECK(edr_etf_read_ref(&reader, &read_ref) == EDR_OK && edr_ref_equal(&ref, &read_ref));
   CHECK(edr_etf_read_this_atom(&reader, "process") == EDR_OK);
   CHECK(edr_etf_read_pid(&reader, &read) == EDR_OK && edr_pid_equal(&pid, &read));

@@ -1,5 +1,5 @@
-/* A connection against a real node: calls of every outcome, several at once, by erpc and by rex; messages, monitors, links;
- * what the node asks of us; and what happens when it goes away in the middle. */
+/* A connection against a real node: calls of every outcome, several at once, by erpc and by rex; messages, monitors,
+ * links; what the node asks of us; and what happens when it goes away in the middle. */
 #include "node.h"
 
 #include <stdarg.h>
@@ -38,11 +38,24 @@ static edr_buf arguments(const char *kinds, ...) {
   edr_etf_put_list(&buf, strlen(kinds));
   for (; *kinds != '\0'; kinds++) {
     switch (*kinds) {
-    case 'a': text = va_arg(list, const char *); edr_etf_put_atom(&buf, text, strlen(text)); break;
-    case 'i': edr_etf_put_int(&buf, va_arg(list, int)); break;
-    case 'b': text = va_arg(list, const char *); edr_etf_put_binary(&buf, text, strlen(text)); break;
-    case 's': text = va_arg(list, const char *); edr_etf_put_string(&buf, (const uint8_t *)text, strlen(text)); break;
-    default: edr_etf_put_pid(&buf, va_arg(list, const edr_pid *)); break;
+    case 'a':
+      text = va_arg(list, const char *);
+      edr_etf_put_atom(&buf, text, strlen(text));
+      break;
+    case 'i':
+      edr_etf_put_int(&buf, va_arg(list, int));
+      break;
+    case 'b':
+      text = va_arg(list, const char *);
+      edr_etf_put_binary(&buf, text, strlen(text));
+      break;
+    case 's':
+      text = va_arg(list, const char *);
+      edr_etf_put_string(&buf, (const uint8_t *)text, strlen(text));
+      break;
+    default:
+      edr_etf_put_pid(&buf, va_arg(list, const edr_pid *));
+      break;
     }
   }
   va_end(list);
@@ -81,7 +94,8 @@ static bool returns(edr_node *node, const char *module, const char *function, ed
 }
 
 static int64_t process_count(edr_node *node) {
-  edr_call *call = finish(node, start(node, "erlang", "system_info", arguments("a", "process_count")), EDR_OUTCOME_RETURN);
+  edr_call *call =
+      finish(node, start(node, "erlang", "system_info", arguments("a", "process_count")), EDR_OUTCOME_RETURN);
   int64_t count = -1;
   CHECK(edr_slice_int(edr_call_value(call), &count) == EDR_OK);
   edr_call_free(call);
@@ -98,13 +112,15 @@ static void test_outcomes(edr_node *node, bool rex) {
   edr_call *call;
   edr_slice parts;
   CHECK(returns(node, "erlang", "node", arguments(""), edr_node_name(node)));
-  call = finish(node, start(node, "erlang", "throw", arguments("a", "ball")), rex ? EDR_OUTCOME_RETURN : EDR_OUTCOME_THROW);
+  call = finish(node, start(node, "erlang", "throw", arguments("a", "ball")),
+                rex ? EDR_OUTCOME_RETURN : EDR_OUTCOME_THROW);
   CHECK(is(edr_call_value(call), "ball"));
   edr_call_free(call);
   call = finish(node, start(node, "erlang", "exit", arguments("a", "tired")), EDR_OUTCOME_EXIT);
   CHECK(is(edr_call_value(call), "tired"));
   edr_call_free(call);
-  call = finish(node, start(node, "erlang", "error", arguments("a", "broken")), rex ? EDR_OUTCOME_EXIT : EDR_OUTCOME_ERROR);
+  call = finish(node, start(node, "erlang", "error", arguments("a", "broken")),
+                rex ? EDR_OUTCOME_EXIT : EDR_OUTCOME_ERROR);
   parts = edr_call_value(call);
   CHECK(rex ? parts.data[0] == 104 : is(parts, "broken")); /* rex: {broken, Stack} */
   edr_call_free(call);
@@ -115,7 +131,8 @@ static void test_outcomes(edr_node *node, bool rex) {
 
 /* Answers come in another order than the calls; one that is given up does not become the answer of the next. */
 static void test_in_flight(edr_node *node) {
-  edr_call *slow = start(node, "timer", "sleep", arguments("i", 200)), *fast = start(node, "erlang", "node", arguments(""));
+  edr_call *slow = start(node, "timer", "sleep", arguments("i", 200)),
+           *fast = start(node, "erlang", "node", arguments(""));
   edr_call *given_up;
   int i;
   edr_call_free(finish(node, fast, EDR_OUTCOME_RETURN));
@@ -155,7 +172,8 @@ static void test_sizes(edr_node *node) {
   edr_call_free(call);
   edr_call_free(finish(node, start(node, "erlang", "byte_size", args), EDR_OUTCOME_RETURN));
 
-  /* {{{...}}}, deeper than is read: an error of this call alone. lists:foldl(fun erlang:make_tuple/2, x, [1, 1, ...]) */
+  /* {{{...}}}, deeper than is read: an error of this call alone. lists:foldl(fun erlang:make_tuple/2, x, [1, 1, ...])
+   */
   for (i = 1000; i <= 3000; i += 2000) {
     edr_status status;
     uint8_t ones[3000];
@@ -184,10 +202,10 @@ static bool receive_down(edr_node *node, const edr_ref *ref, const char *reason)
   edr_buf_init(&message);
   CHECK(edr_node_receive(node, edr_deadline_after(5000), &message) == EDR_OK);
   edr_etf_reader_init(&reader, message.data, message.size, NULL);
-  is_it = edr_etf_read_tuple(&reader, &arity) == EDR_OK && arity == 5 && edr_etf_read_this_atom(&reader, "DOWN") == EDR_OK &&
-          edr_etf_read_ref(&reader, &got) == EDR_OK && edr_ref_equal(&got, ref) &&
-          edr_etf_read_this_atom(&reader, "process") == EDR_OK && edr_etf_read_pid(&reader, &pid) == EDR_OK &&
-          edr_etf_read_this_atom(&reader, reason) == EDR_OK;
+  is_it = edr_etf_read_tuple(&reader, &arity) == EDR_OK && arity == 5 &&
+          edr_etf_read_this_atom(&reader, "DOWN") == EDR_OK && edr_etf_read_ref(&reader, &got) == EDR_OK &&
+          edr_ref_equal(&got, ref) && edr_etf_read_this_atom(&reader, "process") == EDR_OK &&
+          edr_etf_read_pid(&reader, &pid) == EDR_OK && edr_etf_read_this_atom(&reader, reason) == EDR_OK;
   edr_etf_reader_deinit(&reader);
   edr_buf_deinit(&message);
   return is_it;
@@ -234,7 +252,8 @@ static void test_many_monitors(edr_node *node) {
   edr_buf_init(&got);
   CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(1000), &pid) == EDR_OK);
   for (i = 0; i < COUNT; i++) CHECK(edr_node_monitor(node, &pid, &refs[i]) == EDR_OK);
-  for (i = 0; i < COUNT; i += 7) CHECK(edr_node_demonitor(node, &refs[i]) == EDR_OK && edr_node_demonitor(node, &refs[i]) == EDR_OK);
+  for (i = 0; i < COUNT; i += 7)
+    CHECK(edr_node_demonitor(node, &refs[i]) == EDR_OK && edr_node_demonitor(node, &refs[i]) == EDR_OK);
   CHECK(edr_node_kill(node, &pid) == EDR_OK);
   while (told < COUNT - (COUNT + 6) / 7 && edr_node_receive(node, edr_deadline_after(5000), &got) == EDR_OK) told++;
   CHECK(told == COUNT - (COUNT + 6) / 7);
@@ -260,7 +279,8 @@ static void test_linked(const erlang_process *process, edr_node *other, bool rex
     kill(process->pid, SIGCONT);
     CHECK(edr_node_sleep(node, edr_deadline_after(100)) == EDR_OK); /* its pid comes, and it is killed */
     CHECK(count_comes_to(other, before + 2)); /* the first one, and the process that minds this connection */
-    CHECK(edr_node_call(node, "erlang", "node", &args, edr_deadline_after(30000), &call) == EDR_OK); /* badarg or not: it is in flight */
+    CHECK(edr_node_call(node, "erlang", "node", &args, edr_deadline_after(30000), &call) ==
+          EDR_OK); /* badarg or not: it is in flight */
     edr_node_free(node);
     CHECK(edr_node_await(other, call, edr_deadline_after(1)) == EDR_ETIMEOUT); /* still safe to look at, and to free */
     edr_call_free(call);
@@ -303,7 +323,8 @@ static void test_killed(erlang_process *process) {
   test_sleep_ms(200);
   erlang_stop(process);
   test_sleep_ms(50);
-  (void)edr_node_cast(node, "erlang", "node", &args, edr_deadline_after(100)); /* a write may be the first to find out */
+  (void)edr_node_cast(node, "erlang", "node", &args,
+                      edr_deadline_after(100)); /* a write may be the first to find out */
   (void)edr_node_cast(node, "erlang", "node", &args, edr_deadline_after(100));
   edr_call_free(finish(node, answered, EDR_OUTCOME_RETURN));
   CHECK(edr_node_await(node, waiting, edr_deadline_after(5000)) == EDR_ENODEDOWN);
@@ -315,7 +336,8 @@ static void test_killed(erlang_process *process) {
 }
 
 int main(void) {
-  static const char *const short_tick[] = {"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4", NULL};
+  static const char *const short_tick[] = {"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "net_ticktime", "4",
+                                           NULL};
   erlang_process epmd = erlang_start_epmd(&epmd_port);
   erlang_process process = erlang_start_node("-name", "calls@127.0.0.1", ERLANG_TEST_COOKIE, "", NULL);
   erlang_process ticking = erlang_start_node("-name", "ticks@127.0.0.1", ERLANG_TEST_COOKIE, "", short_tick);

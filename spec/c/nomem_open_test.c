@@ -1,8 +1,9 @@
-/* Opening a connection to a real node, and closing it, with each allocation failing in turn: the core's and erl_interface's
- * (exhaust.h), and OpenSSL's through its own hooks. Each open ends in time with a status that makes sense, in words, leaves
- * neither memory nor descriptors nor a thread behind, and does not spoil those that come after it.
- * An open under TLS allocates more than ten thousand times, mostly in the same places: of each place (all callers up to main), the
- * first and the last time fail. EDR_NOMEM_EACH=0 takes every allocation, EDR_NOMEM_EACH=16 each 16th of the places. */
+/* Opening a connection to a real node, and closing it, with each allocation failing in turn: the core's and
+ * erl_interface's (exhaust.h), and OpenSSL's through its own hooks. Each open ends in time with a status that makes
+ * sense, in words, leaves neither memory nor descriptors nor a thread behind, and does not spoil those that come after
+ * it. An open under TLS allocates more than ten thousand times, mostly in the same places: of each place (all callers
+ * up to main), the first and the last time fail. EDR_NOMEM_EACH=0 takes every allocation, EDR_NOMEM_EACH=16 each 16th
+ * of the places. */
 #include <errno.h>
 #include <execinfo.h>
 #include <openssl/crypto.h>
@@ -75,13 +76,19 @@ static edr_node_options options_for(const route *to) {
   edr_node_options options;
   memset(&options, 0, sizeof options);
   snprintf(ours, sizeof ours, "%s_%d@127.0.0.1", LONG_NAME, ++used);
-  options.dial = (edr_dial_options){.node = to->node, .epmd_port = epmd_port, .tls = to->tls, .name = to->named ? ours : NULL,
-                                    .deadline_ms = edr_deadline_after(PATIENCE_MS)}; /* and the cookie of ~/.erlang.cookie */
+  options.dial =
+      (edr_dial_options){.node = to->node,
+                         .epmd_port = epmd_port,
+                         .tls = to->tls,
+                         .name = to->named ? ours : NULL,
+                         .deadline_ms = edr_deadline_after(PATIENCE_MS)}; /* and the cookie of ~/.erlang.cookie */
   options.tick_ms = 3600000;
   return options;
 }
 
-static bool says(const edr_error *error, const char *words) { return strstr(error->text, words) != NULL; }
+static bool says(const edr_error *error, const char *words) {
+  return strstr(error->text, words) != NULL;
+}
 
 /* EDR_ETLS: OpenSSL does not always say that it was memory. A thread is not memory. */
 static bool makes_sense(const route *to, edr_status status, const edr_error *error) {
@@ -134,8 +141,8 @@ static void check_open_twice(const route *to, long n) {
   if ((once = live_in_openssl) <= before) return;
   check_open(to, n);
   if (live_in_openssl > once)
-    fprintf(stderr, "%s, allocation %ld (%s:%d): OpenSSL has %ld more blocks each time\n", to->name, n, failed_file, failed_line,
-            live_in_openssl - once);
+    fprintf(stderr, "%s, allocation %ld (%s:%d): OpenSSL has %ld more blocks each time\n", to->name, n, failed_file,
+            failed_line, live_in_openssl - once);
   CHECK(live_in_openssl <= once);
 }
 
@@ -170,7 +177,8 @@ static void sweep(const route *to, size_t each) {
   check_open(to, 0);
   CHECK(place_count > 0 && place_count < MAX_ALLOCATIONS);
   for (size_t i = 0; i < place_count; i++) {
-    if (place_count > 100 && ((share != 0 && !first_or_last(i)) || taken++ % (each * (share != 0 ? share : 1)) != 0)) continue;
+    if (place_count > 100 && ((share != 0 && !first_or_last(i)) || taken++ % (each * (share != 0 ? share : 1)) != 0))
+      continue;
     check_open_twice(to, (long)i + 1);
     if (taken % 64 == 1) check_open(to, 0); /* the many that OpenSSL does without show the same */
   }
@@ -197,8 +205,8 @@ static void test_first_open(const route *to) {
   CHECK(status == EDR_OK && n > 1 && n < 100);
 }
 
-/* ... and our method for OpenSSL's BIOs. OpenSSL's own things are made with enough memory: what it could not make once, it does not
- * try to make again. */
+/* ... and our method for OpenSSL's BIOs. OpenSSL's own things are made with enough memory: what it could not make once,
+ * it does not try to make again. */
 static void test_first_tls(const route *to) {
   SSL_CTX_free(SSL_CTX_new(TLS_client_method()));
   fails_in = "bio_meth.c";
@@ -211,14 +219,16 @@ static void test_first_tls(const route *to) {
 /* ---- the nodes ---- */
 
 static erlang_process start_tls_node(const certificates *made, char path[80]) {
-  const char *const more[] = {"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-proto_dist", "inet_tls",
-                              "-ssl_dist_optfile", path, NULL};
+  const char *const more[] = {"-kernel",  "inet_dist_use_interface", "{127,0,0,1}", "-proto_dist",
+                              "inet_tls", "-ssl_dist_optfile",       path,          NULL};
   FILE *file;
   snprintf(path, 80, "%s/tls.conf", made->folder);
   file = fopen(path, "w");
   if (file == NULL) exit(2);
-  fprintf(file, "[{server, [{certfile, \"%s\"}, {keyfile, \"%s\"}, {cacertfile, \"%s\"}, {verify, verify_peer}, "
-          "{fail_if_no_peer_cert, true}]}].\n", made->certificate, made->key, made->ca);
+  fprintf(file,
+          "[{server, [{certfile, \"%s\"}, {keyfile, \"%s\"}, {cacertfile, \"%s\"}, {verify, verify_peer}, "
+          "{fail_if_no_peer_cert, true}]}].\n",
+          made->certificate, made->key, made->ca);
   fclose(file);
   return erlang_start_node("-name", "secret@127.0.0.1", ERLANG_TEST_COOKIE, "", more);
 }
@@ -245,7 +255,10 @@ static void test_tls(const certificates *made) {
   const edr_tls_options trusting = {.cacertfile = made->ca, .certfile = made->certificate, .keyfile = made->key};
   edr_tls_options elsewhere = trusting, distrusting = trusting;
   const route good = {.name = "TLS", .node = "secret@127.0.0.1", .tls = &trusting};
-  route bad = {.name = "TLS, a certificate of another host", .node = "secret@127.0.0.1", .tls = &elsewhere, .expected = EDR_ETLS};
+  route bad = {.name = "TLS, a certificate of another host",
+               .node = "secret@127.0.0.1",
+               .tls = &elsewhere,
+               .expected = EDR_ETLS};
   elsewhere.server_name = "elsewhere";
   distrusting.cacertfile = made->other_ca;
   test_first_tls(&good);

@@ -1,6 +1,6 @@
-/* Every allocation failing in turn: each unit is run again and again, its first allocation failing, then its second, until it
- * gets through. Each time it says EDR_ENOMEM (or gets by without), gives back all memory, and can be used or freed.
- * How they are made to: exhaust.h. Opening a connection: nomem_open_test.c. */
+/* Every allocation failing in turn: each unit is run again and again, its first allocation failing, then its second,
+ * until it gets through. Each time it says EDR_ENOMEM (or gets by without), gives back all memory, and can be used or
+ * freed. How they are made to: exhaust.h. Opening a connection: nomem_open_test.c. */
 #include <string.h>
 
 #include "check.h"
@@ -144,7 +144,8 @@ static edr_status run_pids(void) {
   edr_etf_put_nil(&buf);
   if (status == EDR_OK) status = edr_buf_status(&buf);
   edr_etf_reader_init(&reader, buf.data, buf.size, NULL);
-  if (status == EDR_OK && (status = edr_pids_read_list(&again, &reader)) != EDR_OK) CHECK(again.count == 0 && again.node_count == 0);
+  if (status == EDR_OK && (status = edr_pids_read_list(&again, &reader)) != EDR_OK)
+    CHECK(again.count == 0 && again.node_count == 0);
   edr_etf_reader_deinit(&reader);
   if (status == EDR_OK) status = edr_pid_index_init(&index, &again);
   edr_pid_index_deinit(&index);
@@ -182,7 +183,9 @@ static bool answer_relay(void *context, size_t number, edr_buf *value) {
   int64_t i;
   (void)context;
   switch (number) {
-  case ASK_SELF: edr_etf_put_pid(value, &pid); break;
+  case ASK_SELF:
+    edr_etf_put_pid(value, &pid);
+    break;
   case ASK_QUEUE:
     edr_etf_put_tuple(value, 2);
     paired_put_name(value, "message_queue_len");

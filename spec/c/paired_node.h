@@ -1,5 +1,6 @@
-/* A connected node without a network: one end of a socket pair is ours, a thread holds the other and answers what we ask as
- * a node would, with values that the test gives. For tests of what happens above the wire: lies, and memory that runs out. */
+/* A connected node without a network: one end of a socket pair is ours, a thread holds the other and answers what we
+ * ask as a node would, with values that the test gives. For tests of what happens above the wire: lies, and memory that
+ * runs out. */
 #ifndef EDR_PAIRED_NODE_H
 #define EDR_PAIRED_NODE_H
 
@@ -33,9 +34,12 @@ static inline bool paired_contains(edr_slice slice, const char *text) {
   return false;
 }
 
-static inline void paired_put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, name, strlen(name)); }
+static inline void paired_put_name(edr_buf *buf, const char *name) {
+  edr_etf_put_atom(buf, name, strlen(name));
+}
 
-/* A call's process ends with `{Ref, return, Value}`, another that we monitor with `normal`; one that is only linked is spawned. */
+/* A call's process ends with `{Ref, return, Value}`, another that we monitor with `normal`; one that is only linked is
+ * spawned. */
 static inline bool paired_reply(paired_node *self, const edr_control *asked, edr_buf *out) {
   const edr_slice ref = asked->elements[0];
   const edr_pid spawned = {.id = 77, .creation = 3, .node = "n@h"};
@@ -111,7 +115,8 @@ static inline void paired_open(paired_node *self, paired_answer answer, void *co
   node->dialed.peer_flags = EDR_DFLAG_SPAWN | EDR_DFLAG_UNLINK_ID;
   edr_inbox_init(&node->inbox, 0);
   edr_inbox_init(&node->output, 0);
-  if (edr_stream_open(&node->stream, edr_transport_tcp(pair[0]), 0, 3600000, edr_node_on_frame, node) != EDR_OK) exit(2);
+  if (edr_stream_open(&node->stream, edr_transport_tcp(pair[0]), 0, 3600000, edr_node_on_frame, node) != EDR_OK)
+    exit(2);
   node->open = true;
   *self = (paired_node){.node = node, .fd = pair[1], .answer = answer, .context = context};
   if (pthread_create(&self->thread, NULL, paired_run, self) != 0) exit(2);

@@ -6,7 +6,9 @@
 #include "check.h"
 
 static uint32_t state = 12345;
-static uint32_t next_random(void) { return state = state * 1664525u + 1013904223u; }
+static uint32_t next_random(void) {
+  return state = state * 1664525u + 1013904223u;
+}
 
 static void fill(edr_pids *pids, size_t count, uint32_t ids, int nodes) {
   size_t i;
@@ -55,7 +57,8 @@ static void test_against_pairs(size_t size_a, size_t size_b) {
   edr_pids_deinit(&out);
 }
 
-/* Sorted input is taken as it is; reversed and equal input is sorted. In order, too: what is selected keeps its place. */
+/* Sorted input is taken as it is; reversed and equal input is sorted. In order, too: what is selected keeps its place.
+ */
 static void test_orders(void) {
   edr_pids sorted, reversed, out;
   edr_pid pid = {.creation = 1, .node = "a@b"};

@@ -152,7 +152,8 @@ static void test_refused(void) {
   edr_buf_deinit(&buf);
 }
 
-/* Seconds that it takes to add pids of these two nodes by turns to a set of as many nodes as it takes; the best of three. */
+/* Seconds that it takes to add pids of these two nodes by turns to a set of as many nodes as it takes; the best of
+ * three. */
 static double seconds_to_add(const char *one, const char *other) {
   double best = 1e9;
   for (int round = 0; round < 3; round++) {
@@ -175,7 +176,8 @@ static double seconds_to_add(const char *one, const char *other) {
   return best;
 }
 
-/* A peer that names a thousand nodes and then the last two by turns had each pid compared with all of them: fifty times the work. */
+/* A peer that names a thousand nodes and then the last two by turns had each pid compared with all of them: fifty times
+ * the work. */
 static void test_many_nodes(void) {
   char last[32], last_but_one[32];
   double cheap, dear;

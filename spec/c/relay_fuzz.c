@@ -1,6 +1,6 @@
-/* Fuzzes what a node answers to bulk requests. The first byte chooses the request; then come the values that the node's calls
- * return, each with its length in two bytes. Held against it: it ends in time, and whatever it gives out is what its
- * contract says. */
+/* Fuzzes what a node answers to bulk requests. The first byte chooses the request; then come the values that the node's
+ * calls return, each with its length in two bytes. Held against it: it ends in time, and whatever it gives out is what
+ * its contract says. */
 #include <stdlib.h>
 
 #include "clock.h"
@@ -71,7 +71,8 @@ static void ask_info(edr_node *node, const edr_pids *pids) {
   edr_etf_put_list(&items, 1);
   paired_put_name(&items, "message_queue_len");
   edr_etf_put_nil(&items);
-  if (edr_relay_process_info(node, pids, &items, edr_deadline_after(500), on_info, &next) == EDR_OK) MUST(next == pids->count);
+  if (edr_relay_process_info(node, pids, &items, edr_deadline_after(500), on_info, &next) == EDR_OK)
+    MUST(next == pids->count);
   edr_buf_deinit(&items);
 }
 
@@ -86,12 +87,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   edr_pids_init(&pids);
   edr_pids_init(&all);
   edr_pids_init(&hibernating);
-  for (i = 0; i < 3; i++) MUST(edr_pids_add(&pids, &(edr_pid){.id = 100u + (uint32_t)i, .creation = 3, .node = "n@h"}) == EDR_OK);
+  for (i = 0; i < 3; i++)
+    MUST(edr_pids_add(&pids, &(edr_pid){.id = 100u + (uint32_t)i, .creation = 3, .node = "n@h"}) == EDR_OK);
   paired_open(&paired, next_value, &left);
   switch (data[0] % 4) {
-  case 0: ask_sys(paired.node, &pids); break;
-  case 1: ask_info(paired.node, &pids); break;
-  case 2: (void)edr_relay_processes(paired.node, edr_deadline_after(500), &all); break;
+  case 0:
+    ask_sys(paired.node, &pids);
+    break;
+  case 1:
+    ask_info(paired.node, &pids);
+    break;
+  case 2:
+    (void)edr_relay_processes(paired.node, edr_deadline_after(500), &all);
+    break;
   default:
     if (edr_relay_suspended(paired.node, &pids, edr_deadline_after(500), &all, &hibernating) == EDR_OK)
       MUST(all.count + hibernating.count <= 3);

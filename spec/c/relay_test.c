@@ -1,6 +1,6 @@
-/* The relay against a real node: everybody fine, some dead, some silent, all dead, nobody; a great many; pids of an earlier
- * life; who sits suspended. No process of ours is left on the node by any of it. And
- * what was cut short does not come after what undoes it. */
+/* The relay against a real node: everybody fine, some dead, some silent, all dead, nobody; a great many; pids of an
+ * earlier life; who sits suspended. No process of ours is left on the node by any of it. And what was cut short does
+ * not come after what undoes it. */
 #include "relay.h"
 
 #include <sys/socket.h>
@@ -12,9 +12,9 @@
 
 static uint16_t epmd_port;
 
-/* `make` gives the pids of N gen_servers (of module gen_event, which is in stdlib), `deaf` those of N processes that sleep,
- * `hold` that of one which lets nobody run until a mailbox and what hands out requests are there, and then does not let the
- * latter run for N ms. It ends when that one has. */
+/* `make` gives the pids of N gen_servers (of module gen_event, which is in stdlib), `deaf` those of N processes that
+ * sleep, `hold` that of one which lets nobody run until a mailbox and what hands out requests are there, and then does
+ * not let the latter run for N ms. It ends when that one has. */
 #define MAKERS                                                                                                         \
   "register(maker, spawn(fun() -> F = fun(G) -> receive "                                                              \
   "{P, {make, N}} -> P ! [begin {ok, E} = gen_event:start(), E end || _ <- lists:seq(1, N)]; "                         \
@@ -26,7 +26,8 @@ static uint16_t epmd_port;
   "{P, {hold, N}} -> P ! [spawn_opt(fun() -> H = fun(J) -> "                                                           \
   "case lists:sort([S || S <- processes(), S > self()]) of "                                                           \
   "[_, S | _] -> erlang:suspend_process(S, [asynchronous]), R = monitor(process, S), timer:sleep(N), "                 \
-  "catch erlang:resume_process(S), receive {_, R, _, _, _} -> ok end; _ -> J(J) end end, H(H) end, [{priority, max}])] "          \
+  "catch erlang:resume_process(S), receive {_, R, _, _, _} -> ok end; _ -> J(J) end end, H(H) end, [{priority, "       \
+  "max}])] "                                                                                                           \
   "end, G(G) end, F(F) end)), "
 
 static edr_node *open_node(const erlang_process *process, bool rex) {
@@ -83,7 +84,8 @@ static bool count_comes_to(edr_node *node, size_t wanted) {
 }
 
 /* How long it took, in ms; every answer from `from` to `to` must be `expected`. */
-static int64_t ask(edr_node *node, const edr_pids *pids, const char *request, int64_t timeout_ms, edr_relay_result *result) {
+static int64_t ask(edr_node *node, const edr_pids *pids, const char *request, int64_t timeout_ms,
+                   edr_relay_result *result) {
   const int64_t before = edr_clock_now_ms();
   CHECK(edr_relay_sys(node, pids, request, edr_deadline_after(timeout_ms), result) == EDR_OK);
   CHECK(result->count == pids->count);
@@ -160,8 +162,10 @@ typedef struct seen {
 static edr_status on_info(void *context, size_t index, edr_slice info) {
   seen *s = context;
   if (index != s->next++) return EDR_EPROTOCOL;
-  if (info.data[0] == 108) s->lists++; /* LIST_EXT; else the atom undefined */
-  else s->dead++;
+  if (info.data[0] == 108)
+    s->lists++; /* LIST_EXT; else the atom undefined */
+  else
+    s->dead++;
   return EDR_OK;
 }
 
@@ -217,7 +221,8 @@ static void test_many(edr_node *node) {
   make(node, "dead", 100, &pids);
   before = count_processes(node);
   ask(node, &pids, "suspend", 20000, &result);
-  CHECK(result.failed == 100 && all(&result, 0, MANY, EDR_ANSWER_OK) && all(&result, MANY, MANY + 100, EDR_ANSWER_NOPROC));
+  CHECK(result.failed == 100 && all(&result, 0, MANY, EDR_ANSWER_OK) &&
+        all(&result, MANY, MANY + 100, EDR_ANSWER_NOPROC));
   edr_relay_result_deinit(&result);
   CHECK(count_suspended(node, &pids, NULL) == MANY);
   ask(node, &pids, "resume", 20000, &result);

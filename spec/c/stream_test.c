@@ -1,5 +1,5 @@
-/* Streams over a socket pair: frames cut anywhere, ticks, a peer that does not listen, one that never stops talking, and one
- * that goes away in the middle. */
+/* Streams over a socket pair: frames cut anywhere, ticks, a peer that does not listen, one that never stops talking,
+ * and one that goes away in the middle. */
 #include "stream.h"
 
 #include <errno.h>
@@ -23,8 +23,8 @@ typedef struct peer {
   int fd; /* the other end */
   size_t frames, bytes;
   uint8_t last;
-  edr_status answer;      /* what the callback says */
-  const char *echo;       /* what it queues for each frame */
+  edr_status answer; /* what the callback says */
+  const char *echo;  /* what it queues for each frame */
 } peer;
 
 static edr_status on_frame(void *context, const uint8_t *frame, size_t size) {
@@ -32,7 +32,8 @@ static edr_status on_frame(void *context, const uint8_t *frame, size_t size) {
   p->frames++;
   p->bytes += size;
   p->last = frame[size - 1];
-  if (p->echo != NULL && edr_stream_queue(&p->stream, (const uint8_t *)p->echo, strlen(p->echo)) == EDR_ENOMEM) return EDR_ENOMEM;
+  if (p->echo != NULL && edr_stream_queue(&p->stream, (const uint8_t *)p->echo, strlen(p->echo)) == EDR_ENOMEM)
+    return EDR_ENOMEM;
   return p->answer;
 }
 
@@ -51,9 +52,13 @@ static void close_peer(peer *p) {
   if (p->fd >= 0) close(p->fd);
 }
 
-static void put(peer *p, const void *bytes, size_t size) { CHECK(write(p->fd, bytes, size) == (ssize_t)size); }
+static void put(peer *p, const void *bytes, size_t size) {
+  CHECK(write(p->fd, bytes, size) == (ssize_t)size);
+}
 
-static int64_t in_ms(int64_t ms) { return edr_deadline_after(ms); }
+static int64_t in_ms(int64_t ms) {
+  return edr_deadline_after(ms);
+}
 
 /* Two frames and a tick between them, cut in two at every place. */
 static void test_cut(void) {
@@ -129,7 +134,8 @@ static void test_deaf(void) {
   CHECK(edr_clock_now_ms() - before < 2000);
   CHECK(edr_stream_queued(&p.stream) > 0 && (edr_stream_events(&p.stream) & POLLOUT) != 0);
   CHECK(edr_stream_queue(&p.stream, (const uint8_t *)"next", 4) == EDR_OK);
-  CHECK(edr_stream_write(&p.stream, (const uint8_t *)"more", 4, LARGE * 2, in_ms(100)) == EDR_OK); /* it may wait its turn */
+  CHECK(edr_stream_write(&p.stream, (const uint8_t *)"more", 4, LARGE * 2, in_ms(100)) ==
+        EDR_OK); /* it may wait its turn */
   for (size = 0; size < LARGE + 8;) {
     const size_t more = drain(p.fd, got + size, LARGE + 8 - size, 5);
     (void)edr_stream_read(&p.stream, 0);
@@ -178,7 +184,8 @@ static void test_flood(void) {
   close_peer(&p);
 }
 
-/* The peer said something and went. That is found by writing; what it said is still handed over, then the stream is broken. */
+/* The peer said something and went. That is found by writing; what it said is still handed over, then the stream is
+ * broken. */
 static void test_last_words(void) {
   peer p;
   open_peer(&p, 60000);
@@ -237,7 +244,9 @@ static void test_broken(void) {
   close_peer(&p);
 }
 
-static void on_alarm(int number) { (void)number; }
+static void on_alarm(int number) {
+  (void)number;
+}
 
 static void test_interrupted(void) {
   struct sigaction action, before;

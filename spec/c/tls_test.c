@@ -82,8 +82,10 @@ static void echo_frames(server *self, SSL *ssl, int fd) {
     if (SSL_write(ssl, frame, (int)(size + 4)) <= 0) return;
     if (self->renew_each != 0 && total - renewed >= self->renew_each) {
       renewed = total;
-      if (self->version == TLS1_3_VERSION) SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED);
-      else SSL_renegotiate(ssl);
+      if (self->version == TLS1_3_VERSION)
+        SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED);
+      else
+        SSL_renegotiate(ssl);
       if (SSL_do_handshake(ssl) <= 0) return; /* asks for it; the answer comes among the frames */
     }
   }
@@ -105,8 +107,10 @@ static void *serve(void *argument) {
   sigaddset(&pipes, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &pipes, NULL);
   ssl = server_accept(self, fd);
-  if (ssl != NULL && self->floods_ms > 0) flood_keys(self, ssl);
-  else if (ssl != NULL) echo_frames(self, ssl, fd);
+  if (ssl != NULL && self->floods_ms > 0)
+    flood_keys(self, ssl);
+  else if (ssl != NULL)
+    echo_frames(self, ssl, fd);
   SSL_free(ssl);
   close(fd);
   ERR_clear_error();
@@ -125,7 +129,9 @@ static void server_end(server *self) {
 
 /* ---- the client ---- */
 
-static edr_tls_options trusting(void) { return (edr_tls_options){.cacertfile = made.ca}; }
+static edr_tls_options trusting(void) {
+  return (edr_tls_options){.cacertfile = made.ca};
+}
 
 static edr_status open_transport(uint16_t port, const edr_tls_options *options, int64_t timeout_ms,
                                  edr_transport *out_transport, edr_error *error) {
@@ -145,7 +151,8 @@ static void check_open_fails(uint16_t port, const edr_tls_options *options, int6
   const int64_t late = edr_deadline_after(timeout_ms) + 500;
   const edr_status status = open_transport(port, options, timeout_ms, &transport, &error);
   if (status != expected || strstr(error.text, says) == NULL) {
-    fprintf(stderr, "wanted %s (\"%s\"), got %s: %s\n", edr_status_name(expected), says, edr_status_name(status), error.text);
+    fprintf(stderr, "wanted %s (\"%s\"), got %s: %s\n", edr_status_name(expected), says, edr_status_name(status),
+            error.text);
   }
   CHECK(status == expected && strstr(error.text, says) != NULL);
   CHECK(edr_clock_now_ms() < late);
@@ -262,7 +269,7 @@ static void *serve_falsely(void *argument) {
   const int fd = accept(self->listener, NULL, NULL);
   char hello[2048];
   (void)recv(fd, hello, sizeof hello, 0);
-  for (size_t i = 0; i < self->size; i += self->pause_ms > 0 ? 1 : self->size) {
+  for (size_t i = 0; i<self->size; i += self->pause_ms> 0 ? 1 : self->size) {
     if (send(fd, self->data + i, self->pause_ms > 0 ? 1 : self->size, MSG_NOSIGNAL) <= 0) break;
     test_sleep_ms(self->pause_ms);
   }
@@ -271,7 +278,8 @@ static void *serve_falsely(void *argument) {
   return NULL;
 }
 
-static void check_false_server(const char *data, size_t size, long pause_ms, bool stays, edr_status expected, const char *says) {
+static void check_false_server(const char *data, size_t size, long pause_ms, bool stays, edr_status expected,
+                               const char *says) {
   false_server peer = {.data = data, .size = size, .pause_ms = pause_ms, .stays = stays};
   const edr_tls_options options = trusting();
   peer.listener = test_listen(&peer.port);
@@ -287,7 +295,8 @@ static void test_false_servers(void) {
   check_false_server("", 0, 0, true, EDR_ETIMEOUT, "keeps silent");
   check_false_server("", 0, 0, false, EDR_ENODEDOWN, "does it speak TLS?");
   check_false_server(web, sizeof web - 1, 0, true, EDR_ETLS, "does not speak TLS");
-  check_false_server(alert, sizeof alert - 1, 0, true, EDR_ETLS, "the node refused: sslv3 alert handshake failure: no cert");
+  check_false_server(alert, sizeof alert - 1, 0, true, EDR_ETLS,
+                     "the node refused: sslv3 alert handshake failure: no cert");
   check_false_server(hello, sizeof hello, 0, false, EDR_ETLS, "closed the connection during the handshake");
   check_false_server(hello, sizeof hello, 20, true, EDR_ETIMEOUT, "did not finish the handshake in time");
 }
@@ -322,8 +331,10 @@ static void test_many_descriptors(void) {
   enum { COUNT = 1100 };
   int held[COUNT], count = 0;
   while (count < COUNT && (held[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) count++;
-  if (count == COUNT) check_echo(TLS1_3_VERSION, 0);
-  else printf("not tested: this machine allows %d open files only\n", count);
+  if (count == COUNT)
+    check_echo(TLS1_3_VERSION, 0);
+  else
+    printf("not tested: this machine allows %d open files only\n", count);
   while (count > 0) close(held[--count]);
 }
 

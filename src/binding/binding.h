@@ -29,12 +29,12 @@ int edr_lua_set_types(lua_State *L);
 /* Appends the value at `index` as one term. Raises where it is no term. `buf` must be boxed. */
 void edr_lua_encode(lua_State *L, int index, edr_buf *buf);
 
-/* Pushes the one term that these bytes hold or, where they are not one, the words that say why: `*out_problem` points to
- * them. The bytes must stay where they are while Lua may raise. */
+/* Pushes the one term that these bytes hold or, where they are not one, the words that say why: `*out_problem` points
+ * to them. The bytes must stay where they are while Lua may raise. */
 edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const char **out_problem);
 
-/* What a part becomes in Lua, two tables at worst, is up to a hundred times its bytes: this many, the most that one term may
- * have, are at most 700 MB. */
+/* What a part becomes in Lua, two tables at worst, is up to a hundred times its bytes: this many, the most that one
+ * term may have, are at most 700 MB. */
 enum { EDR_LUA_MAX_PARTS = 4 * 1024 * 1024 };
 
 /* Reads many terms with one reader's memory. */
@@ -47,8 +47,8 @@ typedef struct edr_lua_decoder {
 /* Pushes a userdata: a decoder that reads nothing yet. */
 edr_lua_decoder *edr_lua_new_decoder(lua_State *L);
 
-/* Has its reader read these bytes next, with the limits of terms that become Lua values: EDR_ELIMIT where they hold more than
- * `max_parts`, before any memory is spent on them. They must stay where they are. */
+/* Has its reader read these bytes next, with the limits of terms that become Lua values: EDR_ELIMIT where they hold
+ * more than `max_parts`, before any memory is spent on them. They must stay where they are. */
 edr_status edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, size_t size, size_t max_parts);
 
 /* How many parts of these bytes have been read so far, where they are one term. */

@@ -1,5 +1,5 @@
-/* What a connection asks of many processes at once, in Lua. Pid sets go in and come out; no pid becomes a Lua value of its own
- * here. */
+/* What a connection asks of many processes at once, in Lua. Pid sets go in and come out; no pid becomes a Lua value of
+ * its own here. */
 #include <stdint.h>
 #include <string.h>
 
@@ -21,8 +21,8 @@ int edr_lua_node_processes(lua_State *L) {
   return 1;
 }
 
-/* Pids of another node are refused: NULL, with nil, message, "badarg" pushed. They may come from the node itself, so it is not the
- * caller's mistake. Those of an earlier life of this one are dead. */
+/* Pids of another node are refused: NULL, with nil, message, "badarg" pushed. They may come from the node itself, so it
+ * is not the caller's mistake. Those of an earlier life of this one are dead. */
 static edr_pids *check_local_pids(lua_State *L, int index, edr_node *node) {
   edr_pids *pids = edr_lua_check_pids(L, index);
   const char *other, *message;
@@ -106,8 +106,8 @@ int edr_lua_node_sys(lua_State *L) {
 
 /* ---- process_info ---- */
 
-/* How many parts all processes of a request may have together: what one term may, and so many more for each. Two items are 7
- * or 8 parts. */
+/* How many parts all processes of a request may have together: what one term may, and so many more for each. Two items
+ * are 7 or 8 parts. */
 enum { PARTS_A_PROCESS = 16 };
 
 typedef struct info_target {
@@ -215,7 +215,8 @@ int edr_lua_node_process_info(lua_State *L) {
   for (i = 1; i <= count; i++) {
     lua_geti(L, 3, i);
     const char *item = edr_lua_check_atom(L, lua_gettop(L));
-    if (strcmp(item, "messages") == 0) luaL_argerror(L, 3, "the messages of other people's processes are not to be read");
+    if (strcmp(item, "messages") == 0)
+      luaL_argerror(L, 3, "the messages of other people's processes are not to be read");
     edr_etf_put_atom(items, item, strlen(item));
     lua_pop(L, 1);
   }
@@ -228,8 +229,9 @@ int edr_lua_node_process_info(lua_State *L) {
   edr_buf_deinit(items);
   if (target.raised) return lua_error(L);
   if (target.too_much)
-    return edr_lua_refused(L, status, "what process_info gives of these processes is more than is taken at once: ask for fewer of "
-                                      "them, or for fewer items");
+    return edr_lua_refused(L, status,
+                           "what process_info gives of these processes is more than is taken at once: ask for fewer of "
+                           "them, or for fewer items");
   if (status == EDR_EBADARG) return edr_lua_refused(L, status, "the node refused these process_info items");
   if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   lua_settop(L, target.list);

@@ -137,8 +137,8 @@ static int make_backup(replacement *job) {
   return fill(fd, (const char *)job->old.data, job->old.size, &job->before);
 }
 
-/*** Replaces a file's content. Readers see the old file or the new one, never a part; after a crash, too. Mode, owner and
-group stay; symbolic links are followed. The backup appears before the file changes, with the same mode and owner.
+/*** Replaces a file's content. Readers see the old file or the new one, never a part; after a crash, too. Mode, owner
+and group stay; symbolic links are followed. The backup appears before the file changes, with the same mode and owner.
 @function replace_file
 @tparam string path an existing file
 @tparam string text

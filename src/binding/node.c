@@ -20,7 +20,9 @@ typedef struct call_box {
   edr_call *call; /* its user value keeps the node alive */
 } call_box;
 
-static edr_node *test_node(lua_State *L) { return ((node_box *)luaL_checkudata(L, 1, NODE))->node; }
+static edr_node *test_node(lua_State *L) {
+  return ((node_box *)luaL_checkudata(L, 1, NODE))->node;
+}
 
 edr_node *edr_lua_check_node(lua_State *L) {
   edr_node *node = test_node(L);
@@ -31,7 +33,8 @@ edr_node *edr_lua_check_node(lua_State *L) {
 /* nil, message, code of what failed last on this node. */
 int edr_lua_node_refused(lua_State *L, edr_node *node, edr_status status) {
   const edr_error *error = edr_node_error(node);
-  return edr_lua_refused(L, status, error->code == status && error->text[0] != '\0' ? error->text : edr_status_text(status));
+  return edr_lua_refused(L, status,
+                         error->code == status && error->text[0] != '\0' ? error->text : edr_status_text(status));
 }
 
 const char *edr_lua_check_atom(lua_State *L, int index) {
@@ -45,8 +48,8 @@ const char *edr_lua_check_atom(lua_State *L, int index) {
 
 /*** Connects to a node.
 @function connect
-@tparam table options `node`, and optionally `cookie`, `address`, `port`, `epmd_port`, `name`, `timeout` (ms), `tick` (ms),
-`max_frame` (bytes), `rex` (boolean), `tls` (a table)
+@tparam table options `node`, and optionally `cookie`, `address`, `port`, `epmd_port`, `name`, `timeout` (ms), `tick`
+(ms), `max_frame` (bytes), `rex` (boolean), `tls` (a table)
 @return a connection, or nil, message, code
 */
 int edr_lua_core_connect(lua_State *L) {
@@ -261,8 +264,8 @@ static int node_end_acts(lua_State *L) {
 @function connection:await
 @param call
 @param[opt=5000] timeout in ms
-@tparam[opt] boolean output whether to come back with the code "again" when `output` gives a request to print, or a call of
-`format` has ended
+@tparam[opt] boolean output whether to come back with the code "again" when `output` gives a request to print, or a call
+of `format` has ended
 @return as `call` does
 */
 static int node_await(lua_State *L) {
@@ -412,7 +415,8 @@ static int node_events(lua_State *L) {
   return 1;
 }
 
-/*** How long to poll at most, in seconds: nil for no limit, 0 where something is here already, of which polling says nothing.
+/*** How long to poll at most, in seconds: nil for no limit, 0 where something is here already, of which polling says
+nothing.
 @function connection:timeout
 */
 static int node_timeout(lua_State *L) {

@@ -1,4 +1,5 @@
-/* What called functions print, in Lua: requests are handed over as terms, and lua/edeliver/relup/node/printing.lua answers them. */
+/* What called functions print, in Lua: requests are handed over as terms, and lua/edeliver/relup/node/printing.lua
+ * answers them. */
 #include "binding.h"
 #include "connection.h"
 
@@ -13,8 +14,8 @@ int edr_lua_node_keep_output(lua_State *L) {
 
 /*** The oldest request to print that was kept, taken out. Whoever made it, a process, waits for an answer.
 @function connection:output
-@return `{io_request, From, ReplyAs, Request}`, or nil where there is none for now; or nil, message, code where it cannot be
-read, and has been answered here
+@return `{io_request, From, ReplyAs, Request}`, or nil where there is none for now; or nil, message, code where it
+cannot be read, and has been answered here
 */
 int edr_lua_node_output(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);

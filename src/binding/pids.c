@@ -23,7 +23,9 @@ void edr_lua_pids_filled(lua_State *L, const edr_pids *pids) {
   if (kilobytes >= 16) lua_gc(L, LUA_GCSTEP, kilobytes > 1 << 20 ? 1 << 20 : (int)kilobytes);
 }
 
-edr_pids *edr_lua_test_pids(lua_State *L, int index) { return luaL_testudata(L, index, EDR_LUA_PIDS); }
+edr_pids *edr_lua_test_pids(lua_State *L, int index) {
+  return luaL_testudata(L, index, EDR_LUA_PIDS);
+}
 
 static void must(lua_State *L, edr_status status) {
   if (status == EDR_ELIMIT) luaL_error(L, "these are pids of more than %d nodes", EDR_PIDS_MAX_NODES);
@@ -188,14 +190,18 @@ static int select_pids(lua_State *L, bool wanted) {
 @param other a pid set, a list of pids, or a pid
 @return a new pid set, in the order of this one
 */
-static int pids_minus(lua_State *L) { return select_pids(L, false); }
+static int pids_minus(lua_State *L) {
+  return select_pids(L, false);
+}
 
 /*** The pids of this set that are in another one, too.
 @function pids:both
 @param other a pid set, a list of pids, or a pid
 @return a new pid set, in the order of this one
 */
-static int pids_both(lua_State *L) { return select_pids(L, true); }
+static int pids_both(lua_State *L) {
+  return select_pids(L, true);
+}
 
 /*** This set, and after it those of another one that it lacks.
 @function pids:plus
@@ -269,9 +275,9 @@ static int pids_text(lua_State *L) {
 void edr_lua_pids_setup(lua_State *L) {
   static const luaL_Reg metamethods[] = {
       {"__gc", pids_gc}, {"__len", pids_len}, {"__tostring", pids_tostring}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"iter", pids_iter}, {"filter", pids_filter}, {"minus", pids_minus},
-                                     {"both", pids_both}, {"plus", pids_plus},     {"has", pids_has}, {"text", pids_text},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"iter", pids_iter}, {"filter", pids_filter}, {"minus", pids_minus}, {"both", pids_both},
+      {"plus", pids_plus}, {"has", pids_has},       {"text", pids_text},   {NULL, NULL}};
   luaL_newmetatable(L, EDR_LUA_PIDS);
   luaL_setfuncs(L, metamethods, 0);
   luaL_newlib(L, methods);

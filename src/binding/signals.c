@@ -1,8 +1,8 @@
 /* Signals while something is suspended: SIGINT, SIGTERM and SIGHUP become a Lua error at the next instruction, so that
- * everything can be undone on the way out; while that goes on they are held back, and come through afterwards, or into what
- * a step brought along for its own undoing.
- * The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some other coroutine that computes on and on is not
- * interrupted before it yields. One Lua state of the program at a time can catch signals. */
+ * everything can be undone on the way out; while that goes on they are held back, and come through afterwards, or into
+ * what a step brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives.
+ * Some other coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a
+ * time can catch signals. */
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -13,7 +13,8 @@
 static const int caught_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { CAUGHT_COUNT = sizeof caught_signals / sizeof caught_signals[0] };
 
-/* A hook belongs to one coroutine. The main one and the one that asked for signals get it: whichever runs first, raises. */
+/* A hook belongs to one coroutine. The main one and the one that asked for signals get it: whichever runs first,
+ * raises. */
 typedef struct hooked {
   lua_State *thread;
   lua_Hook hook; /* what was there before: a debugger's, a coverage tool's */
@@ -158,7 +159,8 @@ int edr_lua_take_signal(lua_State *L) {
   return 1;
 }
 
-/*** Puts back what was there before; signals that were held back come through. For whoever got true from `catch_signals`.
+/*** Puts back what was there before; signals that were held back come through. For whoever got true from
+`catch_signals`.
 @function release_signals
 */
 int edr_lua_release_signals(lua_State *L) {

@@ -1,4 +1,5 @@
-/* core.sync(file): what was written to a Lua file reaches the disk before we go on. Knows nothing of what is written. */
+/* core.sync(file): what was written to a Lua file reaches the disk before we go on. Knows nothing of what is written.
+ */
 #define _XOPEN_SOURCE 700 /* fsync */
 #include <errno.h>
 #include <stdio.h>
@@ -7,8 +8,8 @@
 
 #include "binding.h"
 
-/*** Writes out what a file has buffered, to the operating system and from there to the disk: it then outlives this program
-and a loss of power. A device that has no disk behind it (a pipe, a terminal) is only flushed.
+/*** Writes out what a file has buffered, to the operating system and from there to the disk: it then outlives this
+program and a loss of power. A device that has no disk behind it (a pipe, a terminal) is only flushed.
 @function sync
 @param file an open Lua file
 @return true, or nil, message, code

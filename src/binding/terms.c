@@ -20,9 +20,17 @@ typedef struct types {
 /* And where in the table that the registry keeps. */
 enum { ATOM = 1, TUPLE, LIST, CHARLIST, MAP, OPAQUE, ATOMS, OPAQUES, ENTRIES, NEW_ATOM, NEW_OPAQUE, TYPES_END };
 
-static const char *const type_names[TYPES_END] = {
-    [ATOM] = "atom", [TUPLE] = "tuple", [LIST] = "list", [CHARLIST] = "charlist", [MAP] = "map", [OPAQUE] = "opaque",
-    [ATOMS] = "atoms", [OPAQUES] = "opaques", [ENTRIES] = "entries", [NEW_ATOM] = "new_atom", [NEW_OPAQUE] = "new_opaque"};
+static const char *const type_names[TYPES_END] = {[ATOM] = "atom",
+                                                  [TUPLE] = "tuple",
+                                                  [LIST] = "list",
+                                                  [CHARLIST] = "charlist",
+                                                  [MAP] = "map",
+                                                  [OPAQUE] = "opaque",
+                                                  [ATOMS] = "atoms",
+                                                  [OPAQUES] = "opaques",
+                                                  [ENTRIES] = "entries",
+                                                  [NEW_ATOM] = "new_atom",
+                                                  [NEW_OPAQUE] = "new_opaque"};
 
 /*** Tells which tables, metatables and constructors terms are made with.
 @function set_types
@@ -46,9 +54,17 @@ static void push_types(lua_State *L, types *out) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &types_key) != LUA_TTABLE) luaL_error(L, "core.set_types was not called");
   at = lua_gettop(L);
   for (i = 1; i < TYPES_END; i++) lua_rawgeti(L, at, i);
-  *out = (types){.atom = at + ATOM, .tuple = at + TUPLE, .list = at + LIST, .charlist = at + CHARLIST, .map = at + MAP,
-                 .opaque = at + OPAQUE, .atoms = at + ATOMS, .opaques = at + OPAQUES, .entries = at + ENTRIES,
-                 .new_atom = at + NEW_ATOM, .new_opaque = at + NEW_OPAQUE};
+  *out = (types){.atom = at + ATOM,
+                 .tuple = at + TUPLE,
+                 .list = at + LIST,
+                 .charlist = at + CHARLIST,
+                 .map = at + MAP,
+                 .opaque = at + OPAQUE,
+                 .atoms = at + ATOMS,
+                 .opaques = at + OPAQUES,
+                 .entries = at + ENTRIES,
+                 .new_atom = at + NEW_ATOM,
+                 .new_opaque = at + NEW_OPAQUE};
 }
 
 /* ---- reading ---- */
@@ -76,13 +92,20 @@ static void push_atom(lua_State *L, const types *t, const uint8_t *data, size_t 
 
 static const char *opaque_kind(edr_etf_kind kind) {
   switch (kind) {
-  case EDR_ETF_PID: return "pid";
-  case EDR_ETF_PORT: return "port";
-  case EDR_ETF_REF: return "ref";
-  case EDR_ETF_FUN: return "fun";
-  case EDR_ETF_EXPORT: return "export";
-  case EDR_ETF_BITSTRING: return "bitstring";
-  default: return "bignum";
+  case EDR_ETF_PID:
+    return "pid";
+  case EDR_ETF_PORT:
+    return "port";
+  case EDR_ETF_REF:
+    return "ref";
+  case EDR_ETF_FUN:
+    return "fun";
+  case EDR_ETF_EXPORT:
+    return "export";
+  case EDR_ETF_BITSTRING:
+    return "bitstring";
+  default:
+    return "bignum";
   }
 }
 
@@ -122,11 +145,21 @@ static void push_charlist(lua_State *L, const types *t, const uint8_t *data, siz
 
 static edr_status push_scalar(lua_State *L, const types *t, const edr_etf_token *token, edr_buf *scratch) {
   switch (token->kind) {
-  case EDR_ETF_INT: lua_pushinteger(L, token->integer); return EDR_OK;
-  case EDR_ETF_FLOAT: lua_pushnumber(L, token->real); return EDR_OK;
-  case EDR_ETF_ATOM: push_atom(L, t, token->data, token->size); return EDR_OK;
-  case EDR_ETF_BINARY: lua_pushlstring(L, (const char *)token->data, token->size); return EDR_OK;
-  case EDR_ETF_STRING: push_charlist(L, t, token->data, token->size); return EDR_OK;
+  case EDR_ETF_INT:
+    lua_pushinteger(L, token->integer);
+    return EDR_OK;
+  case EDR_ETF_FLOAT:
+    lua_pushnumber(L, token->real);
+    return EDR_OK;
+  case EDR_ETF_ATOM:
+    push_atom(L, t, token->data, token->size);
+    return EDR_OK;
+  case EDR_ETF_BINARY:
+    lua_pushlstring(L, (const char *)token->data, token->size);
+    return EDR_OK;
+  case EDR_ETF_STRING:
+    push_charlist(L, t, token->data, token->size);
+    return EDR_OK;
   case EDR_ETF_NIL:
     lua_createtable(L, 0, 0);
     lua_pushvalue(L, t->list);
@@ -149,7 +182,9 @@ typedef struct open_term {
   size_t tails; /* of a list: those that were its tail and are a part of it now; each has an END of its own to come */
 } open_term;
 
-static bool at_tail(const open_term *open) { return open->kind == EDR_ETF_LIST && open->read == open->count; }
+static bool at_tail(const open_term *open) {
+  return open->kind == EDR_ETF_LIST && open->read == open->count;
+}
 
 /* A list of bytes where a list's tail belongs carries that on. */
 static void append_bytes(lua_State *L, open_term *open, const uint8_t *data, size_t size) {
@@ -282,7 +317,9 @@ edr_status edr_lua_decoder_read(edr_lua_decoder *decoder, const uint8_t *data, s
   return count_parts(&decoder->reader);
 }
 
-size_t edr_lua_decoder_parts(const edr_lua_decoder *decoder) { return decoder->reader.count + decoder->spread; }
+size_t edr_lua_decoder_parts(const edr_lua_decoder *decoder) {
+  return decoder->reader.count + decoder->spread;
+}
 
 edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder) {
   const int top = lua_gettop(L);
@@ -466,8 +503,10 @@ static void encode(lua_State *L, const types *t, int index, edr_buf *buf, int de
     edr_etf_put_binary(buf, bytes, size);
     return;
   case LUA_TBOOLEAN:
-    if (lua_toboolean(L, index)) edr_etf_put_atom(buf, "true", 4);
-    else edr_etf_put_atom(buf, "false", 5);
+    if (lua_toboolean(L, index))
+      edr_etf_put_atom(buf, "true", 4);
+    else
+      edr_etf_put_atom(buf, "false", 5);
     return;
   case LUA_TNUMBER:
     if (lua_isinteger(L, index)) {
@@ -536,8 +575,8 @@ int edr_lua_core_decode(lua_State *L) {
 
 /* ---- pids and references on their own ---- */
 
-/* The bytes of an opaque value of that kind; NULL where the value is another. They belong to the value. The stack is left
- * to the caller to clear. */
+/* The bytes of an opaque value of that kind; NULL where the value is another. They belong to the value. The stack is
+ * left to the caller to clear. */
 static const uint8_t *opaque_bytes(lua_State *L, int index, const char *kind, size_t *out_size) {
   const char *etf = NULL;
   const char *its_kind;

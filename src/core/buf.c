@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void edr_buf_init(edr_buf *buf) { memset(buf, 0, sizeof *buf); }
+void edr_buf_init(edr_buf *buf) {
+  memset(buf, 0, sizeof *buf);
+}
 
 void edr_buf_deinit(edr_buf *buf) {
   free(buf->data);
@@ -43,7 +45,9 @@ void edr_buf_append(edr_buf *buf, const void *bytes, size_t size) {
   buf->size += size;
 }
 
-void edr_buf_put_u8(edr_buf *buf, uint8_t value) { edr_buf_append(buf, &value, 1); }
+void edr_buf_put_u8(edr_buf *buf, uint8_t value) {
+  edr_buf_append(buf, &value, 1);
+}
 
 void edr_buf_put_u16(edr_buf *buf, uint16_t value) {
   const uint8_t bytes[2] = {(uint8_t)(value >> 8), (uint8_t)value};
@@ -78,4 +82,6 @@ void edr_buf_consume(edr_buf *buf, size_t size) {
   buf->size -= size;
 }
 
-edr_status edr_buf_status(const edr_buf *buf) { return buf->failed ? EDR_ENOMEM : EDR_OK; }
+edr_status edr_buf_status(const edr_buf *buf) {
+  return buf->failed ? EDR_ENOMEM : EDR_OK;
+}

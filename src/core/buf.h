@@ -34,7 +34,8 @@ void edr_buf_put_u16(edr_buf *buf, uint16_t value); /* big-endian, as are all be
 void edr_buf_put_u32(edr_buf *buf, uint32_t value);
 void edr_buf_put_u64(edr_buf *buf, uint64_t value);
 
-/* Overwrites four bytes at `offset` (a length that is known only afterwards); nothing where `failed` or out of range. */
+/* Overwrites four bytes at `offset` (a length that is known only afterwards); nothing where `failed` or out of range.
+ */
 void edr_buf_patch_u32(edr_buf *buf, size_t offset, uint32_t value);
 
 /* Drops the first `size` bytes (at most all) and moves the rest to the front. */

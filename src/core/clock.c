@@ -9,7 +9,9 @@ int64_t edr_clock_now_us(void) {
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-int64_t edr_clock_now_ms(void) { return edr_clock_now_us() / 1000; }
+int64_t edr_clock_now_ms(void) {
+  return edr_clock_now_us() / 1000;
+}
 
 int64_t edr_deadline_after(int64_t timeout_ms) {
   int64_t now;

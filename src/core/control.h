@@ -1,5 +1,5 @@
-/* Control messages of the distribution: the frame's body taken apart, and put together. Bytes only: no socket, no state.
- * Source: "Distribution Protocol", section "Protocol between Connected Nodes". */
+/* Control messages of the distribution: the frame's body taken apart, and put together. Bytes only: no socket, no
+ * state. Source: "Distribution Protocol", section "Protocol between Connected Nodes". */
 #ifndef EDR_CONTROL_H
 #define EDR_CONTROL_H
 
@@ -46,10 +46,11 @@ typedef struct edr_slice {
 
 typedef struct edr_control {
   int64_t op;
-  size_t count;                                  /* elements after the operation */
-  edr_slice elements[EDR_CONTROL_MAX_ELEMENTS];  /* checked, well-formed terms */
-  edr_slice payload;                             /* what follows the control term; well-formed, too */
-  bool too_large; /* the last of these terms passes a limit: its slice reaches to the frame's end, and was not checked */
+  size_t count;                                 /* elements after the operation */
+  edr_slice elements[EDR_CONTROL_MAX_ELEMENTS]; /* checked, well-formed terms */
+  edr_slice payload;                            /* what follows the control term; well-formed, too */
+  bool
+      too_large; /* the last of these terms passes a limit: its slice reaches to the frame's end, and was not checked */
 } edr_control;
 
 /* Takes a frame's body (from the pass-through byte 'p' on) apart. The slices point into it. EDR_EPROTOCOL, EDR_ELIMIT;

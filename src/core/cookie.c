@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Opens a cookie file: a plain file that is nobody's but its owner's, as Erlang wants it. EDR_EAUTH, and EDR_EAGAIN where
- * there is none: the next place may have one. */
+/* Opens a cookie file: a plain file that is nobody's but its owner's, as Erlang wants it. EDR_EAUTH, and EDR_EAGAIN
+ * where there is none: the next place may have one. */
 static edr_status open_cookie_file(const char *path, int *out_fd, edr_error *error) {
   struct stat about;
   int number, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe of that name must not hold us up */
@@ -20,7 +20,8 @@ static edr_status open_cookie_file(const char *path, int *out_fd, edr_error *err
     if (fd >= 0) close(fd);
     edr_error_set(error, EDR_EAUTH, number,
                   "no cookie: %.200s cannot be read (%s). Give the node's cookie (erlang:get_cookie() on the node "
-                  "shows it), or put it into that file", path, strerror(number));
+                  "shows it), or put it into that file",
+                  path, strerror(number));
     return number == ENOENT ? EDR_EAGAIN : EDR_EAUTH;
   }
   if (S_ISREG(about.st_mode) && (about.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
@@ -29,8 +30,10 @@ static edr_status open_cookie_file(const char *path, int *out_fd, edr_error *err
   }
   close(fd);
   if (!S_ISREG(about.st_mode)) return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s is not a plain file", path);
-  return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s can be read by others than its owner, which Erlang does not "
-                       "accept either: chmod 400 it", path);
+  return edr_error_set(error, EDR_EAUTH, 0,
+                       "no cookie: %.200s can be read by others than its owner, which Erlang does not "
+                       "accept either: chmod 400 it",
+                       path);
 }
 
 /* Reads the first line of `path` as a cookie. EDR_EAUTH: it is not a usable one; EDR_EAGAIN: there is no such file. */
@@ -58,8 +61,8 @@ static edr_status read_cookie_file(const char *path, char cookie[EDR_COOKIE_MAX 
   return status;
 }
 
-/* The cookie of the user whose home folder and configuration these are, where Erlang looks for it too: in the home folder,
- * then in the configuration. The complaint is about the former. Source: auth.erl, filename:basedir/2. */
+/* The cookie of the user whose home folder and configuration these are, where Erlang looks for it too: in the home
+ * folder, then in the configuration. The complaint is about the former. Source: auth.erl, filename:basedir/2. */
 static edr_status user_cookie(const char *home, const char *config, char cookie[EDR_COOKIE_MAX + 1], edr_error *error) {
   char path[4096];
   edr_error ignored;
@@ -88,7 +91,8 @@ edr_status edr_cookie_find(const char *given, char cookie[EDR_COOKIE_MAX + 1], e
     return EDR_OK;
   }
   if (home == NULL || home[0] == '\0') {
-    return edr_error_set(error, EDR_EAUTH, 0, "no cookie: none was given, and HOME is not set, so that there is no "
+    return edr_error_set(error, EDR_EAUTH, 0,
+                         "no cookie: none was given, and HOME is not set, so that there is no "
                          "~/.erlang.cookie to look into");
   }
   return user_cookie(home, config != NULL && config[0] != '\0' ? config : NULL, cookie, error);

@@ -20,7 +20,7 @@
 #include "socket.h"
 
 enum {
-  LENGTH_SIZE = 2, /* the length before each packet of the handshake */
+  LENGTH_SIZE = 2,     /* the length before each packet of the handshake */
   TLS_LENGTH_SIZE = 4, /* the same under TLS */
   HOST_MAX = 253,
   /* A name that the node gives us ends in the host name that we send; see GIVEN_NAME_PACKET_MAX in handshake.c. */
@@ -31,7 +31,7 @@ enum {
 typedef struct wire {
   edr_transport transport;
   size_t length_size; /* LENGTH_SIZE, or TLS_LENGTH_SIZE */
-  bool given_away; /* the transport is the caller's now: ei's close leaves it open */
+  bool given_away;    /* the transport is the caller's now: ei's close leaves it open */
   int64_t deadline_ms;
   edr_handshake handshake;
   edr_status status; /* the first failure, EDR_OK while there is none */
@@ -60,7 +60,8 @@ static int wire_fail(wire *to, edr_status status) {
   return EIO;
 }
 
-/* What a node thinks of our certificate may come after TLS has begun for us: so whoever can't be written to is listened to. */
+/* What a node thinks of our certificate may come after TLS has begun for us: so whoever can't be written to is listened
+ * to. */
 static edr_status last_words(wire *of, edr_status status) {
   uint8_t byte;
   size_t got;
@@ -177,8 +178,8 @@ static int init_ei(void) {
   return problem;
 }
 
-/* ei mixes the host's id into its challenge. libc would ask the resolver for it, which takes as long as it takes; chance makes
- * the better challenge, too. The linker takes this one, and shows it to nobody else. */
+/* ei mixes the host's id into its challenge. libc would ask the resolver for it, which takes as long as it takes;
+ * chance makes the better challenge, too. The linker takes this one, and shows it to nobody else. */
 long gethostid(void);
 long gethostid(void) {
   long id;
@@ -205,11 +206,14 @@ static edr_status check_names(const edr_dial_options *options, target *to, edr_e
   if (options->node == NULL || !node_name_valid(options->node)) {
     return edr_error_set(error, EDR_EBADARG, 0,
                          "\"%.80s\" is not a node's name: it has the form name@host, as the node itself prints it "
-                         "(node() in its shell)", options->node != NULL ? options->node : "");
+                         "(node() in its shell)",
+                         options->node != NULL ? options->node : "");
   }
   if (options->name != NULL && !node_name_valid(options->name)) {
-    return edr_error_set(error, EDR_EBADARG, 0, "\"%.80s\" is not a name for us: it has the form name@host, or leave it "
-                         "out and the node will give us one", options->name);
+    return edr_error_set(error, EDR_EBADARG, 0,
+                         "\"%.80s\" is not a name for us: it has the form name@host, or leave it "
+                         "out and the node will give us one",
+                         options->name);
   }
   at = strchr(options->node, '@');
   memset(to, 0, sizeof *to);
@@ -259,33 +263,42 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
     return edr_error_set(error, EDR_ENOMEM, ENOMEM, "no memory for the handshake with node %s", node);
   }
   if (failed->status == EDR_OK && stage == EDR_HANDSHAKE_DONE) {
-    return edr_error_set(error, EDR_EAUTH, 0, "node %s at %s port %u has another cookie than we have: it took ours, but "
-                         "could not prove that it knows it", node, address, port);
+    return edr_error_set(error, EDR_EAUTH, 0,
+                         "node %s at %s port %u has another cookie than we have: it took ours, but "
+                         "could not prove that it knows it",
+                         node, address, port);
   }
   if (failed->status == EDR_OK) {
-    return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s at %s port %u cannot do what a node of OTP 23 or later can, "
-                         "or does not speak the distribution protocol", node, address, port);
+    return edr_error_set(error, EDR_EPROTOCOL, 0,
+                         "node %s at %s port %u cannot do what a node of OTP 23 or later can, "
+                         "or does not speak the distribution protocol",
+                         node, address, port);
   }
   if (failed->status == EDR_ETLS) {
-    return edr_error_set(error, EDR_ETLS, 0, "TLS with node %s at %s port %u: %s", node, address, port,
-                         failed->reason);
+    return edr_error_set(error, EDR_ETLS, 0, "TLS with node %s at %s port %u: %s", node, address, port, failed->reason);
   }
   if (failed->status == EDR_ETIMEOUT) {
-    return edr_error_set(error, EDR_ETIMEOUT, 0, "node %s at %s port %u took the connection but did not finish the "
-                         "handshake in time: it may be overloaded or stopped, or something else listens there", node,
-                         address, port);
+    return edr_error_set(error, EDR_ETIMEOUT, 0,
+                         "node %s at %s port %u took the connection but did not finish the "
+                         "handshake in time: it may be overloaded or stopped, or something else listens there",
+                         node, address, port);
   }
   if (failed->status == EDR_ENODEDOWN && stage == EDR_HANDSHAKE_ACK) {
-    return edr_error_set(error, EDR_EAUTH, 0, "node %s at %s port %u refused our cookie: compare it (by default "
-                         "~/.erlang.cookie) with erlang:get_cookie() on the node", node, address, port);
+    return edr_error_set(error, EDR_EAUTH, 0,
+                         "node %s at %s port %u refused our cookie: compare it (by default "
+                         "~/.erlang.cookie) with erlang:get_cookie() on the node",
+                         node, address, port);
   }
   if (failed->status == EDR_ENODEDOWN) {
-    return edr_error_set(error, EDR_EPROTOCOL, failed->cause.sys_errno, "what listens on %s port %u closed the connection "
-                         "during the handshake: is that the port of node %s, and does the node want TLS?", address,
-                         port, node);
+    return edr_error_set(error, EDR_EPROTOCOL, failed->cause.sys_errno,
+                         "what listens on %s port %u closed the connection "
+                         "during the handshake: is that the port of node %s, and does the node want TLS?",
+                         address, port, node);
   }
-  return edr_error_set(error, failed->status, failed->cause.sys_errno, "during the handshake with node %s at %s port %u: "
-                       "%s", node, address, port, edr_status_text(failed->status));
+  return edr_error_set(error, failed->status, failed->cause.sys_errno,
+                       "during the handshake with node %s at %s port %u: "
+                       "%s",
+                       node, address, port, edr_status_text(failed->status));
 }
 
 /* Runs ei's handshake over `through->transport`. On failure it is closed. */
@@ -331,24 +344,24 @@ static edr_status reach(const edr_dial_options *options, target *to, int *out_fd
   }
   status = edr_socket_connect(to->address, to->port, options->deadline_ms, out_fd, &cause);
   switch (status) {
-    case EDR_OK:
-      return EDR_OK;
-    case EDR_EREFUSED:
-      if (options->port == 0) {
-        return edr_error_set(error, EDR_ENODEDOWN, cause.sys_errno,
-                             "epmd says that node %s listens on %s port %u, but nobody takes connections there (%s): has "
-                             "it just stopped, or is a firewall between us?", to->node, to->address,
-                             (unsigned)to->port, strerror(cause.sys_errno));
-      }
-      return edr_error_set(error, EDR_EREFUSED, cause.sys_errno,
-                           "%s port %u takes no connections (%s): is that the port of node %s?", to->address,
-                           (unsigned)to->port, strerror(cause.sys_errno), to->node);
-    case EDR_ETIMEOUT:
-      return edr_error_set(error, status, cause.sys_errno,
-                           "node %s at %s port %u could not be reached in time: is a firewall between us?", to->node,
-                           to->address, (unsigned)to->port);
-    default:
-      return edr_error_set(error, status, cause.sys_errno, "%s (looking for node %s)", cause.text, to->node);
+  case EDR_OK:
+    return EDR_OK;
+  case EDR_EREFUSED:
+    if (options->port == 0) {
+      return edr_error_set(error, EDR_ENODEDOWN, cause.sys_errno,
+                           "epmd says that node %s listens on %s port %u, but nobody takes connections there (%s): has "
+                           "it just stopped, or is a firewall between us?",
+                           to->node, to->address, (unsigned)to->port, strerror(cause.sys_errno));
+    }
+    return edr_error_set(error, EDR_EREFUSED, cause.sys_errno,
+                         "%s port %u takes no connections (%s): is that the port of node %s?", to->address,
+                         (unsigned)to->port, strerror(cause.sys_errno), to->node);
+  case EDR_ETIMEOUT:
+    return edr_error_set(error, status, cause.sys_errno,
+                         "node %s at %s port %u could not be reached in time: is a firewall between us?", to->node,
+                         to->address, (unsigned)to->port);
+  default:
+    return edr_error_set(error, status, cause.sys_errno, "%s (looking for node %s)", cause.text, to->node);
   }
 }
 
@@ -382,8 +395,10 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   through.length_size = options->tls != NULL ? TLS_LENGTH_SIZE : LENGTH_SIZE;
   status = reach(options, &to, &through.transport.fd, error);
   if (status == EDR_OK && through.transport.fd >= ei_descriptors) {
-    status = edr_error_set(error, EDR_ESYSTEM, EMFILE, "descriptor %d: the limit on open files was raised after the "
-                           "first connection, when it was %ld; raise it before", through.transport.fd, ei_descriptors);
+    status = edr_error_set(error, EDR_ESYSTEM, EMFILE,
+                           "descriptor %d: the limit on open files was raised after the "
+                           "first connection, when it was %ld; raise it before",
+                           through.transport.fd, ei_descriptors);
   }
   if (status == EDR_OK && options->tls != NULL) status = begin_tls(options, &to, &through, error);
   if (status == EDR_OK) {

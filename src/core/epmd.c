@@ -1,4 +1,5 @@
-/* The one question that is put to epmd; contracts in epmd.h. Protocol: erts "Distribution Protocol", "EPMD Protocol". */
+/* The one question that is put to epmd; contracts in epmd.h. Protocol: erts "Distribution Protocol", "EPMD Protocol".
+ */
 #include "epmd.h"
 
 #include <stdlib.h>
@@ -26,7 +27,9 @@ edr_status edr_epmd_put_port_please(edr_buf *buf, const char *alive) {
   return edr_buf_status(buf);
 }
 
-static uint16_t read_u16(const uint8_t *data) { return (uint16_t)(data[0] << 8 | data[1]); }
+static uint16_t read_u16(const uint8_t *data) {
+  return (uint16_t)(data[0] << 8 | data[1]);
+}
 
 edr_status edr_epmd_read_port_resp(const uint8_t *data, size_t size, uint16_t *out_port) {
   size_t needed = NAME_OFFSET + 2;
@@ -76,19 +79,20 @@ static edr_status ask(int fd, const edr_buf *request, int64_t deadline_ms, uint1
 
 static edr_status say_asking(edr_status status, const char *host, unsigned port, const char *alive, edr_error *error) {
   switch (status) {
-    case EDR_OK:
-      return EDR_OK;
-    case EDR_ENODEDOWN:
-      return edr_error_set(error, status, 0,
-                           "epmd on %s port %u knows no node \"%s\": is it running, under this name? (epmd -names "
-                           "on that host lists them)", host, port, alive);
-    case EDR_ETIMEOUT:
-      return edr_error_set(error, status, 0, "epmd on %s port %u took the connection but did not answer in time", host,
-                           port);
-    case EDR_EPROTOCOL:
-      return edr_error_set(error, status, 0, "what listens on %s port %u does not answer as epmd does", host, port);
-    default:
-      return edr_error_set(error, status, 0, "asking epmd on %s port %u: %s", host, port, edr_status_text(status));
+  case EDR_OK:
+    return EDR_OK;
+  case EDR_ENODEDOWN:
+    return edr_error_set(error, status, 0,
+                         "epmd on %s port %u knows no node \"%s\": is it running, under this name? (epmd -names "
+                         "on that host lists them)",
+                         host, port, alive);
+  case EDR_ETIMEOUT:
+    return edr_error_set(error, status, 0, "epmd on %s port %u took the connection but did not answer in time", host,
+                         port);
+  case EDR_EPROTOCOL:
+    return edr_error_set(error, status, 0, "what listens on %s port %u does not answer as epmd does", host, port);
+  default:
+    return edr_error_set(error, status, 0, "asking epmd on %s port %u: %s", host, port, edr_status_text(status));
   }
 }
 
@@ -114,8 +118,8 @@ edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *ali
   } else if (status == EDR_EREFUSED) {
     status = edr_error_set(error, EDR_ENOEPMD, cause.sys_errno,
                            "no epmd answers on %s port %u (%s): is a node running there? If epmd listens on another "
-                           "port, give it or set ERL_EPMD_PORT; a node without epmd wants its own port given", host,
-                           (unsigned)port, strerror(cause.sys_errno));
+                           "port, give it or set ERL_EPMD_PORT; a node without epmd wants its own port given",
+                           host, (unsigned)port, strerror(cause.sys_errno));
   } else if (status == EDR_ETIMEOUT) {
     status = edr_error_set(error, status, cause.sys_errno, "epmd on %s port %u could not be reached in time", host,
                            (unsigned)port);

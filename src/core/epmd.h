@@ -11,15 +11,18 @@
 
 #define EDR_EPMD_DEFAULT_PORT 4369
 
-/* Appends PORT_PLEASE2_REQ for `alive`, the part of a node's name before the @. EDR_EBADARG where it is empty or too long. */
+/* Appends PORT_PLEASE2_REQ for `alive`, the part of a node's name before the @. EDR_EBADARG where it is empty or too
+ * long. */
 edr_status edr_epmd_put_port_please(edr_buf *buf, const char *alive);
 
-/* Reads PORT2_RESP. EDR_EAGAIN while bytes are missing, EDR_ENODEDOWN where epmd does not know the name, EDR_EPROTOCOL. */
+/* Reads PORT2_RESP. EDR_EAGAIN while bytes are missing, EDR_ENODEDOWN where epmd does not know the name, EDR_EPROTOCOL.
+ */
 edr_status edr_epmd_read_port_resp(const uint8_t *data, size_t size, uint16_t *out_port);
 
 /* Asks the epmd on `host` (name or IP address) at `epmd_port` (0: ERL_EPMD_PORT or the default).
- * EDR_EBADARG (also: ERL_EPMD_PORT is no port), EDR_EUNKNOWNHOST, EDR_ENOEPMD, EDR_ENODEDOWN, EDR_ETIMEOUT, EDR_EPROTOCOL
- * (it hung up or is no epmd), EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM. Waits as edr_socket_connect does. */
+ * EDR_EBADARG (also: ERL_EPMD_PORT is no port), EDR_EUNKNOWNHOST, EDR_ENOEPMD, EDR_ENODEDOWN, EDR_ETIMEOUT,
+ * EDR_EPROTOCOL (it hung up or is no epmd), EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM. Waits as edr_socket_connect
+ * does. */
 edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *alive, int64_t deadline_ms,
                            uint16_t *out_port, edr_error *error);
 

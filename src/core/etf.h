@@ -97,8 +97,9 @@ edr_status edr_etf_read_version(edr_etf_reader *reader);
  * then. */
 edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token);
 
-/* Up to `most` integers that come next in the compound term that is open, settled together instead of one by one: lists of
- * numbers are long. How many it read; 0 where something else comes, an integer in a rarer form, or what edr_etf_next fails at. */
+/* Up to `most` integers that come next in the compound term that is open, settled together instead of one by one: lists
+ * of numbers are long. How many it read; 0 where something else comes, an integer in a rarer form, or what edr_etf_next
+ * fails at. */
 size_t edr_etf_next_ints(edr_etf_reader *reader, size_t most, int64_t *out_values);
 
 /* Why the last edr_etf_next failed, in a few words ("a tuple of 70000 elements in 3 bytes"). */

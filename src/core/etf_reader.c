@@ -76,9 +76,9 @@ static edr_status too_many(edr_etf_reader *reader, const edr_etf_draft *draft) {
       [EDR_ETF_TUPLE] = "tuple", [EDR_ETF_LIST] = "list", [EDR_ETF_MAP] = "map", [EDR_ETF_FUN] = "fun"};
 
   if (draft->elements == 0) return fail(reader, EDR_EPROTOCOL, "the term is cut short");
-  snprintf(reader->problem, sizeof reader->problem, "a %s of %" PRIu64 " elements in %zu bytes",
-           words[draft->token->kind], draft->token->kind == EDR_ETF_FUN ? draft->elements : (uint64_t)draft->token->count,
-           edr_scan_left(&draft->scan));
+  snprintf(
+      reader->problem, sizeof reader->problem, "a %s of %" PRIu64 " elements in %zu bytes", words[draft->token->kind],
+      draft->token->kind == EDR_ETF_FUN ? draft->elements : (uint64_t)draft->token->count, edr_scan_left(&draft->scan));
   return EDR_EPROTOCOL;
 }
 

@@ -136,7 +136,7 @@ bool edr_scan_identifier_body(edr_scan *scan, uint8_t tag, char *room, edr_scan_
 
 /* A token just decoded, before the reader has settled it against its limits. */
 typedef struct edr_etf_draft {
-  edr_scan scan; /* stands behind the token */
+  edr_scan scan;          /* stands behind the token */
   edr_etf_token *token;   /* the caller's */
   uint64_t elements;      /* terms that follow inside it; of a fun, its free variables */
   const uint8_t *fun_end; /* where a NEW_FUN_EXT says that it ends; NULL for all else */

@@ -21,7 +21,8 @@ typedef struct edr_frame_reader {
 void edr_frame_reader_init(edr_frame_reader *reader, size_t max);
 void edr_frame_reader_deinit(edr_frame_reader *reader);
 
-/* Room for at least `size` bytes to be received into; the bytes are taken in by edr_frame_reader_fed. NULL: no memory. */
+/* Room for at least `size` bytes to be received into; the bytes are taken in by edr_frame_reader_fed. NULL: no memory.
+ */
 uint8_t *edr_frame_reader_room(edr_frame_reader *reader, size_t size);
 void edr_frame_reader_fed(edr_frame_reader *reader, size_t size);
 

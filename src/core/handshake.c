@@ -23,7 +23,9 @@ enum {
   TLS_ALERT = 0x1503 /* the first two bytes of a TLS alert, read as a length */
 };
 
-static uint16_t read_u16(const uint8_t *data) { return (uint16_t)(data[0] << 8 | data[1]); }
+static uint16_t read_u16(const uint8_t *data) {
+  return (uint16_t)(data[0] << 8 | data[1]);
+}
 
 static uint64_t read_flags(const uint8_t *data, int size) {
   uint64_t value = 0;
@@ -91,7 +93,8 @@ static edr_status receive_status(edr_handshake *handshake, const uint8_t *packet
   if (is_text(packet, size, "snot_allowed")) {
     return edr_error_set(error, EDR_ENOTALLOWED, 0,
                          "node %s does not allow connections from %s: it has a list of who may connect "
-                         "(net_kernel:allow/1); connect under a name on it", handshake->node, us);
+                         "(net_kernel:allow/1); connect under a name on it",
+                         handshake->node, us);
   }
   if (is_text(packet, size, "salive")) {
     return edr_error_set(error, EDR_EALIVE, 0,
@@ -99,8 +102,10 @@ static edr_status receive_status(edr_handshake *handshake, const uint8_t *packet
                          handshake->node, us);
   }
   if (is_text(packet, size, "snok")) {
-    return edr_error_set(error, EDR_EALIVE, 0, "node %s is just connecting to %s itself: try again, or take another "
-                         "name", handshake->node, us);
+    return edr_error_set(error, EDR_EALIVE, 0,
+                         "node %s is just connecting to %s itself: try again, or take another "
+                         "name",
+                         handshake->node, us);
   }
   return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s answered with a status that is not known: \"%s\"",
                        handshake->node, printable(packet, size, text));
@@ -119,9 +124,11 @@ static edr_status receive_challenge(edr_handshake *handshake, const uint8_t *pac
     return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s sent a challenge that is not one", handshake->node);
   }
   if (length != strlen(handshake->node) || memcmp(name, handshake->node, length) != 0) {
-    return edr_error_set(error, EDR_ENODEDOWN, 0,
-                         "another node answers where %s was looked for: it calls itself %s. Ask for it by that name, or "
-                         "mend the address or port", handshake->node, printable(name, length, text));
+    return edr_error_set(
+        error, EDR_ENODEDOWN, 0,
+        "another node answers where %s was looked for: it calls itself %s. Ask for it by that name, or "
+        "mend the address or port",
+        handshake->node, printable(name, length, text));
   }
   flags = read_flags(packet + 1, 8);
   if ((flags & DFLAG_MANDATORY_25_DIGEST) != 0) flags |= DFLAG_MANDATORY_25;
@@ -132,28 +139,31 @@ static edr_status receive_challenge(edr_handshake *handshake, const uint8_t *pac
 edr_status edr_handshake_receive(edr_handshake *handshake, const uint8_t *packet, size_t size, edr_error *error) {
   edr_status status = EDR_EPROTOCOL;
   if (size == TLS_ALERT) {
-    return edr_error_set(error, EDR_ETLS, 0, "node %s wants TLS (it was started with -proto_dist inet_tls): give the option "
-                         "tls, with at least a cacertfile", handshake->node);
+    return edr_error_set(error, EDR_ETLS, 0,
+                         "node %s wants TLS (it was started with -proto_dist inet_tls): give the option "
+                         "tls, with at least a cacertfile",
+                         handshake->node);
   }
   if (size == 0 || size > EDR_HANDSHAKE_PACKET_MAX) {
-    return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s sent a handshake packet of %zu bytes", handshake->node, size);
+    return edr_error_set(error, EDR_EPROTOCOL, 0, "node %s sent a handshake packet of %zu bytes", handshake->node,
+                         size);
   }
   switch (handshake->stage) {
-    case EDR_HANDSHAKE_STATUS:
-      status = receive_status(handshake, packet, size, error);
+  case EDR_HANDSHAKE_STATUS:
+    status = receive_status(handshake, packet, size, error);
+    break;
+  case EDR_HANDSHAKE_CHALLENGE:
+    status = receive_challenge(handshake, packet, size, error);
+    break;
+  case EDR_HANDSHAKE_ACK:
+    if (size == ACK_SIZE && packet[0] == 'a') {
+      status = EDR_OK;
       break;
-    case EDR_HANDSHAKE_CHALLENGE:
-      status = receive_challenge(handshake, packet, size, error);
-      break;
-    case EDR_HANDSHAKE_ACK:
-      if (size == ACK_SIZE && packet[0] == 'a') {
-        status = EDR_OK;
-        break;
-      }
-      /* fall through */
-    case EDR_HANDSHAKE_DONE:
-      edr_error_set(error, EDR_EPROTOCOL, 0, "node %s did not end the handshake as it should", handshake->node);
-      break;
+    }
+    /* fall through */
+  case EDR_HANDSHAKE_DONE:
+    edr_error_set(error, EDR_EPROTOCOL, 0, "node %s did not end the handshake as it should", handshake->node);
+    break;
   }
   if (status == EDR_OK) handshake->stage++;
   return status;

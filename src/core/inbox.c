@@ -8,7 +8,9 @@ void edr_inbox_init(edr_inbox *inbox, size_t max) {
   inbox->max = max > 0 ? max : EDR_INBOX_DEFAULT_MAX;
 }
 
-void edr_inbox_deinit(edr_inbox *inbox) { edr_buf_deinit(&inbox->bytes); }
+void edr_inbox_deinit(edr_inbox *inbox) {
+  edr_buf_deinit(&inbox->bytes);
+}
 
 edr_status edr_inbox_put(edr_inbox *inbox, edr_slice term) {
   const uint64_t size = term.size;

@@ -28,8 +28,9 @@ edr_status edr_node_fail(edr_node *node, edr_status status, const char *doing) {
   if (node->error.code == status && node->stream.broken == status && (status == EDR_EPROTOCOL || status == EDR_ELIMIT))
     return status;
   if (status == EDR_ELIMIT && node->stream.broken == status)
-    return edr_error_set(&node->error, status, 0, "%s sends a frame of more than %zu bytes, the limit (max_frame), while %s",
-                         node->name, node->stream.reader.max, doing);
+    return edr_error_set(&node->error, status, 0,
+                         "%s sends a frame of more than %zu bytes, the limit (max_frame), while %s", node->name,
+                         node->stream.reader.max, doing);
   return edr_error_set(&node->error, status, 0, "%s, while %s on %s", edr_status_text(status), doing, node->name);
 }
 
@@ -69,7 +70,9 @@ edr_status edr_node_end_at_limit(edr_node *node, edr_status status) {
   return edr_stream_break(&node->stream, status);
 }
 
-void edr_node_put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, name, strlen(name)); }
+void edr_node_put_name(edr_buf *buf, const char *name) {
+  edr_etf_put_atom(buf, name, strlen(name));
+}
 
 edr_status edr_node_queue_send(edr_node *node, const edr_pid *to, const uint8_t *term, size_t size) {
   size_t begin;
@@ -125,7 +128,8 @@ void edr_node_close(edr_node *node) {
   if (!node->open) return;
   node->open = false;
   edr_stream_close(&node->stream);
-  if (node->error.code == EDR_OK) edr_error_set(&node->error, EDR_ECLOSED, 0, "the connection to %s was closed", node->name);
+  if (node->error.code == EDR_OK)
+    edr_error_set(&node->error, EDR_ECLOSED, 0, "the connection to %s was closed", node->name);
 }
 
 void edr_node_free(edr_node *node) {
@@ -144,13 +148,27 @@ void edr_node_free(edr_node *node) {
   free(node);
 }
 
-const edr_error *edr_node_error(const edr_node *node) { return &node->error; }
-bool edr_node_is_open(const edr_node *node) { return node->open && node->stream.broken == EDR_OK; }
-const char *edr_node_name(const edr_node *node) { return node->name; }
-const edr_pid *edr_node_self(const edr_node *node) { return &node->dialed.self; }
-int edr_node_fd(const edr_node *node) { return node->stream.transport.fd; }
-size_t edr_node_dropped(const edr_node *node) { return node->inbox.dropped + node->output.dropped; }
-bool edr_node_wants_write(edr_node *node) { return (edr_stream_events(&node->stream) & POLLOUT) != 0; }
+const edr_error *edr_node_error(const edr_node *node) {
+  return &node->error;
+}
+bool edr_node_is_open(const edr_node *node) {
+  return node->open && node->stream.broken == EDR_OK;
+}
+const char *edr_node_name(const edr_node *node) {
+  return node->name;
+}
+const edr_pid *edr_node_self(const edr_node *node) {
+  return &node->dialed.self;
+}
+int edr_node_fd(const edr_node *node) {
+  return node->stream.transport.fd;
+}
+size_t edr_node_dropped(const edr_node *node) {
+  return node->inbox.dropped + node->output.dropped;
+}
+bool edr_node_wants_write(edr_node *node) {
+  return (edr_stream_events(&node->stream) & POLLOUT) != 0;
+}
 bool edr_node_has_input(edr_node *node) {
   return node->open && (edr_stream_events(&node->stream) == 0 || edr_node_has_output(node));
 }
@@ -257,7 +275,8 @@ void edr_node_keep_output(edr_node *node, bool keep) {
   node->keeps_output = keep;
   edr_buf_init(&request);
   while (!keep && edr_inbox_take(&node->output, &request) != EDR_EAGAIN) {
-    if (edr_buf_status(&request) == EDR_OK && edr_clock_now_ms() < deadline_ms) (void)edr_node_answer_unseen(node, &request);
+    if (edr_buf_status(&request) == EDR_OK && edr_clock_now_ms() < deadline_ms)
+      (void)edr_node_answer_unseen(node, &request);
     edr_buf_clear(&request);
   }
   edr_buf_deinit(&request);

@@ -50,15 +50,17 @@ const char *edr_node_name(const edr_node *node);
 const edr_pid *edr_node_self(const edr_node *node);
 int edr_node_fd(const edr_node *node);
 
-/* Starts `module:function(arguments...)`: it is sent as far as the node takes it at once, and goes out while anybody waits
- * on this node. The deadline bounds how long is waited where megabytes are queued already. `arguments` is one whole list term without a version byte. The call belongs to
- * the caller, who frees it, finished or not; one that is freed early goes on running on the node, and its answer is dropped. */
+/* Starts `module:function(arguments...)`: it is sent as far as the node takes it at once, and goes out while anybody
+ * waits on this node. The deadline bounds how long is waited where megabytes are queued already. `arguments` is one
+ * whole list term without a version byte. The call belongs to the caller, who frees it, finished or not; one that is
+ * freed early goes on running on the node, and its answer is dropped. */
 edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          int64_t deadline_ms, edr_call **out_call);
 
-/* The same for an act: for what will be undone by something that must come after it. Its process is linked to us, so it ends
- * with the connection; and edr_node_end_acts ends it. Freeing its call is fine: it can be ended all the same. EDR_ETIMEOUT and
- * EDR_EINTERRUPTED may leave it in flight, and there is no call then. With `rex` nothing ends it before its time. */
+/* The same for an act: for what will be undone by something that must come after it. Its process is linked to us, so it
+ * ends with the connection; and edr_node_end_acts ends it. Freeing its call is fine: it can be ended all the same.
+ * EDR_ETIMEOUT and EDR_EINTERRUPTED may leave it in flight, and there is no call then. With `rex` nothing ends it
+ * before its time. */
 edr_status edr_node_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                         int64_t deadline_ms, edr_call **out_call);
 
@@ -67,9 +69,10 @@ edr_status edr_node_act(edr_node *node, const char *module, const char *function
 edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                         int64_t deadline_ms, edr_call **out_call);
 
-/* Ends all acts in flight: their processes are killed, and are dead on EDR_OK (with `rex`: they are waited for). Whatever the
- * node is asked from then on comes after them. Nothing is sent and nothing waited for where there are none. Signals do not cut
- * it short. EDR_ETIMEOUT: one has not ended yet; or why the connection broke. The node's error stays what it was. */
+/* Ends all acts in flight: their processes are killed, and are dead on EDR_OK (with `rex`: they are waited for).
+ * Whatever the node is asked from then on comes after them. Nothing is sent and nothing waited for where there are
+ * none. Signals do not cut it short. EDR_ETIMEOUT: one has not ended yet; or why the connection broke. The node's error
+ * stays what it was. */
 edr_status edr_node_end_acts(edr_node *node, int64_t deadline_ms);
 
 /* Waits until the call has ended. EDR_ETIMEOUT and EDR_EINTERRUPTED leave it in flight: it can be waited for again.
@@ -78,20 +81,23 @@ edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms);
 edr_outcome edr_call_outcome(const edr_call *call);
 bool edr_call_has_ended(const edr_call *call); /* as far as was read: edr_node_await comes back at once */
 
-/* What is called prints to us. From now on its requests (`{io_request, From, ReplyAs, Request}`, stdlib User's Guide, "The
- * Erlang I/O Protocol") are kept for the caller to answer, each printing process waiting for that; or, as from the start,
- * they are answered here and shown to nobody; so are then those that are kept. */
+/* What is called prints to us. From now on its requests (`{io_request, From, ReplyAs, Request}`, stdlib User's Guide,
+ * "The Erlang I/O Protocol") are kept for the caller to answer, each printing process waiting for that; or, as from the
+ * start, they are answered here and shown to nobody; so are then those that are kept. */
 void edr_node_keep_output(edr_node *node, bool keep);
 
-/* The oldest of those requests, taken out: appended to `request`. EDR_EAGAIN: there is none, or EDR_MAX_FORMATS calls of
- * edr_node_format are in flight; EDR_ENOMEM. What is beyond 64 MiB of them is answered unseen, and counted as dropped. */
+/* The oldest of those requests, taken out: appended to `request`. EDR_EAGAIN: there is none, or EDR_MAX_FORMATS calls
+ * of edr_node_format are in flight; EDR_ENOMEM. What is beyond 64 MiB of them is answered unseen, and counted as
+ * dropped. */
 edr_status edr_node_output(edr_node *node, edr_buf *request);
 
-/* Answers a request that edr_node_output gave as those are that nobody wants to see. EDR_ELIMIT as below; EDR_ENOMEM. */
+/* Answers a request that edr_node_output gave as those are that nobody wants to see. EDR_ELIMIT as below; EDR_ENOMEM.
+ */
 edr_status edr_node_answer_unseen(edr_node *node, const edr_buf *request);
 
-/* Starts a call that such a request needs before it can be answered. Two things that printing may cost us nobody waits for,
- * whatever the peer takes: this, and the answer. EDR_ELIMIT: too much is queued for it already; the connection ends. */
+/* Starts a call that such a request needs before it can be answered. Two things that printing may cost us nobody waits
+ * for, whatever the peer takes: this, and the answer. EDR_ELIMIT: too much is queued for it already; the connection
+ * ends. */
 enum { EDR_MAX_FORMATS = 4 };
 edr_status edr_node_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                            edr_call **out_call);
@@ -99,8 +105,8 @@ edr_status edr_node_format(edr_node *node, const char *module, const char *funct
 /* Sends `message` without waiting: `{io_reply, ReplyAs, Reply}`. EDR_ELIMIT as above. */
 edr_status edr_node_answer(edr_node *node, const edr_pid *to, const edr_buf *message);
 
-/* As edr_node_await, but also ends, with EDR_EAGAIN, when edr_node_output has a request to give, or a call of edr_node_format
- * has ended. `call` may be NULL: nothing else is waited for. */
+/* As edr_node_await, but also ends, with EDR_EAGAIN, when edr_node_output has a request to give, or a call of
+ * edr_node_format has ended. `call` may be NULL: nothing else is waited for. */
 edr_status edr_node_await_output(edr_node *node, edr_call *call, int64_t deadline_ms);
 
 /* The term that came back, without a version byte, checked to be well-formed. Valid until the call is freed. */
@@ -117,8 +123,8 @@ edr_status edr_node_cast(edr_node *node, const char *module, const char *functio
 
 /* Spawns a process on the node that is linked to us: it dies when the connection does, whatever becomes of us. It gets
  * low priority: it is there to wait, and whoever sends to it need not make way for it. Where this
- * fails (EDR_ETIMEOUT, EDR_EINTERRUPTED) and the process comes to life after all, it is killed as soon as that is known; only
- * with `rex` it may live on, so give it an end of its own. EDR_EBADARG for more than 255 arguments. */
+ * fails (EDR_ETIMEOUT, EDR_EINTERRUPTED) and the process comes to life after all, it is killed as soon as that is
+ * known; only with `rex` it may live on, so give it an end of its own. EDR_EBADARG for more than 255 arguments. */
 edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                                  int64_t deadline_ms, edr_pid *out_pid);
 
@@ -141,11 +147,12 @@ edr_status edr_node_demonitor(edr_node *node, const edr_ref *ref);
  * deadline. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the connection broke. */
 edr_status edr_node_receive(edr_node *node, int64_t deadline_ms, edr_buf *message);
 
-/* Messages that were dropped because nobody read them and the mailbox was full, and requests to print that nobody saw because
- * too many were kept. */
+/* Messages that were dropped because nobody read them and the mailbox was full, and requests to print that nobody saw
+ * because too many were kept. */
 size_t edr_node_dropped(const edr_node *node);
 
-/* Takes what has arrived and sends what is queued, without waiting: for event loops and for long pauses of the caller. */
+/* Takes what has arrived and sends what is queued, without waiting: for event loops and for long pauses of the caller.
+ */
 edr_status edr_node_pump(edr_node *node);
 
 /* Lets time pass until the deadline while the connection is served. EDR_OK at the deadline. */
@@ -154,7 +161,8 @@ edr_status edr_node_sleep(edr_node *node, int64_t deadline_ms);
 /* Whether anything still waits to be written (an event loop then wants to know about writability, too). */
 bool edr_node_wants_write(edr_node *node);
 
-/* Whether something is here already of which polling would say nothing (TLS keeps bytes inside): pump without waiting. */
+/* Whether something is here already of which polling would say nothing (TLS keeps bytes inside): pump without waiting.
+ */
 bool edr_node_has_input(edr_node *node);
 
 #endif

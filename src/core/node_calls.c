@@ -25,8 +25,9 @@ static void put_spawn_options(edr_buf *buf, spawn_kind kind) {
 }
 
 /* `{29, ReqId, From, GroupLeader, {M, F, A}, Options}` and the argument list. */
-static edr_status write_spawn(edr_node *node, const edr_ref *ref, const char *module, const char *function, uint8_t arity,
-                              const edr_buf *arguments, spawn_kind kind, size_t rest, int64_t deadline_ms) {
+static edr_status write_spawn(edr_node *node, const edr_ref *ref, const char *module, const char *function,
+                              uint8_t arity, const edr_buf *arguments, spawn_kind kind, size_t rest,
+                              int64_t deadline_ms) {
   size_t begin;
   edr_buf_clear(&node->frame);
   begin = edr_control_begin(&node->frame, EDR_CONTROL_SPAWN_REQUEST, 5);
@@ -113,7 +114,9 @@ bool edr_call_has_ended(const edr_call *call) {
   return call->outcome != EDR_OUTCOME_PENDING || call->unreadable != EDR_OK;
 }
 
-static bool has_ended(const edr_call *call) { return call != NULL && edr_call_has_ended(call); }
+static bool has_ended(const edr_call *call) {
+  return call != NULL && edr_call_has_ended(call);
+}
 
 /* A call could not be handed to the network; where only the wait for that ended, it stays queued and is made. */
 static edr_status not_sent(edr_node *node, edr_call *call, edr_status status, const char *doing) {
@@ -138,15 +141,14 @@ static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *m
   edr_buf_append(&all, arguments->data, arguments->size);
   edr_etf_put_nil(&all);
   status = edr_buf_status(&all);
-  if (status == EDR_OK)
-    status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, kind, rest, deadline_ms);
+  if (status == EDR_OK) status = write_spawn(node, ref, "erpc", "execute_call", 4, &all, kind, rest, deadline_ms);
   edr_buf_deinit(&all);
   return status;
 }
 
 /* A call that is sent until no more than `rest` bytes of it, and of what is queued before it, are left. */
-static edr_status start_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments, bool is_act,
-                             size_t rest, int64_t deadline_ms, edr_call **out_call) {
+static edr_status start_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                             bool is_act, size_t rest, int64_t deadline_ms, edr_call **out_call) {
   edr_call *call = new_call(node);
   edr_status status;
 
@@ -156,8 +158,8 @@ static edr_status start_call(edr_node *node, const char *module, const char *fun
   }
   call->is_act = is_act;
   status = node->rex ? write_rex(node, &call->ref, module, function, arguments, rest, deadline_ms)
-                     : send_by_erpc(node, &call->ref, module, function, arguments, is_act ? SPAWN_ACT : SPAWN_MONITORED, rest,
-                                    deadline_ms);
+                     : send_by_erpc(node, &call->ref, module, function, arguments, is_act ? SPAWN_ACT : SPAWN_MONITORED,
+                                    rest, deadline_ms);
   if (status != EDR_OK) return not_sent(node, call, status, "starting a call");
   *out_call = call;
   return EDR_OK;
@@ -218,7 +220,8 @@ static edr_status await(edr_node *node, const edr_call *call, bool output_counts
     status = edr_stream_read(&node->stream, deadline_ms);
     if (has_ended(call)) break; /* the answer came before the connection broke */
     if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;
-    if (status != EDR_OK) return edr_node_fail(node, status, call != NULL ? "waiting for the answer to a call" : "waiting");
+    if (status != EDR_OK)
+      return edr_node_fail(node, status, call != NULL ? "waiting for the answer to a call" : "waiting");
   }
   if (call->unreadable == EDR_OK) return EDR_OK;
   return edr_error_set(&node->error, call->unreadable, 0, "the answer to a call on %s is too deep or too large: %s",
@@ -233,8 +236,12 @@ edr_status edr_node_await_output(edr_node *node, edr_call *call, int64_t deadlin
   return await(node, call, true, deadline_ms);
 }
 
-edr_outcome edr_call_outcome(const edr_call *call) { return call->outcome; }
-edr_slice edr_call_value(const edr_call *call) { return call->value; }
+edr_outcome edr_call_outcome(const edr_call *call) {
+  return call->outcome;
+}
+edr_slice edr_call_value(const edr_call *call) {
+  return call->value;
+}
 
 void edr_call_free(edr_call *call) {
   if (call == NULL) return;
@@ -314,7 +321,8 @@ edr_status edr_node_cast(edr_node *node, const char *module, const char *functio
   uint8_t arity = 0;
   edr_status status;
 
-  if (node->rex) return edr_node_fail(node, write_rex(node, NULL, module, function, arguments, 0, deadline_ms), "casting");
+  if (node->rex)
+    return edr_node_fail(node, write_rex(node, NULL, module, function, arguments, 0, deadline_ms), "casting");
   status = count_arguments(arguments, &arity);
   if (status != EDR_OK) return edr_node_fail(node, status, "casting");
   edr_node_next_ref(node, &ref);
@@ -390,7 +398,6 @@ edr_status edr_node_kill(edr_node *node, const edr_pid *pid) {
   edr_node_put_name(&node->reply, "kill");
   return edr_node_queue_reply(node, begin);
 }
-
 
 edr_status edr_node_gone_pid(edr_node *node, int64_t deadline_ms, edr_pid *out_pid) {
   edr_buf none;

@@ -1,5 +1,6 @@
-/* What arrives from a node: answers to calls, ends of monitored processes, mail, and what the distribution wants answered.
- * Runs while frames are read: it queues, and never waits. Slices point into the frame: what is kept is copied. */
+/* What arrives from a node: answers to calls, ends of monitored processes, mail, and what the distribution wants
+ * answered. Runs while frames are read: it queues, and never waits. Slices point into the frame: what is kept is
+ * copied. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ static const edr_etf_limits frame_limits = {
 static edr_call *find_call(edr_node *node, const edr_ref *ref) {
   edr_call *call;
   for (call = node->calls; call != NULL; call = call->next) {
-    if (call->outcome == EDR_OUTCOME_PENDING && call->unreadable == EDR_OK && edr_ref_equal(&call->ref, ref)) return call;
+    if (call->outcome == EDR_OUTCOME_PENDING && call->unreadable == EDR_OK && edr_ref_equal(&call->ref, ref))
+      return call;
   }
   return NULL;
 }
@@ -30,8 +32,8 @@ static edr_status end_call(edr_call *call, edr_outcome outcome, edr_slice value)
   return EDR_OK;
 }
 
-/* Takes a well-formed tuple's elements apart, at most `max` of them; 0 where the term is no tuple of 1 to `max` elements.
- * The last one, often the large one, is not read again: it is the rest. */
+/* Takes a well-formed tuple's elements apart, at most `max` of them; 0 where the term is no tuple of 1 to `max`
+ * elements. The last one, often the large one, is not read again: it is the rest. */
 static size_t tuple_elements(edr_slice term, edr_slice *elements, size_t max) {
   edr_etf_reader reader;
   size_t arity = 0, i;
@@ -105,7 +107,8 @@ static edr_status on_spawn_reply(edr_node *node, const edr_control *control) {
   call = find_call(node, &ref);
   if (edr_slice_pid(control->elements[3], &pid) != EDR_OK)
     return call != NULL ? end_call(call, EDR_OUTCOME_ERROR, control->elements[3]) : EDR_OK;
-  /* A call's process will tell its own end. A linked one that nobody waits for any more is of a spawn that was given up. */
+  /* A call's process will tell its own end. A linked one that nobody waits for any more is of a spawn that was given
+   * up. */
   if (call != NULL) return edr_node_act_began(node, call, &pid);
   if (edr_slice_int(control->elements[2], &flags) == EDR_OK && (flags & SPAWN_REPLY_LINKED) != 0)
     return edr_node_kill(node, &pid);
@@ -134,9 +137,9 @@ static edr_status on_reg_send(edr_node *node, const edr_control *control) {
   return status;
 }
 
-/* We are the group leader of what we call. Where nobody wants to see what it prints, it is taken all the same, so that it does
- * not hang. `{io_request, From, ReplyAs, Request}` gets `{io_reply, ReplyAs, ok}`; there is nothing here to read from.
- * Source: stdlib User's Guide, "The Erlang I/O Protocol". */
+/* We are the group leader of what we call. Where nobody wants to see what it prints, it is taken all the same, so that
+ * it does not hang. `{io_request, From, ReplyAs, Request}` gets `{io_reply, ReplyAs, ok}`; there is nothing here to
+ * read from. Source: stdlib User's Guide, "The Erlang I/O Protocol". */
 static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
   edr_slice request[8];
   edr_pid from;
@@ -150,7 +153,8 @@ static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
   edr_etf_put_tuple(&answer, 3);
   edr_etf_put_atom(&answer, "io_reply", 8);
   edr_buf_append(&answer, parts[2].data, parts[2].size);
-  if (count > 0 && (is_atom(request[0], "put_chars") || is_atom(request[0], "requests") || is_atom(request[0], "setopts"))) {
+  if (count > 0 &&
+      (is_atom(request[0], "put_chars") || is_atom(request[0], "requests") || is_atom(request[0], "setopts"))) {
     edr_etf_put_atom(&answer, "ok", 2);
   } else {
     edr_etf_put_tuple(&answer, 2);
@@ -179,8 +183,8 @@ edr_status edr_node_answer_unseen(edr_node *node, const edr_buf *request) {
   return edr_node_fail(node, edr_node_end_at_limit(node, status), "answering a request to print");
 }
 
-/* Whether this must be the reference of a call through `rex` that was given up. Those of monitors are given out: a process
- * that was handed one may well answer with it. */
+/* Whether this must be the reference of a call through `rex` that was given up. Those of monitors are given out: a
+ * process that was handed one may well answer with it. */
 static bool is_given_up(const edr_node *node, const edr_ref *ref) {
   return node->rex && ref->creation == node->dialed.self.creation && strcmp(ref->node, node->dialed.self.node) == 0 &&
          edr_node_find_monitor(node, ref) == NULL;
@@ -210,8 +214,8 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   return edr_inbox_put(&node->inbox, control->payload);
 }
 
-/* We ourselves may be monitored, as a group leader is by whoever prints; when we go, the connection goes. Nobody else is
- * here: `{21, To, From, Ref, noproc}`. */
+/* We ourselves may be monitored, as a group leader is by whoever prints; when we go, the connection goes. Nobody else
+ * is here: `{21, To, From, Ref, noproc}`. */
 static edr_status on_monitor(edr_node *node, const edr_control *control) {
   size_t begin;
   edr_pid to;
@@ -259,7 +263,8 @@ static edr_status dispatch(edr_node *node, const edr_control *control) {
   }
 }
 
-/* An answer, a reason or a message that is too deep or too large for us. The frame is whole, so the connection lives on. */
+/* An answer, a reason or a message that is too deep or too large for us. The frame is whole, so the connection lives
+ * on. */
 static edr_status on_too_large(edr_node *node, const edr_control *control) {
   static const uint8_t too_large[] = {119, 9, 't', 'o', 'o', '_', 'l', 'a', 'r', 'g', 'e'}; /* SMALL_ATOM_UTF8_EXT */
   edr_slice parts[4] = {{0}};
@@ -284,7 +289,8 @@ static edr_status on_too_large(edr_node *node, const edr_control *control) {
   }
   node->inbox.dropped++;
   /* Whoever prints it waits for an answer. What makes it so large stands last, and need not be read. */
-  if (control->payload.data != NULL && tuple_elements(control->payload, parts, 4) == 4 && is_atom(parts[0], "io_request"))
+  if (control->payload.data != NULL && tuple_elements(control->payload, parts, 4) == 4 &&
+      is_atom(parts[0], "io_request"))
     return on_io_request(node, parts);
   return EDR_OK;
 }
@@ -299,8 +305,8 @@ edr_status edr_node_on_frame(void *context, const uint8_t *frame, size_t size) {
     problem = status == EDR_ELIMIT ? "it asks more than it takes answers" : "its terms are not those of its operation";
   }
   if (status == EDR_EPROTOCOL || status == EDR_ELIMIT) {
-    edr_error_set(&node->error, status, 0, "%s sent a frame of %zu bytes that cannot be dealt with: %s", node->name, size,
-                  problem);
+    edr_error_set(&node->error, status, 0, "%s sent a frame of %zu bytes that cannot be dealt with: %s", node->name,
+                  size, problem);
   }
   return status;
 }

@@ -1,5 +1,5 @@
-/* Inside the node only: what node.c (the connection), node_incoming.c (what arrives) and node_calls.c (calls and spawns)
- * share. Nobody else includes this. */
+/* Inside the node only: what node.c (the connection), node_incoming.c (what arrives) and node_calls.c (calls and
+ * spawns) share. Nobody else includes this. */
 #ifndef EDR_NODE_PARTS_H
 #define EDR_NODE_PARTS_H
 
@@ -20,11 +20,11 @@ struct edr_call {
   edr_node *node; /* NULL once the node is gone */
   edr_ref ref;
   edr_outcome outcome;
-  bool formats;          /* of edr_node_format, one of `node->formats` */
-  bool only_runs;        /* of edr_node_run: its process ends with `normal`, and brings no answer */
-  bool is_act;           /* of edr_node_act or edr_node_run: its process is linked to us */
-  bool orphan;           /* an act in flight that the caller has freed: it is the node's */
-  bool ending;           /* its process is to be killed as soon as it is known */
+  bool formats;   /* of edr_node_format, one of `node->formats` */
+  bool only_runs; /* of edr_node_run: its process ends with `normal`, and brings no answer */
+  bool is_act;    /* of edr_node_act or edr_node_run: its process is linked to us */
+  bool orphan;    /* an act in flight that the caller has freed: it is the node's */
+  bool ending;    /* its process is to be killed as soon as it is known */
   bool process_known;
   edr_pid process;
   edr_status unreadable; /* EDR_OK, or why the answer that came cannot be had */
@@ -49,9 +49,9 @@ struct edr_node {
   void *monitors; /* a tree by reference: tsearch(3) */
   edr_pending_spawn spawn;
   edr_inbox inbox;
-  edr_inbox output;  /* requests to print, while `keeps_output` */
-  bool keeps_output; /* else they are answered, and what they print is not shown */
-  size_t formats;    /* calls of edr_node_format that were not freed yet */
+  edr_inbox output;      /* requests to print, while `keeps_output` */
+  bool keeps_output;     /* else they are answered, and what they print is not shown */
+  size_t formats;        /* calls of edr_node_format that were not freed yet */
   uint32_t ref_words[3]; /* the next reference */
   edr_pid gone;          /* of edr_node_gone_pid, once `gone_known` */
   bool gone_known;
@@ -68,7 +68,8 @@ void edr_node_next_ref(edr_node *node, edr_ref *out_ref);
 /* Ends the frame in `node->frame` and sends it, waiting until no more than `rest` bytes are queued. */
 edr_status edr_node_write_frame(edr_node *node, size_t begin, size_t rest, int64_t deadline_ms);
 
-/* Queues the frame in `node->reply`: for when nothing may wait, as while frames are read. EDR_ELIMIT: as edr_node_owe. */
+/* Queues the frame in `node->reply`: for when nothing may wait, as while frames are read. EDR_ELIMIT: as edr_node_owe.
+ */
 edr_status edr_node_queue_reply(edr_node *node, size_t begin);
 
 /* Queues a message in the same way. */
@@ -77,7 +78,8 @@ edr_status edr_node_queue_send(edr_node *node, const edr_pid *to, const uint8_t 
 /* EDR_ELIMIT where the peer is owed so much that it has not taken that it is to get no more. */
 edr_status edr_node_owe(edr_node *node);
 
-/* Ends the connection where `status` is EDR_ELIMIT, outside of a read; a read ends it by itself. Passes `status` through. */
+/* Ends the connection where `status` is EDR_ELIMIT, outside of a read; a read ends it by itself. Passes `status`
+ * through. */
 edr_status edr_node_end_at_limit(edr_node *node, edr_status status);
 
 void edr_node_put_name(edr_buf *buf, const char *name);

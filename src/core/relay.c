@@ -7,25 +7,28 @@
 #include "clock.h"
 
 enum {
-  SEND_SLICE = 1000,     /* requests in one frame: enough to keep both ends busy, small enough to pipeline */
-  INFO_SLICE = 10000,    /* processes in one process_info call */
-  STEP_MS = 30000,       /* for one step that is no wait for answers: sending, fetching */
-  PIDS_A_MS = 10,        /* all steps together: STEP_MS past the deadline, and a millisecond for so many processes */
+  SEND_SLICE = 1000,  /* requests in one frame: enough to keep both ends busy, small enough to pipeline */
+  INFO_SLICE = 10000, /* processes in one process_info call */
+  STEP_MS = 30000,    /* for one step that is no wait for answers: sending, fetching */
+  PIDS_A_MS = 10,     /* all steps together: STEP_MS past the deadline, and a millisecond for so many processes */
   MAILBOX_GRACE_MS = 600000, /* a mailbox that could not be killed ends by itself, so long after its deadline */
   FIRST_POLL_MS = 1,
   LONGEST_POLL_MS = 50,
-  STALL_MS = 20,         /* no new answer for so long: ask who of the silent ones is dead */
+  STALL_MS = 20, /* no new answer for so long: ask who of the silent ones is dead */
   LONGEST_STALL_MS = 1000,
-  END_MS = 5000          /* for what hands requests out to be dead, where it is given up */
+  END_MS = 5000 /* for what hands requests out to be dead, where it is given up */
 };
 
 /* ---- building arguments ---- */
 
-static void put_name(edr_buf *buf, const char *name) { edr_etf_put_atom(buf, name, strlen(name)); }
+static void put_name(edr_buf *buf, const char *name) {
+  edr_etf_put_atom(buf, name, strlen(name));
+}
 
-/* `gone` stands for whoever lived in an earlier life of the node: a node does not take such pids for its own, and functions
- * on processes raise for them. */
-static void put_pids(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to, const edr_pid *gone) {
+/* `gone` stands for whoever lived in an earlier life of the node: a node does not take such pids for its own, and
+ * functions on processes raise for them. */
+static void put_pids(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to,
+                     const edr_pid *gone) {
   size_t i;
   edr_etf_put_list(buf, to - from);
   for (i = from; i < to; i++) {
@@ -80,8 +83,8 @@ typedef struct request_run {
   edr_relay_result *result;
   int64_t deadline_ms; /* for the processes' answers */
   int64_t end_ms;      /* for all of it */
-  size_t dead;    /* how many were found dead */
-  size_t settled; /* how many are dead or have an answer that was fetched */
+  size_t dead;         /* how many were found dead */
+  size_t settled;      /* how many are dead or have an answer that was fetched */
 } request_run;
 
 static int64_t step_deadline(const request_run *run) {
@@ -110,20 +113,22 @@ static edr_status spawn_mailbox(request_run *run) {
   return status;
 }
 
-static edr_status send_slice(request_run *run, const char *request, size_t from, edr_buf *arguments, edr_call **out_call) {
+static edr_status send_slice(request_run *run, const char *request, size_t from, edr_buf *arguments,
+                             edr_call **out_call) {
   const size_t left = run->pids->count - from;
   edr_status status;
   edr_buf_clear(arguments);
-  put_requests(arguments, run->pids, from, from + (left < SEND_SLICE ? left : SEND_SLICE), &run->gone, &run->mailbox, request);
+  put_requests(arguments, run->pids, from, from + (left < SEND_SLICE ? left : SEND_SLICE), &run->gone, &run->mailbox,
+               request);
   status = edr_buf_status(arguments);
   if (status != EDR_OK) return status;
   run->result->sent = true;
   return edr_node_run(run->node, "lists", "zipwith", arguments, step_deadline(run), out_call);
 }
 
-/* Sends all requests, and waits until the node has handed out every one of them, or, where that fails, will never hand out
- * another: else, on a node that is short of time, a resume that is asked for later could overtake a suspend, which would then
- * never be undone. What hands them out dies with a connection that is lost. */
+/* Sends all requests, and waits until the node has handed out every one of them, or, where that fails, will never hand
+ * out another: else, on a node that is short of time, a resume that is asked for later could overtake a suspend, which
+ * would then never be undone. What hands them out dies with a connection that is lost. */
 static edr_status send_requests(request_run *run, const char *request) {
   const size_t slices = (run->pids->count + SEND_SLICE - 1) / SEND_SLICE;
   edr_call **calls = calloc(slices, sizeof(edr_call *));
@@ -132,7 +137,8 @@ static edr_status send_requests(request_run *run, const char *request) {
   size_t i;
 
   edr_buf_init(&arguments);
-  for (i = 0; i < slices && status == EDR_OK; i++) status = send_slice(run, request, i * SEND_SLICE, &arguments, &calls[i]);
+  for (i = 0; i < slices && status == EDR_OK; i++)
+    status = send_slice(run, request, i * SEND_SLICE, &arguments, &calls[i]);
   edr_buf_deinit(&arguments);
   for (i = 0; i < slices && status == EDR_OK; i++) {
     status = edr_node_await(run->node, calls[i], step_deadline(run));
@@ -271,8 +277,8 @@ static edr_status mark_dead(request_run *run) {
   return status;
 }
 
-/* Waits until everybody has answered or died, or the deadline came. A mailbox that no longer grows may be waiting for the
- * dead: then, and ever more rarely, its answers are fetched and the silent ones are asked about. */
+/* Waits until everybody has answered or died, or the deadline came. A mailbox that no longer grows may be waiting for
+ * the dead: then, and ever more rarely, its answers are fetched and the silent ones are asked about. */
 static edr_status collect(request_run *run) {
   const size_t wanted = run->pids->count;
   size_t seen = 0, count = 0;
@@ -476,9 +482,9 @@ static edr_status scan_current_function(void *context, size_t index, edr_slice i
   bool is_sys;
 
   edr_etf_reader_init(&reader, info.data, info.size, NULL);
-  if (edr_etf_next(&reader, &module) == EDR_OK && module.kind == EDR_ETF_LIST && edr_etf_read_tuple(&reader, &arity) == EDR_OK &&
-      edr_etf_read_this_atom(&reader, "current_function") == EDR_OK && edr_etf_read_tuple(&reader, &arity) == EDR_OK &&
-      edr_etf_next(&reader, &module) == EDR_OK) {
+  if (edr_etf_next(&reader, &module) == EDR_OK && module.kind == EDR_ETF_LIST &&
+      edr_etf_read_tuple(&reader, &arity) == EDR_OK && edr_etf_read_this_atom(&reader, "current_function") == EDR_OK &&
+      edr_etf_read_tuple(&reader, &arity) == EDR_OK && edr_etf_next(&reader, &module) == EDR_OK) {
     /* The token of an atom is valid until the next one only. */
     is_sys = token_starts_with(&module, "sys") && module.size == 3;
     const bool is_erlang = token_starts_with(&module, "erlang") && module.size == 6;

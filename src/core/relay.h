@@ -24,29 +24,29 @@ typedef enum edr_answer {
 typedef struct edr_relay_result {
   uint8_t *answers; /* an edr_answer for each pid, in the order asked; `count` of them */
   size_t count;
-  size_t failed;    /* how many are not EDR_ANSWER_OK */
-  bool sent;        /* whether any request may have reached the node, also where the call as a whole failed */
+  size_t failed; /* how many are not EDR_ANSWER_OK */
+  bool sent;     /* whether any request may have reached the node, also where the call as a whole failed */
 } edr_relay_result;
 
-/* `sys:REQUEST` ("suspend" or "resume") of all `pids`, which must be of this node. All are asked, whatever the deadline;
- * it bounds how long answers are waited for. All of it ends 30 s and a tenth of a millisecond a pid later, or, where it fails,
- * after 5 s more: no request is handed out any more then. On failure
- * (EDR_ENODEDOWN, EDR_EINTERRUPTED, ...) `out_result` still says whether something was sent. The caller frees it in any
- * case. */
+/* `sys:REQUEST` ("suspend" or "resume") of all `pids`, which must be of this node. All are asked, whatever the
+ * deadline; it bounds how long answers are waited for. All of it ends 30 s and a tenth of a millisecond a pid later,
+ * or, where it fails, after 5 s more: no request is handed out any more then. On failure (EDR_ENODEDOWN,
+ * EDR_EINTERRUPTED, ...) `out_result` still says whether something was sent. The caller frees it in any case. */
 edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
                          edr_relay_result *out_result);
 void edr_relay_result_deinit(edr_relay_result *result);
 
-/* Called for each process, in order: `info` is what erlang:process_info/2 gave, a list of one or more `{Item, Value}`, each
- * item an atom, or the atom `undefined`; nothing else gets here.
- * Anything but EDR_OK ends the reading with that status. */
+/* Called for each process, in order: `info` is what erlang:process_info/2 gave, a list of one or more `{Item, Value}`,
+ * each item an atom, or the atom `undefined`; nothing else gets here. Anything but EDR_OK ends the reading with that
+ * status. */
 typedef edr_status (*edr_relay_on_info)(void *context, size_t index, edr_slice info);
 
 /* `erlang:process_info(Pid, Items)` of all `pids`, in slices; `items` is one term, a list of atoms. */
 edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const edr_buf *items, int64_t deadline_ms,
                                   edr_relay_on_info on_info, void *context);
 
-/* Whether all are processes of this node, in whichever life of it; if not, `out_other` names the node of one that is not. */
+/* Whether all are processes of this node, in whichever life of it; if not, `out_other` names the node of one that is
+ * not. */
 bool edr_relay_owns(const edr_node *node, const edr_pids *pids, const char **out_other);
 
 /* Every process that the node has now, in an empty set. EDR_EPROTOCOL where it gives some that are not its own. */

@@ -26,27 +26,27 @@ edr_status edr_socket_wait(int fd, short events, int64_t deadline_ms) {
 /* What a failed recv, send or connect means. EDR_EAGAIN: wait and try again. */
 static edr_status status_of_errno(int number) {
   switch (number) {
-    case EAGAIN:
+  case EAGAIN:
 #if EWOULDBLOCK != EAGAIN
-    case EWOULDBLOCK:
+  case EWOULDBLOCK:
 #endif
-      return EDR_EAGAIN;
-    case EINTR:
-      return EDR_EINTERRUPTED;
-    case ENOMEM:
-    case ENOBUFS:
-      return EDR_ENOMEM;
-    case ECONNRESET:
-    case EPIPE:
-    case ENOTCONN:
-    case ECONNABORTED:
-    case ETIMEDOUT:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case ENETDOWN:
-      return EDR_ENODEDOWN;
-    default:
-      return EDR_ESYSTEM;
+    return EDR_EAGAIN;
+  case EINTR:
+    return EDR_EINTERRUPTED;
+  case ENOMEM:
+  case ENOBUFS:
+    return EDR_ENOMEM;
+  case ECONNRESET:
+  case EPIPE:
+  case ENOTCONN:
+  case ECONNABORTED:
+  case ETIMEDOUT:
+  case EHOSTUNREACH:
+  case ENETUNREACH:
+  case ENETDOWN:
+    return EDR_ENODEDOWN;
+  default:
+    return EDR_ESYSTEM;
   }
 }
 
@@ -104,7 +104,8 @@ edr_status edr_socket_write(int fd, const uint8_t *data, size_t size, int64_t de
 
 /* ---- connecting ---- */
 
-/* All addresses of `host`, to be given back with freeaddrinfo. An IP address is tried first, which asks no name server. */
+/* All addresses of `host`, to be given back with freeaddrinfo. An IP address is tried first, which asks no name server.
+ */
 static edr_status resolve(const char *host, uint16_t port, struct addrinfo **out_list, edr_error *error) {
   struct addrinfo hints;
   char service[8];
@@ -120,16 +121,15 @@ static edr_status resolve(const char *host, uint16_t port, struct addrinfo **out
     result = getaddrinfo(host, service, &hints, out_list);
   }
   switch (result) {
-    case 0:
-      return EDR_OK;
-    case EAI_MEMORY:
-      return edr_error_set(error, EDR_ENOMEM, 0, "no memory to look up host \"%s\"", host);
-    case EAI_SYSTEM:
-      return edr_error_set(error, errno == EINTR ? EDR_EINTERRUPTED : EDR_ESYSTEM, errno,
-                           "host \"%s\" could not be looked up: %s", host, strerror(errno));
-    default:
-      return edr_error_set(error, EDR_EUNKNOWNHOST, 0, "host \"%s\" is not known here (%s)", host,
-                           gai_strerror(result));
+  case 0:
+    return EDR_OK;
+  case EAI_MEMORY:
+    return edr_error_set(error, EDR_ENOMEM, 0, "no memory to look up host \"%s\"", host);
+  case EAI_SYSTEM:
+    return edr_error_set(error, errno == EINTR ? EDR_EINTERRUPTED : EDR_ESYSTEM, errno,
+                         "host \"%s\" could not be looked up: %s", host, strerror(errno));
+  default:
+    return edr_error_set(error, EDR_EUNKNOWNHOST, 0, "host \"%s\" is not known here (%s)", host, gai_strerror(result));
   }
 }
 

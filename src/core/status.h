@@ -1,29 +1,30 @@
 /* Status codes of the core: one list makes the enum, the stable short name (what Lua sees as `code`) and the text.
- * A unit reports what went wrong by returning a status; whoever owns a handle keeps code, errno and text in an edr_error. */
+ * A unit reports what went wrong by returning a status; whoever owns a handle keeps code, errno and text in an
+ * edr_error. */
 #ifndef EDR_STATUS_H
 #define EDR_STATUS_H
 
 /*  enum           value  name            text */
 #define EDR_STATUS_LIST(X)                                                                                             \
-  X(EDR_OK,           0, "ok",            "success")                                                                   \
-  X(EDR_EAGAIN,      -1, "again",         "more bytes are needed")                                                     \
-  X(EDR_ENOMEM,      -2, "nomem",         "out of memory")                                                             \
-  X(EDR_EBADARG,     -3, "badarg",        "an argument is not valid")                                                  \
-  X(EDR_EPROTOCOL,   -4, "protocol",      "the peer sent something that the protocol does not allow")                  \
-  X(EDR_ELIMIT,      -5, "limit",         "a limit on size, depth or count was passed")                                \
-  X(EDR_ETIMEOUT,    -6, "timeout",       "the deadline passed")                                                       \
-  X(EDR_ENODEDOWN,   -7, "nodedown",      "the node is not running or the connection to it was lost")                  \
-  X(EDR_ENOEPMD,     -8, "no_epmd",       "no epmd answers on that host")                                              \
-  X(EDR_EREFUSED,    -9, "refused",       "the connection was refused")                                                \
-  X(EDR_EUNKNOWNHOST,-10,"unknown_host",  "the host name is not known")                                                \
-  X(EDR_EAUTH,       -11,"auth",          "the cookie was not accepted")                                               \
-  X(EDR_ENOTALLOWED, -12,"not_allowed",   "the node does not allow this connection")                                   \
-  X(EDR_EALIVE,      -13,"alive",         "a node of that name is connected already")                                  \
-  X(EDR_EINTERRUPTED,-14,"interrupted",   "a signal arrived")                                                          \
-  X(EDR_ENOTSUP,     -15,"not_supported", "this is not supported")                                                     \
-  X(EDR_ESYSTEM,     -16,"system",        "the operating system refused")                                              \
-  X(EDR_ECLOSED,     -17,"closed",        "the handle was closed")                                                    \
-  X(EDR_ETLS,        -18,"tls",           "TLS could not be agreed on")
+  X(EDR_OK, 0, "ok", "success")                                                                                        \
+  X(EDR_EAGAIN, -1, "again", "more bytes are needed")                                                                  \
+  X(EDR_ENOMEM, -2, "nomem", "out of memory")                                                                          \
+  X(EDR_EBADARG, -3, "badarg", "an argument is not valid")                                                             \
+  X(EDR_EPROTOCOL, -4, "protocol", "the peer sent something that the protocol does not allow")                         \
+  X(EDR_ELIMIT, -5, "limit", "a limit on size, depth or count was passed")                                             \
+  X(EDR_ETIMEOUT, -6, "timeout", "the deadline passed")                                                                \
+  X(EDR_ENODEDOWN, -7, "nodedown", "the node is not running or the connection to it was lost")                         \
+  X(EDR_ENOEPMD, -8, "no_epmd", "no epmd answers on that host")                                                        \
+  X(EDR_EREFUSED, -9, "refused", "the connection was refused")                                                         \
+  X(EDR_EUNKNOWNHOST, -10, "unknown_host", "the host name is not known")                                               \
+  X(EDR_EAUTH, -11, "auth", "the cookie was not accepted")                                                             \
+  X(EDR_ENOTALLOWED, -12, "not_allowed", "the node does not allow this connection")                                    \
+  X(EDR_EALIVE, -13, "alive", "a node of that name is connected already")                                              \
+  X(EDR_EINTERRUPTED, -14, "interrupted", "a signal arrived")                                                          \
+  X(EDR_ENOTSUP, -15, "not_supported", "this is not supported")                                                        \
+  X(EDR_ESYSTEM, -16, "system", "the operating system refused")                                                        \
+  X(EDR_ECLOSED, -17, "closed", "the handle was closed")                                                               \
+  X(EDR_ETLS, -18, "tls", "TLS could not be agreed on")
 
 #define EDR_STATUS_ENUM(symbol, value, name, text) symbol = (value),
 typedef enum edr_status { EDR_STATUS_LIST(EDR_STATUS_ENUM) } edr_status;

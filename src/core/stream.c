@@ -1,5 +1,5 @@
-/* Frames over a transport; the contract is in stream.h. What is queued is sent by whoever holds the lock; reading is the
- * owner's alone. */
+/* Frames over a transport; the contract is in stream.h. What is queued is sent by whoever holds the lock; reading is
+ * the owner's alone. */
 #include "stream.h"
 
 #include <errno.h>
@@ -25,8 +25,8 @@ static edr_status break_stream(edr_stream *stream, edr_status status, int sys_er
   return stream->broken;
 }
 
-/* Sends what it can of `data` without waiting; how much is said in `out_sent`. The lock is held. 0, or the errno of a broken
- * connection. */
+/* Sends what it can of `data` without waiting; how much is said in `out_sent`. The lock is held. 0, or the errno of a
+ * broken connection. */
 static int send_some(edr_stream *stream, const uint8_t *data, size_t size, size_t *out_sent) {
   *out_sent = 0;
   while (*out_sent < size) {
@@ -39,13 +39,17 @@ static int send_some(edr_stream *stream, const uint8_t *data, size_t size, size_
   return 0;
 }
 
-static size_t waiting(const edr_stream *stream) { return stream->out.size - stream->out_start; }
+static size_t waiting(const edr_stream *stream) {
+  return stream->out.size - stream->out_start;
+}
 
 /* The same, and what the transport holds back. */
-static size_t unsent(const edr_stream *stream) { return waiting(stream) + edr_transport_unsent(&stream->transport); }
+static size_t unsent(const edr_stream *stream) {
+  return waiting(stream) + edr_transport_unsent(&stream->transport);
+}
 
-/* Sends what waits in `out`. The lock is held. The bytes move to the front only when half of them are gone, so that a large
- * frame is not copied again for each piece that the socket takes. */
+/* Sends what waits in `out`. The lock is held. The bytes move to the front only when half of them are gone, so that a
+ * large frame is not copied again for each piece that the socket takes. */
 static void flush_locked(edr_stream *stream) {
   size_t sent;
   if (stream->write_errno != 0) return;
@@ -167,7 +171,8 @@ edr_status edr_stream_queue(edr_stream *stream, const uint8_t *data, size_t size
   return status == EDR_OK ? EDR_OK : break_stream(stream, status, 0);
 }
 
-/* Takes in what has arrived, a bounded amount at a time, and hands over whole frames. `out_any`: whether anything came. */
+/* Takes in what has arrived, a bounded amount at a time, and hands over whole frames. `out_any`: whether anything came.
+ */
 static edr_status take_in(edr_stream *stream, bool *out_any) {
   int chunks;
   *out_any = false;
@@ -191,13 +196,14 @@ static edr_status take_in(edr_stream *stream, bool *out_any) {
       if ((status = stream->on_frame(stream->context, frame, size)) != EDR_OK) return break_stream(stream, status, 0);
     }
     if (status != EDR_EAGAIN) return break_stream(stream, status, 0);
-    if (got < READ_CHUNK && edr_transport_gives_all(&stream->transport)) return EDR_OK; /* saves a read that finds nothing */
+    if (got < READ_CHUNK && edr_transport_gives_all(&stream->transport))
+      return EDR_OK; /* saves a read that finds nothing */
   }
   return EDR_OK;
 }
 
-/* The peer is gone. What it said before may explain why, and answers that are here are still answers. One that takes nothing
- * more, but goes on talking, is heard to no end that it chooses. */
+/* The peer is gone. What it said before may explain why, and answers that are here are still answers. One that takes
+ * nothing more, but goes on talking, is heard to no end that it chooses. */
 static edr_status take_last_words(edr_stream *stream, int failure, bool *out_any) {
   bool any = true;
   int round;
@@ -238,7 +244,8 @@ edr_status edr_stream_drain(edr_stream *stream, size_t rest, int64_t deadline_ms
   while (status == EDR_OK && edr_stream_queued(stream) > rest) {
     status = step(stream, deadline_ms, &any);
     /* A peer that talks without pause and does not listen keeps the socket ready. */
-    if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms && edr_stream_queued(stream) > rest) status = EDR_ETIMEOUT;
+    if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms && edr_stream_queued(stream) > rest)
+      status = EDR_ETIMEOUT;
   }
   return status;
 }
@@ -255,12 +262,15 @@ edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms) {
   edr_status status = stream->broken;
   while (status == EDR_OK && !any) {
     status = step(stream, deadline_ms, &any);
-    if (status == EDR_OK && !any && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT; /* what comes is nothing, but it comes */
+    if (status == EDR_OK && !any && edr_clock_now_ms() >= deadline_ms)
+      status = EDR_ETIMEOUT; /* what comes is nothing, but it comes */
   }
   return status;
 }
 
-edr_status edr_stream_break(edr_stream *stream, edr_status status) { return break_stream(stream, status, 0); }
+edr_status edr_stream_break(edr_stream *stream, edr_status status) {
+  return break_stream(stream, status, 0);
+}
 
 size_t edr_stream_queued(edr_stream *stream) {
   size_t queued;

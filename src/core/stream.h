@@ -1,7 +1,7 @@
-/* Frames over a connected transport (TCP or TLS): a buffered writer, a reader that hands whole frames to a callback, and a
- * thread that writes ticks, so that an idle REPL or a long computation of the caller stays connected.
- * One thread (the owner's) reads and writes; only ticks come from the ticker, under the write lock and never inside a
- * frame. Knows nothing of what frames mean. No signal is ever raised by a write. */
+/* Frames over a connected transport (TCP or TLS): a buffered writer, a reader that hands whole frames to a callback,
+ * and a thread that writes ticks, so that an idle REPL or a long computation of the caller stays connected. One thread
+ * (the owner's) reads and writes; only ticks come from the ticker, under the write lock and never inside a frame. Knows
+ * nothing of what frames mean. No signal is ever raised by a write. */
 #ifndef EDR_STREAM_H
 #define EDR_STREAM_H
 
@@ -36,8 +36,8 @@ typedef struct edr_stream {
   int64_t tick_ms, last_write_ms;
 } edr_stream;
 
-/* Takes over `transport`, also when it fails. `max_frame` of 0 is the default; `tick_ms` is how long nothing may be written
- * before a tick is. EDR_ESYSTEM: there was no thread for them, `broken_errno` says why. */
+/* Takes over `transport`, also when it fails. `max_frame` of 0 is the default; `tick_ms` is how long nothing may be
+ * written before a tick is. EDR_ESYSTEM: there was no thread for them, `broken_errno` says why. */
 edr_status edr_stream_open(edr_stream *stream, edr_transport transport, size_t max_frame, int64_t tick_ms,
                            edr_stream_on_frame on_frame, void *context);
 
@@ -56,9 +56,9 @@ edr_status edr_stream_drain(edr_stream *stream, size_t rest, int64_t deadline_ms
 edr_status edr_stream_write(edr_stream *stream, const uint8_t *data, size_t size, size_t rest, int64_t deadline_ms);
 
 /* Waits until at least something arrived, and hands over every frame that is here by then. A deadline that has passed
- * takes what is there without waiting; a caller that waits for something of its own must look at the clock again, since a
- * peer may send without pause. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the stream broke: EDR_ENODEDOWN,
- * EDR_EPROTOCOL, EDR_ELIMIT, EDR_ENOMEM, or what the callback said. */
+ * takes what is there without waiting; a caller that waits for something of its own must look at the clock again, since
+ * a peer may send without pause. EDR_ETIMEOUT, EDR_EINTERRUPTED, or why the stream broke: EDR_ENODEDOWN, EDR_EPROTOCOL,
+ * EDR_ELIMIT, EDR_ENOMEM, or what the callback said. */
 edr_status edr_stream_read(edr_stream *stream, int64_t deadline_ms);
 
 /* Breaks the stream, from outside of a read, if it is not broken yet: why is `status`. Gives back why it is broken. */
@@ -67,7 +67,8 @@ edr_status edr_stream_break(edr_stream *stream, edr_status status);
 /* How many bytes are queued that the socket has not taken yet. */
 size_t edr_stream_queued(edr_stream *stream);
 
-/* What an event loop polls for; 0 where it should read without waiting, since bytes are here of which poll says nothing. */
+/* What an event loop polls for; 0 where it should read without waiting, since bytes are here of which poll says
+ * nothing. */
 short edr_stream_events(edr_stream *stream);
 
 /* In words, what errno does not say of why the stream broke: OpenSSL's reason, or "". */

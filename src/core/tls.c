@@ -1,6 +1,6 @@
-/* TLS by OpenSSL; contracts in tls.h. OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE, and leaves a record
- * that the socket does not take inside OpenSSL, which then cannot answer a request for new keys (it fails with "bad length").
- * Ours does neither: it takes whole records and keeps the rest here. */
+/* TLS by OpenSSL; contracts in tls.h. OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE, and leaves a
+ * record that the socket does not take inside OpenSSL, which then cannot answer a request for new keys (it fails with
+ * "bad length"). Ours does neither: it takes whole records and keeps the rest here. */
 #include "tls.h"
 
 #include <errno.h>
@@ -22,14 +22,14 @@ enum { READ_AHEAD = 64 * 1024, READS_A_STEP = 2 };
 
 struct edr_tls {
   SSL *ssl;
-  int fd;                       /* the caller's */
-  bool heard;                   /* the peer has sent something */
-  bool more;                    /* the last read gave bytes: there may be others inside */
-  edr_buf out;                  /* what the socket did not take yet: a record or two */
-  edr_status failed;            /* EDR_ETLS or EDR_ENOMEM: that stays */
-  bool lost;                    /* the connection ended or broke */
-  int reads;                    /* of this step: OpenSSL reads on while records come in which there is nothing for us */
-  int sys_errno;                /* of the last step */
+  int fd;            /* the caller's */
+  bool heard;        /* the peer has sent something */
+  bool more;         /* the last read gave bytes: there may be others inside */
+  edr_buf out;       /* what the socket did not take yet: a record or two */
+  edr_status failed; /* EDR_ETLS or EDR_ENOMEM: that stays */
+  bool lost;         /* the connection ended or broke */
+  int reads;         /* of this step: OpenSSL reads on while records come in which there is nothing for us */
+  int sys_errno;     /* of the last step */
   char reason[192];
 };
 
@@ -59,8 +59,10 @@ static int bio_read(BIO *bio, char *data, int size) {
   }
   got = recv(tls->fd, data, (size_t)size, MSG_DONTWAIT);
   if (got > 0) tls->heard = true;
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) BIO_set_retry_read(bio);
-  else if (got < 0) tls->sys_errno = errno;
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    BIO_set_retry_read(bio);
+  else if (got < 0)
+    tls->sys_errno = errno;
   return (int)got;
 }
 
@@ -100,8 +102,8 @@ static bool means_no_memory(unsigned long number) {
   return ERR_GET_REASON(number) == (ERR_SYSTEM_ERROR(number) ? ENOMEM : ERR_R_MALLOC_FAILURE);
 }
 
-/* What went wrong in this thread, and OpenSSL's queue emptied: that memory ran out, wherever it says so, since the rest is what
- * came of it; else the oldest error. 0: it does not say. */
+/* What went wrong in this thread, and OpenSSL's queue emptied: that memory ran out, wherever it says so, since the rest
+ * is what came of it; else the oldest error. 0: it does not say. */
 static unsigned long take_error(void) {
   const unsigned long oldest = ERR_get_error();
   unsigned long number = oldest;
@@ -110,7 +112,9 @@ static unsigned long take_error(void) {
   return number != 0 ? number : oldest;
 }
 
-static edr_status status_of(unsigned long number) { return means_no_memory(number) ? EDR_ENOMEM : EDR_ETLS; }
+static edr_status status_of(unsigned long number) {
+  return means_no_memory(number) ? EDR_ENOMEM : EDR_ETLS;
+}
 
 /* OpenSSL's own words, but for what we have words for. */
 static const char *text_of(unsigned long number) {
@@ -122,18 +126,18 @@ static const char *text_of(unsigned long number) {
 /* A hint for what the peer's certificate was refused for; NULL: OpenSSL's words do. */
 static const char *hint_of_verify(long result) {
   switch (result) {
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return "it is made out to another host; give as server_name the name that is in it";
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-      return "no CA in cacertfile has signed it";
-    default:
-      return NULL;
+  case X509_V_ERR_HOSTNAME_MISMATCH:
+  case X509_V_ERR_IP_ADDRESS_MISMATCH:
+    return "it is made out to another host; give as server_name the name that is in it";
+  case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+  case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+  case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+  case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+  case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+  case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+    return "no CA in cacertfile has signed it";
+  default:
+    return NULL;
   }
 }
 
@@ -143,7 +147,8 @@ static bool is_alert(unsigned long number) {
   return ERR_GET_LIB(number) == ERR_LIB_SSL && alert > 0 && alert <= UINT8_MAX;
 }
 
-/* Keeps the status and OpenSSL's reason for a failed step: our refusal of its certificate, its alert, or bytes that are no TLS. */
+/* Keeps the status and OpenSSL's reason for a failed step: our refusal of its certificate, its alert, or bytes that are
+ * no TLS. */
 static void keep_reason(edr_tls *tls) {
   const unsigned long number = take_error();
   const int reason = ERR_GET_REASON(number);
@@ -152,15 +157,16 @@ static void keep_reason(edr_tls *tls) {
   if (tls->failed == EDR_ENOMEM) return;
   if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
     const char *hint = hint_of_verify(verified);
-    snprintf(tls->reason, sizeof tls->reason, "its certificate was refused: %s%s%s", X509_verify_cert_error_string(verified),
-             hint != NULL ? ": " : "", hint != NULL ? hint : "");
+    snprintf(tls->reason, sizeof tls->reason, "its certificate was refused: %s%s%s",
+             X509_verify_cert_error_string(verified), hint != NULL ? ": " : "", hint != NULL ? hint : "");
   } else if (is_alert(number)) {
     const bool have = SSL_get_certificate(tls->ssl) != NULL;
     snprintf(tls->reason, sizeof tls->reason, "the node refused: %s%s", ERR_reason_error_string(number),
              have ? "" : ": no certificate was shown; give certfile and keyfile");
   } else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_PACKET_LENGTH_TOO_LONG ||
              reason == SSL_R_HTTP_REQUEST || reason == SSL_R_BAD_RECORD_TYPE) {
-    snprintf(tls->reason, sizeof tls->reason, "what answers there does not speak TLS (%s)", ERR_reason_error_string(number));
+    snprintf(tls->reason, sizeof tls->reason, "what answers there does not speak TLS (%s)",
+             ERR_reason_error_string(number));
   } else {
     snprintf(tls->reason, sizeof tls->reason, "%s", text_of(number));
   }
@@ -171,27 +177,27 @@ static edr_status say_failed(const edr_tls *tls) {
   return tls->failed;
 }
 
-/* What came of a step of OpenSSL that did not go through. A write that finds nobody does not keep us from reading what they
- * said before. */
+/* What came of a step of OpenSSL that did not go through. A write that finds nobody does not keep us from reading what
+ * they said before. */
 static edr_status step_status(edr_tls *tls, int result) {
   if ((tls->failed = edr_buf_status(&tls->out)) != EDR_OK) { /* which to OpenSSL is a write that failed */
     ERR_clear_error();
     return say_failed(tls);
   }
   switch (SSL_get_error(tls->ssl, result)) {
-    case SSL_ERROR_WANT_READ:
-      return EDR_EAGAIN;
-    case SSL_ERROR_SSL:
-      if (ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        keep_reason(tls);
-        return say_failed(tls);
-      }
-      /* fall through */
-    default: /* the end, polite or not, or an error of the socket */
-      ERR_clear_error();
-      tls->lost = true;
-      errno = tls->sys_errno;
-      return EDR_ENODEDOWN;
+  case SSL_ERROR_WANT_READ:
+    return EDR_EAGAIN;
+  case SSL_ERROR_SSL:
+    if (ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+      keep_reason(tls);
+      return say_failed(tls);
+    }
+    /* fall through */
+  default: /* the end, polite or not, or an error of the socket */
+    ERR_clear_error();
+    tls->lost = true;
+    errno = tls->sys_errno;
+    return EDR_ENODEDOWN;
   }
 }
 
@@ -223,7 +229,8 @@ static edr_status refuse_file(edr_error *error, const char *option, const char *
 static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
   const char *key = options->keyfile != NULL ? options->keyfile : options->certfile;
   if (options->cacertfile == NULL && !options->verify_none) {
-    return edr_error_set(error, EDR_ETLS, 0, "there is no cacertfile to check its certificate with; give the CA that has "
+    return edr_error_set(error, EDR_ETLS, 0,
+                         "there is no cacertfile to check its certificate with; give the CA that has "
                          "signed it");
   }
   if (options->cacertfile != NULL && SSL_CTX_load_verify_file(context, options->cacertfile) != 1) {
@@ -240,8 +247,10 @@ static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, e
 
 static edr_status set_up_context(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER); /* a record at a time */
-  SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); /* frames have lengths: an end inside one is noticed there */
+  SSL_CTX_set_mode(context,
+                   SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER); /* a record at a time */
+  SSL_CTX_set_options(context,
+                      SSL_OP_IGNORE_UNEXPECTED_EOF); /* frames have lengths: an end inside one is noticed there */
   SSL_CTX_set_verify(context, options->verify_none ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD);
@@ -290,24 +299,27 @@ static edr_status shake_hands(edr_tls *tls, int64_t deadline_ms, edr_error *erro
     if (result == 1) return EDR_OK;
     status = step_status(tls, result);
     if (status == EDR_EAGAIN) status = edr_tls_flush(tls);
-    if (status == EDR_EAGAIN || status == EDR_OK) status = edr_socket_wait(tls->fd, edr_tls_events(tls, false), deadline_ms);
+    if (status == EDR_EAGAIN || status == EDR_OK)
+      status = edr_socket_wait(tls->fd, edr_tls_events(tls, false), deadline_ms);
     if (status == EDR_OK) continue;
     if (status == EDR_ETLS) return edr_error_set(error, status, 0, "%s", tls->reason);
     if (status == EDR_ETIMEOUT) {
-      return edr_error_set(error, status, 0, "%s", tls->heard ? "the peer did not finish the handshake in time" :
-                           "the peer did not answer in time; a node that does not speak TLS keeps silent like this");
+      return edr_error_set(
+          error, status, 0, "%s",
+          tls->heard ? "the peer did not finish the handshake in time"
+                     : "the peer did not answer in time; a node that does not speak TLS keeps silent like this");
     }
     if (status == EDR_ENODEDOWN) {
-      return edr_error_set(error, tls->heard ? EDR_ETLS : status, tls->sys_errno, "%s", tls->heard ?
-                           "the peer closed the connection during the handshake" :
-                           "the peer closed the connection without a word; does it speak TLS?");
+      return edr_error_set(error, tls->heard ? EDR_ETLS : status, tls->sys_errno, "%s",
+                           tls->heard ? "the peer closed the connection during the handshake"
+                                      : "the peer closed the connection without a word; does it speak TLS?");
     }
     return edr_error_set(error, status, errno, "%s", edr_status_text(status));
   }
 }
 
-edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host, int64_t deadline_ms, edr_tls **out_tls,
-                        edr_error *error) {
+edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host, int64_t deadline_ms,
+                        edr_tls **out_tls, edr_error *error) {
   SSL_CTX *context;
   edr_tls *tls;
   edr_status status;
@@ -376,6 +388,12 @@ short edr_tls_events(const edr_tls *tls, bool writing) {
   return tls->out.size > 0 || (writing && !SSL_in_init(tls->ssl)) ? POLLIN | POLLOUT : POLLIN;
 }
 
-bool edr_tls_pending(const edr_tls *tls) { return tls->more; }
-size_t edr_tls_unsent(const edr_tls *tls) { return tls->out.size; }
-const char *edr_tls_reason(const edr_tls *tls) { return tls->reason; }
+bool edr_tls_pending(const edr_tls *tls) {
+  return tls->more;
+}
+size_t edr_tls_unsent(const edr_tls *tls) {
+  return tls->out.size;
+}
+const char *edr_tls_reason(const edr_tls *tls) {
+  return tls->reason;
+}

@@ -1,5 +1,5 @@
-/* TLS over a connected socket, by OpenSSL: 1.2 and 1.3, as a client. The peer's certificate is checked against a CA and the
- * host's name unless that was given up by name. Nothing here waits but the opening, and no write raises SIGPIPE.
+/* TLS over a connected socket, by OpenSSL: 1.2 and 1.3, as a client. The peer's certificate is checked against a CA and
+ * the host's name unless that was given up by name. Nothing here waits but the opening, and no write raises SIGPIPE.
  * Knows nothing of distribution. One thread at a time: an SSL object bears no reader beside a writer. */
 #ifndef EDR_TLS_H
 #define EDR_TLS_H
@@ -23,16 +23,16 @@ typedef struct edr_tls edr_tls;
 
 /* Shakes hands over `fd`, which stays the caller's. `host` is the name to be checked where no server_name is given. On
  * failure `error` has a text that begins with what went wrong, for the caller to say with whom.
- * EDR_ETLS (with OpenSSL's reason: a file, a certificate, the peer's alert, or no TLS at all), EDR_ENODEDOWN (it closed the
- * connection before it had said anything), EDR_ETIMEOUT, EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM. */
-edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host, int64_t deadline_ms, edr_tls **out_tls,
-                        edr_error *error);
+ * EDR_ETLS (with OpenSSL's reason: a file, a certificate, the peer's alert, or no TLS at all), EDR_ENODEDOWN (it closed
+ * the connection before it had said anything), EDR_ETIMEOUT, EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM. */
+edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host, int64_t deadline_ms,
+                        edr_tls **out_tls, edr_error *error);
 
 /* Says good-bye where that takes no waiting, and frees. NULL is fine. */
 void edr_tls_free(edr_tls *tls);
 
-/* At least one byte, or EDR_EAGAIN: poll for edr_tls_events first. EDR_ENODEDOWN: the stream has ended or broke (errno, 0
- * for the end); EDR_ETLS: edr_tls_reason says why (errno is EPROTO); EDR_ENOMEM (errno, too). These two stay. */
+/* At least one byte, or EDR_EAGAIN: poll for edr_tls_events first. EDR_ENODEDOWN: the stream has ended or broke (errno,
+ * 0 for the end); EDR_ETLS: edr_tls_reason says why (errno is EPROTO); EDR_ENOMEM (errno, too). These two stay. */
 edr_status edr_tls_read(edr_tls *tls, uint8_t *data, size_t size, size_t *out_size);
 
 /* The same for writing: takes a record at a time. What it takes may not be sent yet. */
