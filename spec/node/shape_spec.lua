@@ -76,7 +76,8 @@ local function module(name) return require("edeliver.relup." .. name) end
 
 local function site(class, node)
   local listener = { ref = atom "x", pid = PID, connection_sups = { PID }, acceptors_sup = PID, acceptor_sups = {} }
-  return setmetatable({ node = node, kind = "x", listeners = { listener }, endpoints = { atom "e" } }, module("web.servers." .. class))
+  local made = { node = node, kind = "x", listeners = { listener }, endpoints = { atom "e" } }
+  return setmetatable(made, module("web.servers." .. class))
 end
 
 local function context()
