@@ -8,7 +8,8 @@ local function read(path) return assert(process.read_file(process.root .. "/" ..
 
 local function guides()
   local found = {}
-  for path in process.output(("cd %s && ls docs/guides/*.md docs/*.md docs/internals/*.md"):format(process.quote(process.root))):gmatch "[^\n]+" do
+  local listed = process.output(("cd %s && ls docs/guides/*.md docs/*.md docs/internals/*.md"):format(process.quote(process.root)))
+  for path in listed:gmatch "[^\n]+" do
     found[#found + 1] = path
   end
   return found
