@@ -8,7 +8,8 @@ local function read(path) return assert(process.read_file(process.root .. "/" ..
 
 local function guides()
   local found = {}
-  local listed = process.output(("cd %s && ls docs/guides/*.md docs/*.md docs/internals/*.md"):format(process.quote(process.root)))
+  local patterns = "docs/guides/*.md docs/*.md docs/internals/*.md"
+  local listed = process.output(("cd %s && ls %s"):format(process.quote(process.root), patterns))
   for path in listed:gmatch "[^\n]+" do
     found[#found + 1] = path
   end
