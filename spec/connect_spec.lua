@@ -163,7 +163,7 @@ describe("connecting", function()
       local home <close> = process.start { command = { "sleep", "60" } }
       os.execute(("umask 022; echo %s > %s/.erlang.cookie"):format(node.cookie, process.quote(home.folder)))
       local program <close> = operator(ask, { HOME = home.folder, ERL_EPMD_PORT = node.epmd_port }, node.name)
-      assert.truthy(printed_by(program, "can be read by others"), program:printed())
+      assert.truthy(printed_by(program, "others than its owner can use"), program:printed())
     end)
   end)
 end)

@@ -245,7 +245,7 @@ static void check_cookie_refused(const edr_dial_options *options, const char *pa
   write_cookie(path, ERLANG_TEST_COOKIE "\n", strlen(ERLANG_TEST_COOKIE) + 1);
   check_dials(options);
   CHECK(chmod(path, 0640) == 0); /* as Erlang: "must be accessible by owner only" */
-  check_refused(options, EDR_EAUTH, "can be read by others");
+  check_refused(options, EDR_EAUTH, "others than its owner can use");
   CHECK(chmod(path, 0600) == 0);
   write_cookie(path, "\n", 1);
   check_refused(options, EDR_EAUTH, "empty");

@@ -115,4 +115,11 @@ int edr_lua_sync(lua_State *L);
 /* core.replace_file(path, text, backup, expected) */
 int edr_lua_replace_file(lua_State *L);
 
+/* ---- open_file.c ---- */
+
+/* core.open_private(path, mode), core.open_plain(path), core.file_stat(file) */
+int edr_lua_open_private(lua_State *L);
+int edr_lua_open_plain(lua_State *L);
+int edr_lua_file_stat(lua_State *L);
+
 #endif

@@ -80,6 +80,9 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"release_signals", edr_lua_release_signals},
                                      {"replace_file", edr_lua_replace_file},
                                      {"sync", edr_lua_sync},
+                                     {"open_private", edr_lua_open_private},
+                                     {"open_plain", edr_lua_open_plain},
+                                     {"file_stat", edr_lua_file_stat},
                                      {NULL, NULL}};
 
 /* The one symbol that the module exports. */

@@ -7,33 +7,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* Opens a cookie file: a plain file that is nobody's but its owner's, as Erlang wants it. EDR_EAUTH, and EDR_EAGAIN
- * where there is none: the next place may have one. */
+#include "private_file.h"
+
+/* Opens a cookie file: a plain file, ours or root's, that nobody else can use. EDR_EAUTH, and EDR_EAGAIN where there is
+ * none: the next place may have one. */
 static edr_status open_cookie_file(const char *path, int *out_fd, edr_error *error) {
   struct stat about;
-  int number, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe of that name must not hold us up */
-  if (fd < 0 || fstat(fd, &about) != 0) {
-    number = errno;
-    if (fd >= 0) close(fd);
-    edr_error_set(error, EDR_EAUTH, number,
+  edr_error cause;
+  int fd = -1;
+  edr_status status = edr_file_open(path, O_RDONLY, &fd, &about, &cause);
+  if (status == EDR_ESYSTEM) {
+    edr_error_set(error, EDR_EAUTH, cause.sys_errno,
                   "no cookie: %.200s cannot be read (%s). Give the node's cookie (erlang:get_cookie() on the node "
                   "shows it), or put it into that file",
-                  path, strerror(number));
-    return number == ENOENT ? EDR_EAGAIN : EDR_EAUTH;
+                  path, strerror(cause.sys_errno));
+    return cause.sys_errno == ENOENT ? EDR_EAGAIN : EDR_EAUTH;
   }
-  if (S_ISREG(about.st_mode) && (about.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
+  if (status == EDR_OK) status = edr_file_check_private(&about, path, &cause);
+  if (status == EDR_OK) {
     *out_fd = fd;
     return EDR_OK;
   }
-  close(fd);
-  if (!S_ISREG(about.st_mode)) return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %.200s is not a plain file", path);
-  return edr_error_set(error, EDR_EAUTH, 0,
-                       "no cookie: %.200s can be read by others than its owner, which Erlang does not "
-                       "accept either: chmod 400 it",
-                       path);
+  if (fd >= 0) close(fd);
+  return edr_error_set(error, EDR_EAUTH, 0, "no cookie: %s", cause.text);
 }
 
 /* Reads the first line of `path` as a cookie. EDR_EAUTH: it is not a usable one; EDR_EAGAIN: there is no such file. */

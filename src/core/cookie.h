@@ -8,9 +8,8 @@
 #define EDR_COOKIE_MAX 512 /* as many bytes as erl_interface has room for */
 
 /* `given` may be NULL: then ~/.erlang.cookie is read or, where that is not there, erlang/.erlang.cookie in
- * XDG_CONFIG_HOME
- * (~/.config). The caller wipes `cookie`. EDR_EBADARG (a given one of no or too many bytes), EDR_EAUTH (no file, one
- * that others can read, or one without a cookie). */
+ * XDG_CONFIG_HOME (~/.config). The caller wipes `cookie`. EDR_EBADARG (a given one of no or too many bytes), EDR_EAUTH
+ * (no file, one that others can use, that is neither ours nor root's, or one without a cookie). */
 edr_status edr_cookie_find(const char *given, char cookie[EDR_COOKIE_MAX + 1], edr_error *error);
 
 #endif
