@@ -41,15 +41,19 @@ build = {
     EDR_TESTS = "OFF",
     LIBDIR = "$(LIBDIR)",
     LUADIR = "$(LUADIR)",
+    BINDIR = "$(BINDIR)",
+    LUA = "$(LUA)",
     LUA_INCDIR = "$(LUA_INCDIR)",
     EI_INCDIR = "$(EI_INCDIR)",
     EI_LIBDIR = "$(EI_LIBDIR)",
     OPENSSL_DIR = "$(OPENSSL_DIR)",
   },
-  install = {
-    bin = { ["edeliver-relup"] = "bin/edeliver-relup" },
-  },
   copy_directories = { "examples" },
+}
+
+-- The program finds its tree by itself. LuaRocks' wrapper would load code from the folder that it is started in, before us.
+deploy = {
+  wrap_bin_scripts = false,
 }
 
 test = {
