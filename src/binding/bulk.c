@@ -1,17 +1,21 @@
 /* What a connection asks of many processes at once, in Lua. Pid sets go in and come out; no pid becomes a Lua value of
  * its own here. */
+#include "bulk.h"
+
 #include <stdint.h>
 #include <string.h>
 
-#include "binding.h"
 #include "connection.h"
+#include "decode.h"
+#include "pid_sets.h"
 #include "relay.h"
+#include "support.h"
 
 /*** All processes of the node.
 @function connection:processes
 @return a pid set, or nil, message, code
 */
-int edr_lua_node_processes(lua_State *L) {
+static int node_processes(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 2, EDR_LUA_TIMEOUT_MS);
   edr_pids *pids = edr_lua_new_pids(L);
@@ -37,7 +41,7 @@ static edr_pids *check_local_pids(lua_State *L, int index, edr_node *node) {
 @param pids
 @return true, or nil, message, "badarg"
 */
-int edr_lua_node_owns(lua_State *L) {
+static int node_owns(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   lua_settop(L, 2);
   if (check_local_pids(L, 2, node) == NULL) return 3;
@@ -58,7 +62,7 @@ static int result_gc(lua_State *L) {
 @return the number of processes that did not answer ok, then a list of their positions and one of the reasons ("noproc",
 "timeout", "error"); or nil, message, code, and whether requests may have been sent
 */
-int edr_lua_node_sys(lua_State *L) {
+static int node_sys(lua_State *L) {
   static const char *const requests[] = {"suspend", "resume", NULL};
   static const char *const reasons[] = {"ok", "timeout", "noproc", "error"};
   edr_node *node = edr_lua_check_node(L);
@@ -194,7 +198,7 @@ static edr_status on_info(void *context, size_t index, edr_slice info) {
 @param[opt=5000] timeout in ms
 @return a list with a table `{ item = value }` for each process, or false where it is dead; or nil, message, code
 */
-int edr_lua_node_process_info(lua_State *L) {
+static int node_process_info(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 4, EDR_LUA_TIMEOUT_MS);
   info_target target = {.L = L, .parts_left = EDR_LUA_MAX_PARTS};
@@ -244,7 +248,7 @@ int edr_lua_node_process_info(lua_State *L) {
 @param[opt=5000] timeout in ms
 @return two pid sets: those that do, and those that hibernate, of which only sys:get_status tells; or nil, message, code
 */
-int edr_lua_node_suspended(lua_State *L) {
+static int node_suspended(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 3, EDR_LUA_TIMEOUT_MS);
   edr_pids *pids, *suspended, *hibernating;
@@ -259,3 +263,7 @@ int edr_lua_node_suspended(lua_State *L) {
   edr_lua_pids_filled(L, suspended);
   return 2;
 }
+
+const luaL_Reg edr_lua_bulk_methods[] = {
+    {"processes", node_processes},       {"owns", node_owns},           {"sys", node_sys},
+    {"process_info", node_process_info}, {"suspended", node_suspended}, {NULL, NULL}};

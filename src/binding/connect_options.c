@@ -2,9 +2,10 @@
  * lua/edeliver/relup/node/init.lua; here they only get their C types. */
 #include "connect_options.h"
 
+#include <lauxlib.h>
 #include <string.h>
 
-#include "binding.h"
+#include "support.h"
 
 /* The strings stay on the stack for as long as the options are used. */
 static const char *optional_string(lua_State *L, int table, const char *name) {

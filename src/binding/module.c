@@ -1,40 +1,25 @@
 /*** The C module, edeliver.relup.core: what the Lua side builds on. Operators use edeliver.relup instead.
 @module edeliver.relup.core
 */
-#include <math.h>
+#include <lauxlib.h>
+#include <lua.h>
 #include <poll.h>
 
-#include "binding.h"
+#include "bulk.h"
+#include "calls.h"
 #include "clock.h"
-
-#define BUF "edeliver.relup.buf"
-
-int edr_lua_refused(lua_State *L, edr_status status, const char *message) {
-  lua_pushnil(L);
-  lua_pushstring(L, message);
-  lua_pushstring(L, edr_status_name(status));
-  return 3;
-}
-
-int64_t edr_lua_check_deadline(lua_State *L, int index, lua_Integer fallback_ms) {
-  lua_Number timeout_ms;
-  if (lua_isnoneornil(L, index)) return edr_deadline_after(fallback_ms);
-  timeout_ms = luaL_checknumber(L, index);
-  if (!(timeout_ms >= 0)) luaL_argerror(L, index, "a timeout in milliseconds, or math.huge, expected");
-  return timeout_ms >= 9e15 ? EDR_NEVER : edr_deadline_after((int64_t)ceil(timeout_ms));
-}
-
-static int buf_gc(lua_State *L) {
-  edr_buf_deinit(lua_touserdata(L, 1));
-  return 0;
-}
-
-edr_buf *edr_lua_new_buf(lua_State *L) {
-  edr_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
-  edr_buf_init(buf);
-  luaL_setmetatable(L, BUF);
-  return buf;
-}
+#include "connection.h"
+#include "decode.h"
+#include "encode.h"
+#include "messages.h"
+#include "open_file.h"
+#include "output.h"
+#include "pid_sets.h"
+#include "replace_file.h"
+#include "signals.h"
+#include "support.h"
+#include "sync.h"
+#include "types.h"
 
 /*** Milliseconds of the monotonic clock.
 @function now
@@ -89,12 +74,12 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
 __attribute__((visibility("default"))) int luaopen_edeliver_relup_core(lua_State *L);
 
 int luaopen_edeliver_relup_core(lua_State *L) {
-  luaL_newmetatable(L, BUF);
-  lua_pushcfunction(L, buf_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
+  static const luaL_Reg *const methods[] = {edr_lua_call_methods, edr_lua_message_methods, edr_lua_bulk_methods,
+                                            edr_lua_output_methods};
+  edr_lua_support_setup(L);
   edr_lua_pids_setup(L);
-  edr_lua_node_setup(L);
+  edr_lua_connection_setup(L, methods, sizeof methods / sizeof methods[0]);
+  edr_lua_calls_setup(L);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -1,13 +1,17 @@
 /* core.open_private, core.open_plain, core.file_stat: files that are opened without waiting, and looked at by their
  * open handle. Plain POSIX; knows nothing of what is in the files. */
+#include "open_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "binding.h"
+#include <lauxlib.h>
+
 #include "private_file.h"
+#include "support.h"
 
 static int close_stream(lua_State *L) {
   luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);

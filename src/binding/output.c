@@ -1,13 +1,18 @@
 /* What called functions print, in Lua: requests are handed over as terms, and lua/edeliver/relup/node/printing.lua
  * answers them. */
-#include "binding.h"
+#include "output.h"
+
 #include "connection.h"
+#include "decode.h"
+#include "encode.h"
+#include "support.h"
+#include "types.h"
 
 /*** From now on, requests to print are kept for `output`; or answered unseen, as from the start.
 @function connection:keep_output
 @tparam boolean keep
 */
-int edr_lua_node_keep_output(lua_State *L) {
+static int node_keep_output(lua_State *L) {
   edr_node_keep_output(edr_lua_check_node(L), lua_toboolean(L, 2));
   return 0;
 }
@@ -17,7 +22,7 @@ int edr_lua_node_keep_output(lua_State *L) {
 @return `{io_request, From, ReplyAs, Request}`, or nil where there is none for now; or nil, message, code where it
 cannot be read, and has been answered here
 */
-int edr_lua_node_output(lua_State *L) {
+static int node_output(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const char *problem = NULL;
   edr_buf *request = edr_lua_new_buf(L);
@@ -36,7 +41,7 @@ int edr_lua_node_output(lua_State *L) {
 @param reply a term
 @return true, or nil, message, code
 */
-int edr_lua_node_answer(lua_State *L) {
+static int node_answer(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   edr_pid pid;
   edr_buf *message;
@@ -47,9 +52,7 @@ int edr_lua_node_answer(lua_State *L) {
   edr_lua_encode(L, 3, message);
   status = edr_node_answer(node, &pid, message);
   edr_buf_deinit(message);
-  if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
-  lua_pushboolean(L, 1);
-  return 1;
+  return edr_lua_node_done(L, node, status);
 }
 
 /*** Waits until `output` gives a request to print, or a call of `format` has ended.
@@ -57,10 +60,16 @@ int edr_lua_node_answer(lua_State *L) {
 @param timeout in ms
 @return true where it is so; or nil, message, code
 */
-int edr_lua_node_await_output(lua_State *L) {
+static int node_await_output(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const edr_status status = edr_node_await_output(node, NULL, edr_lua_check_deadline(L, 2, 0));
   if (status != EDR_EAGAIN) return edr_lua_node_refused(L, node, status);
   lua_pushboolean(L, 1);
   return 1;
 }
+
+const luaL_Reg edr_lua_output_methods[] = {{"keep_output", node_keep_output},
+                                           {"output", node_output},
+                                           {"answer", node_answer},
+                                           {"await_output", node_await_output},
+                                           {NULL, NULL}};

@@ -3,12 +3,13 @@
  * what a step brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives.
  * Some other coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a
  * time can catch signals. */
+#include "signals.h"
+
+#include <lauxlib.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
-
-#include "binding.h"
 
 static const int caught_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { CAUGHT_COUNT = sizeof caught_signals / sizeof caught_signals[0] };

@@ -1,12 +1,16 @@
 /* core.sync(file): what was written to a Lua file reaches the disk before we go on. Knows nothing of what is written.
  */
 #define _XOPEN_SOURCE 700 /* fsync */
+#include "sync.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "binding.h"
+#include <lauxlib.h>
+
+#include "support.h"
 
 /*** Writes out what a file has buffered, to the operating system and from there to the disk: it then outlives this
 program and a loss of power. A device that has no disk behind it (a pipe, a terminal) is only flushed.

@@ -1,6 +1,8 @@
 /* core.replace_file: a file's content replaced at once or not at all, its old content kept beside it.
  * Plain POSIX; knows nothing of terms and nodes. Text is read and written as bytes. */
 #define _XOPEN_SOURCE 700 /* realpath */
+#include "replace_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "binding.h"
+#include <lauxlib.h>
+
+#include "buf.h"
 
 /* What is to be given back whatever happens; a userdata, since Lua may raise. */
 typedef struct replacement {

@@ -1,10 +1,16 @@
-/* Pid sets in Lua: one userdata over the core's compact array. `#set`, `set[i]`, and the methods below. */
+/* Pid sets in Lua; the contract is in pid_sets.h. `#set`, `set[i]`, and the methods below. */
+#include "pid_sets.h"
+
 #include <inttypes.h>
+#include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "binding.h"
 #include "pid_index.h"
+#include "support.h"
+#include "types.h"
+
+#define EDR_LUA_PIDS "edeliver.relup.pids"
 
 static int pids_gc(lua_State *L) {
   edr_pids_deinit(luaL_checkudata(L, 1, EDR_LUA_PIDS));
