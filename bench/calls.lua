@@ -1,5 +1,5 @@
--- How long a call of erlang:node/0 takes, from Lua and from another node; and the whole of a program that starts, connects,
--- calls and ends, ours beside erl_call. In turn, medians.
+-- How long a call of erlang:node/0 takes, from Lua and from another node; an evaluation of Erlang text, in one call and in three;
+-- and the whole of a program that starts, connects, calls and ends, ours beside erl_call. In turn, medians.
 -- lua5.4 bench/calls.lua
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;bench/?.lua;" .. package.path
@@ -39,6 +39,46 @@ local taken = measure.in_turn({ from_here, from_another_node "rpc", from_another
 local ours, rpc, erpc = taken[1][1], taken[2][1], taken[3][1]
 report:line(("a call: ours %.0f us, rpc:call from another node %.0f us, erpc:call %.0f us; ours/rpc %.2f"):format(
   ours, rpc, erpc, ours / rpc), { "ours/rpc", ours / rpc, "at most", WANTED.over_rpc })
+
+-- ---- an evaluation ----
+
+local TEXT = [[
+  Failed = fun({Sup, Id}) ->
+    try supervisor:restart_child(Sup, Id) of
+      Started when element(1, Started) =:= ok -> [];
+      {error, Same} when Same =:= running; Same =:= restarting -> [];
+      Refused -> [{Sup, Id, Refused}]
+    catch
+      exit:{noproc, _} -> []
+    end
+  end,
+  case lists:append(lists:map(Failed, Children)) of [] -> ok; All -> {error, All} end.]]
+local EVALUATIONS = 50 -- in one measurement
+
+local function evaluations(evaluate)
+  return function()
+    local took = measure.timed(function()
+      for _ = 1, EVALUATIONS do assert(evaluate()) end
+      return true
+    end)
+    return took * 1000 / EVALUATIONS
+  end
+end
+
+local function in_three_calls()
+  local term = relup.term
+  local tokens = assert(node:call("erl_scan", "string", { term.charlist(TEXT) }))[2]
+  local forms = assert(node:call("erl_parse", "parse_exprs", { tokens }))[2]
+  local bound = term.list { term.tuple { term.atom "Children", {} } }
+  return node:call("erl_eval", "exprs", { forms, bound })
+end
+
+taken = measure.in_turn({
+  evaluations(function() return node:run("restart_children", { Children = {} }) end),
+  evaluations(function() return node:eval(TEXT, { Children = {} }) end), evaluations(in_three_calls),
+}, BLOCKS)
+report:line(("an evaluation of %d bytes: a module of ours %.0f us, text %.0f us; in three calls %.0f us"):format(
+  #TEXT, taken[1][1], taken[2][1], taken[3][1]), { "one call/three", taken[1][1] / taken[3][1], "at most", 1 })
 
 -- ---- from nothing ----
 

@@ -2,6 +2,7 @@
 
 local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
+local text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
 
 local atom, tuple, charlist = term.atom, term.tuple, term.charlist
@@ -180,8 +181,7 @@ describe("node", function()
 
   it("ends acts that were given up, by a timeout or because nobody has them any more", function()
     local function begin(name, timeout)
-      local forms = node:parse(("register(%s, self()), timer:sleep(infinity)."):format(name))
-      local call = node:expression(forms)
+      local call = text.checked(("register(%s, self()), timer:sleep(infinity)."):format(name))
       return node:act(call[1], call[2], call[3], timeout)
     end
     assert.equal("timeout", select(3, begin("first", 0)))
@@ -200,7 +200,7 @@ describe("node", function()
   it("comes back only when the node has forgotten the old connection, of whose end it may know nothing", function()
     local lost = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
     local old = lost.connection
-    local call = lost:expression(lost:parse "register(behind, self()), timer:sleep(infinity).")
+    local call = text.checked "register(behind, self()), timer:sleep(infinity)."
     assert.equal("timeout", select(3, lost:act(call[1], call[2], call[3], 200)))
     lost.connection = { close = function() end }
     assert.is_true(lost:reconnect())

@@ -58,7 +58,8 @@ end)
 local function liar(value)
   local function answer() return value end
   return {
-    name = "liar@h", call = answer, eval = answer, await = answer, map = node_class.map, parse = node_class.parse,
+    name = "liar@h", call = answer, eval = answer, await = answer, map = node_class.map, run = answer,
+    expression = node_class.expression, connection = { call = answer }, eval_with_variables = node_class.eval_with_variables,
     request = function() return {} end, self = function() return PID end,
     pids = function(_, pids) return core.pids(pids) end, is_open = function() return true end, close = function() end,
     processes = function() return core.pids { PID } end, suspended = function() return core.pids {}, core.pids { PID } end,

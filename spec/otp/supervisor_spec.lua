@@ -34,15 +34,14 @@ describe("otp.supervisor", function()
     local ids, sups = {}, {}
     for _, child in ipairs(supervisor.which_children(chat.node, { acceptors })[1]) do ids[#ids + 1] = child.id end
     for i = 1, #ids do sups[i] = acceptors end
-    local restart = assert(supervisor.restarting(chat.node))
     local function running()
       return supervisor.count_children(chat.node, { acceptors })[1].active
     end
     assert(chat.node:call(table.unpack(supervisor.terminate_children(sups, ids))))
     assert.equal(0, running())
-    assert.equal(term.atom "ok", chat.node:call(table.unpack(restart(sups, { ids[1], ids[2] }))))
+    assert.equal(term.atom "ok", chat.node:call(table.unpack(supervisor.restart_children(chat.node, sups, { ids[1], ids[2] }))))
     assert.equal(2, running())
-    assert.equal(term.atom "ok", chat.node:call(table.unpack(restart(sups, ids))))
+    assert.equal(term.atom "ok", chat.node:call(table.unpack(supervisor.restart_children(chat.node, sups, ids))))
     assert.equal(10, running())
   end)
 
@@ -50,9 +49,9 @@ describe("otp.supervisor", function()
     local ids = {}
     for _, child in ipairs(supervisor.which_children(chat.node, { acceptors })[1]) do ids[#ids + 1] = child.id end
     local dead = assert(chat.node:call("erlang", "spawn", { term.atom "erlang", term.atom "node", term.list {} }))
-    local restart = assert(supervisor.restarting(chat.node))
     assert(chat.node:call(table.unpack(supervisor.terminate_children({ acceptors, acceptors }, { ids[1], ids[2] }))))
-    local call = restart({ dead, acceptors, acceptors, acceptors }, { ids[1], ids[1], term.atom "nobody", ids[2] })
+    local sups = { dead, acceptors, acceptors, acceptors }
+    local call = supervisor.restart_children(chat.node, sups, { ids[1], ids[1], term.atom "nobody", ids[2] })
     local answer = chat.node:call(table.unpack(call))
     assert.matches("^{error,%[{<.*>,nobody,{error,not_found}}%]}$", term.format(answer))
     assert.equal(10, supervisor.count_children(chat.node, { acceptors })[1].active)

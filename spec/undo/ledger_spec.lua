@@ -4,6 +4,7 @@ local core = require "edeliver.relup.core"
 local ledgers = require "edeliver.relup.undo.ledger"
 local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
+local text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
 
 local atom = term.atom
@@ -179,12 +180,12 @@ describe("ledger", function()
 
   -- Gives up on an act that goes on and on, setting what its undo unsets; and says whether it is at it still.
   local function given_up()
-    local forms = assert(node:parse [[
+    local call = text.checked [[
       register(late_act, self()),
-      F = fun F() -> application:set_env(kernel, late, 1), timer:sleep(1), F() end, F().]])
+      F = fun F() -> application:set_env(kernel, late, 1), timer:sleep(1), F() end, F().]]
     node.act = function(_, module, fun, arguments) return getmetatable(node).act(node, module, fun, arguments, 100) end
     local undo = setting "late".undo
-    local done, _, code = ledger:apply("late", { { call = { "erl_eval", "exprs", { forms, {} } }, undo = undo } })
+    local done, _, code = ledger:apply("late", { { call = call, undo = undo } })
     assert.same({ nil, "timeout" }, { done, code })
     assert.is_true(is_set "late")
     node.act = nil

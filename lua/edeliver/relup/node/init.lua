@@ -9,6 +9,7 @@
 -- @classmod edeliver.relup.node
 
 local core = require "edeliver.relup.core"
+local erlang = require "edeliver.relup.node.erlang"
 local escape = require "edeliver.relup.base.escape"
 local printing = require "edeliver.relup.node.printing"
 local shape = require "edeliver.relup.node.shape"
@@ -39,25 +40,13 @@ local function check_options(name, options)
   end
 end
 
--- The node may not have noticed yet that the old connection is lost. What was linked to it has been told to end when the
--- nodedown comes.
-local FORGET = [=[
-  Node = node(Old),
-  case Node =/= node(New) andalso lists:member(Node, nodes(hidden)) of
-    true ->
-      monitor_node(Node, true),
-      erlang:disconnect_node(Node),
-      receive {nodedown, Node} -> true after 2000 -> false end;
-    false -> true
-  end.]=]
-
--- A connection of the core takes the place of the one before, if there is one: whatever that had begun must not come after
--- what is done over the new one.
+-- A connection of the core takes the place of the one before, if there is one: the node has to forget that one, so that nothing
+-- that was begun over it happens after what is done over the new one.
 local function take(self, connection)
   local old = self.pid
   self.pid = connection:self()
   self.connection = self.show and printing.new(connection, self.show, core.now) or connection
-  if old then self:eval(FORGET, { Old = old, New = self.pid }) end
+  if old then self:run("forget", { Old = old, New = self.pid }) end
   return self
 end
 
@@ -130,10 +119,12 @@ end
 
 -- Calls --------------------------------------------------------------------------------------------------------------
 
+local function named(module, fun, arguments) return ("%s:%s/%d"):format(module, fun, #arguments) end
+
 -- What the core says of an exception, in words; everything else passes through.
-local function explain(self, module, fun, arity, value, message, code, reason)
+local function explain(self, what, value, message, code, reason)
   if value ~= nil or message ~= nil then return value, message, code end
-  local text = ("%s:%s/%d failed on %s: %s:%s"):format(module, fun, arity, self.name, code, term.format(reason))
+  local text = ("%s failed on %s: %s:%s"):format(what, self.name, code, term.format(reason))
   return nil, escape.line(text), code, reason
 end
 
@@ -150,14 +141,14 @@ end
 -- @usage node:call("erlang", "system_info", { atom "otp_release" })
 function node:call(module, fun, arguments, timeout)
   arguments = arguments or {}
-  return explain(self, module, fun, #arguments, self.connection:call(module, fun, arguments, timeout or CALL_TIMEOUT))
+  return explain(self, named(module, fun, arguments), self.connection:call(module, fun, arguments, timeout or CALL_TIMEOUT))
 end
 
 local function start(self, how, module, fun, arguments)
   arguments = arguments or {}
   local call, message, code = self.connection[how](self.connection, module, fun, arguments)
   if not call then return nil, message, code end
-  return { call = call, module = module, fun = fun, arity = #arguments }
+  return { call = call, what = named(module, fun, arguments) }
 end
 
 --- Starts a call; `await` waits for it. Several may be in flight.
@@ -178,7 +169,7 @@ function node:await(request, timeout, enough)
     local at_most = enough and math.min(ASK_EVERY, give_up - core.now()) or timeout
     outcome = table.pack(self.connection:await(request.call, math.max(0, at_most)))
   until outcome[3] ~= "timeout" or not enough or enough() or core.now() >= give_up
-  return explain(self, request.module, request.fun, request.arity, table.unpack(outcome, 1, outcome.n))
+  return explain(self, request.what, table.unpack(outcome, 1, outcome.n))
 end
 
 --- Calls a function whose effect will be undone. What it runs in ends with the connection, and where it is given up, by a
@@ -343,25 +334,39 @@ function node:pump() return self.connection:pump() end
 
 -- Erlang text --------------------------------------------------------------------------------------------------------
 
--- What erl_scan and erl_parse answer: `{ok, Tokens, Location}` and `{ok, Forms}`, or what they refuse, both in one shape.
-local OK, REFUSED = shape.is(atom "ok"), shape.tuple(shape.any, shape.atom, shape.any)
-local SCANNED = shape.either(shape.tuple(OK, shape.list(), shape.any), shape.tuple(shape.is(atom "error"), REFUSED, shape.any))
-local PARSED = shape.either(shape.tuple(OK, shape.list()), shape.tuple(shape.is(atom "error"), REFUSED))
+--- What evaluates `run` of one of our Erlang modules, as a call that can be kept and made later, by whoever has to.
+-- @string name of a file `erlang/NAME.erl`
+-- @tparam[opt] table bindings `{ Argument = term }`, one for each argument of `run`: others raise, and missing ones, too
+-- @return `{ module, fun, arguments }`
+function node:expression(name, bindings) -- luacheck: ignore self
+  local expression = erlang.expression(name, bindings, 2)
+  return expression
+end
 
---- Parses Erlang expressions on the node.
--- @string text expressions, with their full stop
--- @return[1] a list of forms, as `erl_eval` takes them
--- @return[2] nil, message, code; "syntax" where they are none, and then the reason: `{Location, Module, Descriptor}`
-function node:parse(text)
-  local answer, message, code, reason =
-    shape.expect(self, "erl_scan:string", SCANNED, self:call("erl_scan", "string", { term.charlist(text) }))
-  if answer and OK(answer[1]) then
-    answer, message, code, reason =
-      shape.expect(self, "erl_parse:parse_exprs", PARSED, self:call("erl_parse", "parse_exprs", { answer[2] }))
-  end
-  if not answer then return nil, message, code, reason end
-  if not OK(answer[1]) then return nil, "not Erlang: " .. escape.line(term.format(answer)), "syntax", answer[2] end
-  return answer[2]
+--- Evaluates `run` of one of our Erlang modules on the node.
+-- @string name of a file `erlang/NAME.erl`
+-- @tparam[opt] table bindings as `expression` takes them
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] what `run` gives
+-- @return[2] nil, message, code
+-- @usage node:run("md5", { Path = term.charlist(path) }, 300000)
+function node:run(name, bindings, timeout)
+  local call = erlang.expression(name, bindings, 2)
+  return explain(self, name .. ".erl", self.connection:call(call[1], call[2], call[3], timeout or CALL_TIMEOUT))
+end
+
+local ERROR = shape.is(atom "error")
+local CHECKED = shape.either(
+  shape.tuple(shape.is(atom "value"), shape.any), shape.tuple(shape.is(atom "value"), shape.any, shape.any),
+  shape.tuple(ERROR, shape.tuple(shape.any, shape.atom, shape.any)))
+
+-- Text that may be no Erlang: `{value, ...}`.
+local function evaluate(self, call, timeout)
+  local answer, message, code, reason = shape.expect(self, "what Erlang text comes to", CHECKED,
+    explain(self, "the Erlang text", self.connection:call(call[1], call[2], call[3], timeout or CALL_TIMEOUT)))
+  if answer == nil then return nil, message, code, reason end
+  if not ERROR(answer[1]) then return answer end
+  return nil, "not Erlang: " .. escape.line(term.format(answer[2])), "syntax", answer[2]
 end
 
 --- Evaluates Erlang expressions on the node: `"1 + X."`, with variables bound.
@@ -369,26 +374,24 @@ end
 -- @tparam[opt] table bindings `{ X = term }`
 -- @tparam[opt=5000] number timeout ms
 -- @return[1] the value of the last one
--- @return[2] nil, message, code
+-- @return[2] nil, message, code; "syntax" where they are no Erlang, and then the reason: `{Location, Module, Descriptor}`
 function node:eval(text, bindings, timeout)
-  local forms, message, code, reason = self:parse(text)
-  if not forms then return nil, message, code, reason end
-  local call = self:expression(forms, bindings)
-  return self:call(call[1], call[2], call[3], timeout)
+  local answer, message, code, reason = evaluate(self, erlang.checked(text, bindings), timeout)
+  if not answer then return nil, message, code, reason end
+  return answer[2]
 end
 
---- What `eval` does, as a call that can be kept and made later, by whomever.
--- @param forms what `parse` gave
--- @tparam[opt] table bindings `{ X = term }`
--- @return `{ module, fun, arguments }`
-function node:expression(forms, bindings) -- luacheck: ignore self
-  local names, bound = {}, {}
-  for name in pairs(bindings or {}) do names[#names + 1] = name end
-  table.sort(names) -- bindings are an orddict
-  for i, name in ipairs(names) do bound[i] = term.tuple { atom(name), bindings[name] } end
-  -- One block, and only its value: else every variable would come back with it.
-  local block = term.tuple { atom "block", 1, forms }
-  return { "erl_eval", "expr", { block, list(bound), atom "none", atom "none", atom "value" } }
+--- The same, with variables that stay bound, as the Erlang shell has them.
+-- @string text expressions, with their full stop
+-- @tparam[opt] list variables what this function gave before
+-- @tparam[opt=5000] number timeout ms
+-- @return[1] the value of the last one
+-- @return[1] the variables that are bound now, for the next time
+-- @return[2] nil, message, code, reason
+function node:eval_with_variables(text, variables, timeout)
+  local answer, message, code, reason = evaluate(self, erlang.with_variables(text, variables or list {}), timeout)
+  if not answer then return nil, message, code, reason end
+  return answer[2], answer[3]
 end
 
 return node

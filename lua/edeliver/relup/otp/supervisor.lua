@@ -71,31 +71,15 @@ function supervisor.terminate_children(supervisors, ids)
   return { "lists", "zipwith", { term.export("supervisor", "terminate_child", 2), supervisors, ids } }
 end
 
--- That a child runs already, or that its supervisor is dead, whose successor started anew, is what a restart wants.
-local RESTART = [[
-  Failed = fun({Sup, Id}) ->
-    case catch supervisor:restart_child(Sup, Id) of
-      Started when element(1, Started) =:= ok -> [];
-      {error, Same} when Same =:= running; Same =:= restarting -> [];
-      {'EXIT', {noproc, _}} -> [];
-      Refused -> [{Sup, Id, Refused}]
-    end
-  end,
-  case lists:append(lists:map(Failed, Children)) of [] -> ok; All -> {error, All} end.]]
-
---- What restarts children: calls as data, which can be kept and made later by whoever has to.
--- @return[1] a function of supervisors and ids, as `terminate_children` takes them, which gives the call
--- `{ module, fun, arguments }` that restarts them, each whatever becomes of the others. The call answers ok, or
--- `{error, [{Supervisor, Id, Answer}]}`
--- @return[2] nil, message, code
-function supervisor.restarting(node)
-  local forms, message, code = node:parse(RESTART)
-  if not forms then return nil, message, code end
-  return function(supervisors, ids)
-    local children = {}
-    for i, id in ipairs(ids) do children[i] = term.tuple { supervisors[i], id } end
-    return node:expression(forms, { Children = children })
-  end
+--- The call, `{ module, fun, arguments }`, that restarts children, each whatever becomes of the others: it can be kept and made
+-- later, by whoever has to. It answers ok, or `{error, [{Supervisor, Id, Answer}]}`.
+-- @param node
+-- @tparam table supervisors as `terminate_children` takes them
+-- @tparam table ids
+function supervisor.restart_children(node, supervisors, ids)
+  local children = {}
+  for i, id in ipairs(ids) do children[i] = term.tuple { supervisors[i], id } end
+  return node:expression("restart_children", { Children = children })
 end
 
 return supervisor

@@ -9,19 +9,17 @@ local erlang = {}
 erlang.__index = erlang
 
 local TIMEOUT = 60000 -- ms
-local EVALUATED = shape.tuple(shape.is(term.atom "value"), shape.any, shape.any)
 
 --- Variables of no node yet.
 function erlang.new() return setmetatable({ bindings = {} }, erlang) end
 
--- Expressions as forms; what is wrong with them in Erlang's own words.
-local function parse(node, text)
-  local forms, message, code, reason = node:parse(text)
+-- What went wrong, as the Erlang shell says it.
+local function explain(node, message, code, reason)
   if code == "syntax" then
     local words = node:call(reason[2].name, "format_error", { reason[3] })
-    return nil, words and shape.to_text(words) or message, code
+    return words and shape.to_text(words) or message
   end
-  return forms, message, code
+  return reason ~= nil and ("** exception %s: %s"):format(code, term.format(reason)) or message
 end
 
 --- Evaluates expressions.
@@ -31,19 +29,11 @@ end
 -- @return[2] nil, message, code
 function erlang:eval(node, text)
   text = text:gsub("%s+$", "")
-  local forms, message, code = parse(node, text:find "%.$" and text or text .. ".")
-  if not forms then return nil, message, code end
-  local bound = self.bindings[node.name] or term.list {}
-  local answer, reason
-  answer, message, code, reason =
-    shape.expect(node, "erl_eval:exprs", EVALUATED, node:call("erl_eval", "exprs", { forms, bound }, TIMEOUT))
-  if not answer then
-    -- As the Erlang shell says it.
-    if reason ~= nil then message = ("** exception %s: %s"):format(code, term.format(reason)) end
-    return nil, message, code
-  end
-  self.bindings[node.name] = answer[3]
-  return answer[2]
+  local value, bound, code, reason =
+    node:eval_with_variables(text:find "%.$" and text or text .. ".", self.bindings[node.name], TIMEOUT)
+  if value == nil then return nil, explain(node, bound, code, reason), code end
+  self.bindings[node.name] = bound
+  return value
 end
 
 return erlang

@@ -193,7 +193,7 @@ function site:requests()
   return cowboy.requests(self.node, http, self:connection_supervisors())
 end
 
--- What hides connections that are typed `supervisor`; nil, and no message, where there are none.
+-- What hides connections that are typed `supervisor`; nil where there are none.
 local function hiding(self)
   local sups = self:connection_supervisors(true)
   if #sups == 0 then return nil end
@@ -206,11 +206,9 @@ end
 -- @return[1] true
 -- @return[2] nil, message, code
 function site:hide(ctx)
-  local act, message, code = hiding(self)
-  if message then return nil, message, code end
+  local act = hiding(self)
   if act then
-    local done
-    done, message, code = ctx:apply("connection types", { act })
+    local done, message, code = ctx:apply("connection types", { act })
     if not done then return nil, message, code end
     if ctx.dry_run then
       ctx.memory.would_hide = true
@@ -219,8 +217,7 @@ function site:hide(ctx)
     ctx:log("info", ("%s: ranch calls its connections workers until they are resumed, for the release handler's sake"):format(
       self:describe()))
   end
-  local visible
-  visible, message, code = cowboy.count_visible(self.node, self:connection_supervisors())
+  local visible, message, code = cowboy.count_visible(self.node, self:connection_supervisors())
   if not visible then return nil, message, code end
   if visible == 0 then return true end
   return nil, ("%s: %d connections are typed supervisor, and stay so; suspended ones would make install_release fail past the "
@@ -232,11 +229,9 @@ end
 -- @return[1] true
 -- @return[2] nil, message, code
 function site:show()
-  local act, message, code = hiding(self)
-  if message then return nil, message, code end
+  local act = hiding(self)
   if not act then return true end
-  local done
-  done, message, code = self.node:call(table.unpack(act.undo))
+  local done, message, code = self.node:call(table.unpack(act.undo))
   if done == nil then return nil, message, code end
   return true
 end

@@ -151,15 +151,15 @@ end
 function ranch.resume(listener) return { "ranch", "resume_listener", { listener.ref } } end
 
 -- What can be done to a listener's acceptors: acts for `ctx:apply`, and a call.
-local function with_acts(pool, restart)
+local function with_acts(node, pool)
   local sups = {}
   for i = 1, math.max(#pool.running, #pool.stopped) do sups[i] = pool.supervisor end
   pool.stop = {
     call = supervisor.terminate_children(table.move(sups, 1, #pool.running, 1, {}), pool.running),
-    undo = restart(sups, pool.running),
+    undo = supervisor.restart_children(node, sups, pool.running),
   }
   pool.refuse = { call = { "ranch", "suspend_listener", { pool.listener.ref } }, undo = ranch.resume(pool.listener) }
-  pool.restart = restart(sups, pool.stopped)
+  pool.restart = supervisor.restart_children(node, sups, pool.stopped)
 end
 
 --- The acceptors of listeners as they are now.
@@ -177,15 +177,12 @@ function ranch.acceptors(node, listeners)
   end
   local below, message, code = supervisor.which_children(node, sups)
   if not below then return nil, message, code end
-  local restart
-  restart, message, code = supervisor.restarting(node)
-  if not restart then return nil, message, code end
   for i, pool in ipairs(pools) do
     for _, child in ipairs(below[i]) do
       local ids = child.pid and pool.running or pool.stopped
       ids[#ids + 1] = child.id
     end
-    with_acts(pool, restart)
+    with_acts(node, pool)
   end
   return pools
 end

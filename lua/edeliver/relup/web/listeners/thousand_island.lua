@@ -81,16 +81,17 @@ end
 --- The acceptors of listeners, as `look_below` found them; see `edeliver.relup.web.ranch.acceptors`. `running` and `stopped` are
 -- the pids of the acceptors' supervisors.
 function thousand_island.acceptors(node, listeners)
-  local restart, message, code = supervisor.restarting(node)
-  if not restart then return nil, message, code end
   local pools = {}
   for i, listener in ipairs(listeners) do
     local pool = { listener = listener, running = {}, stopped = {} }
     for _, sup in ipairs(listener.acceptor_sups) do table.insert(sup.running and pool.running or pool.stopped, sup.pid) end
     local running, stopped = ids_of(pool.running), ids_of(pool.stopped)
-    pool.stop = { call = supervisor.terminate_children(pool.running, running), undo = restart(pool.running, running) }
+    pool.stop = {
+      call = supervisor.terminate_children(pool.running, running),
+      undo = supervisor.restart_children(node, pool.running, running),
+    }
     pool.refuse = { call = { "Elixir.ThousandIsland", "suspend", { listener.pid } }, undo = thousand_island.resume(listener) }
-    pool.restart = restart(pool.stopped, stopped)
+    pool.restart = supervisor.restart_children(node, pool.stopped, stopped)
     pools[i] = pool
   end
   return pools

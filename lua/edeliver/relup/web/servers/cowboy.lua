@@ -81,35 +81,17 @@ end
 -- to which_children and count_children (and for protocols that start two processes, which cowboy's do not). So for as long
 -- as connections are suspended, that word is `worker`, and the walk passes them by.
 
-local RELABEL = [[
-  lists:foreach(fun(Sup) ->
-    catch sys:replace_state(Sup, fun
-      ({State, Count, Children, Sleepers} = Misc) ->
-        case [I || I <- lists:seq(1, tuple_size(State)), element(I, State) =:= From] of
-          [I] -> {setelement(I, State, To), Count, Children, Sleepers};
-          _ -> Misc
-        end;
-      (Misc) -> Misc
-    end)
-  end, Sups).]]
-
 -- The call as data, so that it can be remembered and made by whoever has to.
-local function relabel(forms, supervisors, from, to)
-  local bindings = {
-    tuple { atom "From", atom(from) }, tuple { atom "Sups", supervisors }, tuple { atom "To", atom(to) },
-  }
-  return { "erl_eval", "exprs", { forms, bindings } }
+local function relabel(node, supervisors, from, to)
+  return node:expression("relabel_connections", { Sups = supervisors, From = atom(from), To = atom(to) })
 end
 
 --- What hides the connections of these supervisors from the release handler, and what shows them again.
--- @return[1] an act for `ctx:apply`: `{ call =, undo = }`
--- @return[2] nil, message, code
+-- @return an act for `ctx:apply`: `{ call =, undo = }`
 function cowboy.hiding(node, supervisors)
-  local forms, message, code = node:parse(RELABEL)
-  if not forms then return nil, message, code end
   return {
-    call = relabel(forms, supervisors, "supervisor", "worker"),
-    undo = relabel(forms, supervisors, "worker", "supervisor"),
+    call = relabel(node, supervisors, "supervisor", "worker"),
+    undo = relabel(node, supervisors, "worker", "supervisor"),
   }
 end
 

@@ -125,8 +125,7 @@ local function showing(node, listeners)
   local undos = {}
   for _, listener in ipairs(listeners) do
     if listener.typed_supervisor and listener.connection_sups then
-      local act, message, code = cowboy.hiding(node, listener.connection_sups)
-      if not act then return nil, message, code end
+      local act = cowboy.hiding(node, listener.connection_sups)
       undos[#undos + 1] = { key = "the type of the connections of " .. ranch.describe(listener), undo = act.undo }
     end
   end
@@ -146,11 +145,8 @@ function cowboy_on_ranch.traces(node, anybody_suspended, log)
   for _, listener in ipairs(listeners) do
     if not listener.acceptors_sup then ranch.warn(listener, ranch.resume(listener), log) end
   end
-  local undos, found = {}
-  if anybody_suspended then
-    undos, message, code = showing(node, listeners)
-    if not undos then return nil, message, code end
-  end
+  local undos = anybody_suspended and showing(node, listeners) or {}
+  local found
   found, message, code = restarts(node, listeners)
   if not found then return nil, message, code end
   return table.move(found, 1, #found, #undos + 1, undos)

@@ -1,0 +1,127 @@
+--- Erlang text as calls that a node can make.
+--
+-- The text is scanned, parsed and evaluated on the node within the one call: nothing is loaded there, and a call that is kept
+-- suits whatever OTP version makes it later. Text of ours lies in `erlang/NAME.erl`, a module with one function, `run`, of one
+-- clause, whose arguments are variables; there is nothing behind it. Knows no connection.
+--
+-- @module edeliver.relup.node.erlang
+
+local term = require "edeliver.relup.term"
+
+local erlang = {}
+
+local atom, tuple, list = term.atom, term.tuple, term.list
+
+-- What evaluates text: abstract code ---------------------------------------------------------------------------------
+
+local function a(name) return tuple { atom "atom", 1, atom(name) } end
+local function v(name) return tuple { atom "var", 1, atom(name) } end
+local function t(...) return tuple { atom "tuple", 1, list { ... } } end
+
+local function call(module, fun, ...)
+  return tuple { atom "call", 1, tuple { atom "remote", 1, a(module), a(fun) }, list { ... } }
+end
+
+local function case(of, ...)
+  local clauses = {}
+  for i, clause in ipairs { ... } do
+    clauses[i] = tuple { atom "clause", 1, list { clause[1] }, list {}, list { clause[2] } }
+  end
+  return tuple { atom "case", 1, of, list(clauses) }
+end
+
+-- What is done with the Forms that Text has, or else with a Reason: `{Location, Module, Descriptor}`.
+local function parsed(forms_do, reason_does)
+  local refused = { t(a "error", v "Reason"), reason_does }
+  return case(call("erl_scan", "string", v "Text"),
+    { t(a "ok", v "Tokens", v "_"),
+      case(call("erl_parse", "parse_exprs", v "Tokens"), { t(a "ok", v "Forms"), forms_do }, refused) },
+    { t(a "error", v "Reason", v "_"), reason_does })
+end
+
+-- One block, and only its value: else every variable would come back with it.
+local VALUE = call("erl_eval", "expr", t(a "block", tuple { atom "integer", 1, 1 }, v "Forms"), v "Bindings",
+  a "none", a "none", a "value")
+
+local REFUSED = t(a "error", v "Reason")
+local FOR_VALUE, CHECKED = parsed(VALUE, call("erlang", "error", v "Reason")), parsed(t(a "value", VALUE), REFUSED)
+local CHECKED_WITH_VARIABLES = parsed(call("erl_eval", "exprs", v "Forms", v "Bindings"), REFUSED)
+
+local function evaluate(how, text, bindings)
+  local bound = list {
+    tuple { atom "Bindings", bindings }, tuple { atom "Text", term.charlist(text) },
+  }
+  return { "erl_eval", "expr", { how, bound, atom "none", atom "none", atom "value" } }
+end
+
+-- `{ X = term }` as erl_eval takes it: an orddict.
+local function bind(bindings)
+  local names, bound = {}, {}
+  for name in pairs(bindings or {}) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do bound[i] = tuple { atom(name), bindings[name] } end
+  return list(bound)
+end
+
+-- Text from anywhere -------------------------------------------------------------------------------------------------
+
+--- What evaluates expressions that may be none.
+-- @string text expressions, with their full stop
+-- @tparam[opt] table bindings `{ X = term }`
+-- @return a call `{ module, fun, arguments }`. It answers `{value, Value}`, or `{error, {Location, Module, Descriptor}}`
+function erlang.checked(text, bindings) return evaluate(CHECKED, text, bind(bindings)) end
+
+--- The same, with variables that stay bound.
+-- @string text expressions, with their full stop
+-- @param bindings as `erl_eval` has them: what the answer before this one had, or an empty list
+-- @return a call, which answers `{value, Value, Bindings}`, or `{error, {Location, Module, Descriptor}}`
+function erlang.with_variables(text, bindings) return evaluate(CHECKED_WITH_VARIABLES, text, bindings) end
+
+-- Text of ours -------------------------------------------------------------------------------------------------------
+
+local FOLDER = (debug.getinfo(1, "S").source:match "^@(.*)[/\\]node[/\\][^/\\]*$" or ".") .. "/erlang/"
+
+local modules = {} -- by name: `{ text = the body of run, arguments = set of names }`
+
+-- Nil and what is wrong with the file where it is no module of ours.
+local function load_module(name)
+  local file, message = io.open(FOLDER .. name .. ".erl", "rb")
+  if not file then return nil, message end
+  local source = file:read "a"
+  file:close()
+  local arguments, text = ("\n" .. source):match "\nrun%(([%w_,%s]*)%)%s*%->(.*)$"
+  if not text then return nil, ("%s.erl has no function run(Argument, ...) ->"):format(name) end
+  local module = { text = text, arguments = {} }
+  for argument in arguments:gmatch "[%w_]+" do module.arguments[argument] = true end
+  modules[name] = module
+  return module
+end
+
+-- How bindings differ from the arguments of `run`, in words; nil where they don't.
+local function mismatch(name, arguments, bindings)
+  for argument in pairs(arguments) do
+    if bindings[argument] == nil then return ("run of %s.erl needs a binding for %s"):format(name, argument) end
+  end
+  for argument in pairs(bindings) do
+    if not arguments[argument] then return ("run of %s.erl has no argument %s"):format(name, tostring(argument)) end
+  end
+end
+
+--- What evaluates the body of `run` in `erlang/NAME.erl`.
+-- @string name NAME
+-- @tparam[opt] table bindings `{ Argument = term }`, one for each argument of `run`; any other raises, and so does one that is
+-- missing
+-- @tparam[opt=1] integer level who is to blame then: 1 is the caller
+-- @return a call `{ module, fun, arguments }`, which can be kept and made later, over any connection. It answers what `run` gives
+-- @usage erlang.expression("restart_children", { Children = children })
+function erlang.expression(name, bindings, level)
+  level, bindings = (level or 1) + 1, bindings or {}
+  local module, message = modules[name]
+  if not module then module, message = load_module(name) end
+  if not module then error(message, level) end
+  message = mismatch(name, module.arguments, bindings)
+  if message then error(message, level) end
+  return evaluate(FOR_VALUE, module.text, bind(bindings))
+end
+
+return erlang
