@@ -75,3 +75,53 @@ describe("a file of the C module", function()
     assert.equal("missing", select(3, core.open_plain(at "nothing")))
   end)
 end)
+
+describe("a folder of the C module", function()
+  local folder
+
+  before_each(function() folder = process.temporary_folder() end)
+  after_each(function() process.remove_folder(folder) end)
+
+  local function sh(command)
+    return (process.output(("cd %s && umask 022 && { %s; } 2>&1"):format(process.quote(folder), command)))
+  end
+  local function at(name) return folder .. "/" .. name end
+  local function refused(path, code, words)
+    local made, message, why = core.private_folder(path)
+    assert.same({ nil, code }, { made, why })
+    assert.truthy(message:find(words, 1, true), message)
+  end
+
+  it("is made for us alone, with those above it, and may be there already", function()
+    assert.is_true(core.private_folder(at "a/b//c/"))
+    assert.equal("700\n700\n700\n", sh "stat -c %a a a/b a/b/c")
+    assert.is_true(core.private_folder(at "a/b/c"))
+    sh "mkdir -p seen && ln -s seen link && ln -s ../a/b seen/up && ln -s $PWD/a whole"
+    assert.is_true(core.private_folder(at "link")) -- others may look; our own links are followed
+    assert.is_true(core.private_folder(at "link/up/d"))
+    assert.is_true(core.private_folder(at "whole/e"))
+    assert.equal("b\ne\nc\nd\n", sh "ls a a/b | grep -v :$ | grep .")
+  end)
+
+  it("is refused where others can write in it, and where it is none", function()
+    sh "mkdir -m 770 group && mkdir -m 777 all && echo x >file && ln -s loop loop"
+    refused(at "group", "not_private", "others can write in the folder")
+    refused(at "all", "not_private", "chmod 700 it")
+    refused(at "file", "not_plain", "is not a folder")
+    refused(at "file/below", "not_plain", "is not a folder")
+    refused(at "loop", "not_plain", "is not a folder")
+    refused("relative", "not_plain", "is not an absolute path")
+    refused(("/x"):rep(5000), "system", "File name too long")
+    refused("/" .. ("x"):rep(300), "system", "File name too long")
+  end)
+
+  it("of another user is refused, and links of another user are not followed, by root least of all", function()
+    if sh "id -u" ~= "0\n" then return end -- only root can give anything away
+    sh "mkdir -p home/.local/state theirs elsewhere && chown -R 12345 home theirs"
+    refused(at "theirs", "not_private", "belongs to another user (12345)")
+    assert.is_true(core.private_folder(at "home/.local/state/edeliver-relup"))
+    sh "rm -r home/.local/state && ln -s $PWD/elsewhere home/.local/state && chown -h 12345 home/.local/state"
+    refused(at "home/.local/state/edeliver-relup", "not_private", "state is a symbolic link of another user (12345)")
+    assert.equal("", sh "ls elsewhere")
+  end)
+end)

@@ -68,6 +68,7 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"open_private", edr_lua_open_private},
                                      {"open_plain", edr_lua_open_plain},
                                      {"file_stat", edr_lua_file_stat},
+                                     {"private_folder", edr_lua_private_folder},
                                      {NULL, NULL}};
 
 /* The one symbol that the module exports. */

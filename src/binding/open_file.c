@@ -1,5 +1,5 @@
-/* core.open_private, core.open_plain, core.file_stat: files that are opened without waiting, and looked at by their
- * open handle. Plain POSIX; knows nothing of what is in the files. */
+/* core.open_private, core.open_plain, core.file_stat, core.private_folder: files that are opened without waiting, and
+ * looked at by their open handle. Plain POSIX; knows nothing of what is in the files. */
 #include "open_file.h"
 
 #include <errno.h>
@@ -114,5 +114,20 @@ int edr_lua_file_stat(lua_State *L) {
   lua_setfield(L, -2, "private");
   lua_pushboolean(L, ours && (about.st_mode & (S_IWGRP | S_IWOTH)) == 0);
   lua_setfield(L, -2, "trusted");
+  return 1;
+}
+
+/*** Makes a folder that is nobody else's, and those above it that are missing, with mode 0700; it may be there already.
+Symbolic links of other users are not followed on the way.
+@function private_folder
+@string path an absolute one
+@return true; or nil, message and "not_private" (such a link; another user's folder, or one that others can write in),
+"not_plain" (no folder, or no absolute path), "missing", "system"
+*/
+int edr_lua_private_folder(lua_State *L) {
+  edr_error error = {EDR_OK, 0, ""};
+  edr_status status = edr_folder_make_private(luaL_checkstring(L, 1), &error);
+  if (status != EDR_OK) return refuse(L, status, &error);
+  lua_pushboolean(L, 1);
   return 1;
 }

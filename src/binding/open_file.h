@@ -4,9 +4,10 @@
 
 #include <lua.h>
 
-/* core.open_private(path, mode), core.open_plain(path), core.file_stat(file) */
+/* core.open_private(path, mode), core.open_plain(path), core.file_stat(file), core.private_folder(path) */
 int edr_lua_open_private(lua_State *L);
 int edr_lua_open_plain(lua_State *L);
 int edr_lua_file_stat(lua_State *L);
+int edr_lua_private_folder(lua_State *L);
 
 #endif

@@ -14,4 +14,10 @@ edr_status edr_file_open(const char *path, int flags, int *out_fd, struct stat *
 /* EDR_OK where the file is ours (the effective user's) or root's, and nobody else can use it; EDR_ENOTALLOWED. */
 edr_status edr_file_check_private(const struct stat *about, const char *path, edr_error *error);
 
+/* Makes a folder, and those above it that are missing, with mode 0700; it may be there already. `path` is absolute. No
+ * symbolic link of another user is followed on the way, so that nobody sends root elsewhere through a home folder.
+ * EDR_ENOTALLOWED: there is such a link, or the folder is not the effective user's, or others can write in it;
+ * EDR_EBADARG: the path is not absolute, or leads to what is no folder; EDR_ESYSTEM. */
+edr_status edr_folder_make_private(const char *path, edr_error *error);
+
 #endif
