@@ -6,6 +6,7 @@
 #include "decode.h"
 #include "encode.h"
 #include "support.h"
+#include "types.h"
 
 #define CALL "edeliver.relup.call"
 
@@ -58,6 +59,7 @@ static int finish_call(lua_State *L, edr_node *node, int index, bool output, int
   edr_slice value;
   edr_status status;
   edr_outcome outcome;
+  bool fenced;
 
   if (box->call == NULL) return luaL_error(L, "this call's answer was taken already");
   lua_getiuservalue(L, index, 1);
@@ -66,12 +68,14 @@ static int finish_call(lua_State *L, edr_node *node, int index, bool output, int
   status = output ? edr_node_await_output(node, box->call, deadline_ms) : edr_node_await(node, box->call, deadline_ms);
   if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   outcome = edr_call_outcome(box->call);
+  fenced = edr_call_was_fenced(box->call);
   value = edr_call_value(box->call);
   status = edr_lua_decode(L, value.data, value.size, &problem);
   edr_call_free(box->call);
   box->call = NULL;
   if (status != EDR_OK) return edr_lua_refused(L, status, problem);
   if (outcome == EDR_OUTCOME_RETURN) return 1;
+  if (fenced) return edr_lua_refused(L, EDR_EFENCED, edr_status_text(EDR_EFENCED));
   lua_pushnil(L);
   lua_pushnil(L);
   lua_pushstring(L, outcome == EDR_OUTCOME_THROW ? "throw" : outcome == EDR_OUTCOME_EXIT ? "exit" : "error");
@@ -146,6 +150,27 @@ static int node_give_up(lua_State *L) {
   return call_gc(L);
 }
 
+/*** From now on acts, suspends and resumes among them, first make `gen_server:call(Gate, Request, infinity)` in their
+own process, and are refused ("fenced") where that fails.
+@function connection:fence
+@param[opt] gate a pid; nil: nobody's leave is needed
+@param[opt] request a term
+@return true, or nil, message, code
+*/
+static int node_fence(lua_State *L) {
+  edr_node *node = edr_lua_check_node(L);
+  edr_pid gate;
+  edr_buf *request;
+  edr_status status;
+  lua_settop(L, 3);
+  if (!lua_isnil(L, 2) && !edr_lua_to_pid(L, 2, &gate)) luaL_argerror(L, 2, "a pid expected");
+  request = edr_lua_new_buf(L);
+  if (!lua_isnil(L, 2)) edr_lua_encode(L, 3, request);
+  status = edr_node_fence(node, lua_isnil(L, 2) ? NULL : &gate, request);
+  edr_buf_deinit(request);
+  return edr_lua_node_done(L, node, status);
+}
+
 /*** Starts an act: a call that will be undone. It ends with the connection, and `end_acts` ends it.
 @function connection:act
 @return as `request`
@@ -199,11 +224,17 @@ static int node_cast(lua_State *L) {
   return edr_lua_node_done(L, node, status);
 }
 
-const luaL_Reg edr_lua_call_methods[] = {
-    {"call", node_call},   {"request", node_request},     {"format", node_format},
-    {"await", node_await}, {"has_ended", node_has_ended}, {"give_up", node_give_up},
-    {"act", node_act},     {"end_acts", node_end_acts},   {"cast", node_cast},
-    {NULL, NULL}};
+const luaL_Reg edr_lua_call_methods[] = {{"call", node_call},
+                                         {"request", node_request},
+                                         {"format", node_format},
+                                         {"await", node_await},
+                                         {"has_ended", node_has_ended},
+                                         {"give_up", node_give_up},
+                                         {"act", node_act},
+                                         {"end_acts", node_end_acts},
+                                         {"cast", node_cast},
+                                         {"fence", node_fence},
+                                         {NULL, NULL}};
 
 void edr_lua_calls_setup(lua_State *L) {
   luaL_newmetatable(L, CALL);

@@ -142,6 +142,7 @@ void edr_node_free(edr_node *node) {
   edr_node_orphan_calls(node);
   edr_inbox_deinit(&node->inbox);
   edr_inbox_deinit(&node->output);
+  edr_buf_deinit(&node->gate_call);
   edr_buf_deinit(&node->frame);
   edr_buf_deinit(&node->reply);
   free(node->name);

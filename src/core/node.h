@@ -69,6 +69,13 @@ edr_status edr_node_act(edr_node *node, const char *module, const char *function
 edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                         int64_t deadline_ms, edr_call **out_call);
 
+/* From now on every act, before it does anything, makes `gen_server:call(Gate, Request, infinity)` in its own process;
+ * where that fails nothing is done, and the act has ended as edr_call_was_fenced tells. So a process on the node
+ * decides, at the last moment, whether an act may still be done, and knows who does it. `gate` NULL: acts need nobody's
+ * leave (the default). */
+edr_status edr_node_fence(edr_node *node, const edr_pid *gate, const edr_buf *request);
+bool edr_call_was_fenced(const edr_call *call);
+
 /* Ends all acts in flight: their processes are killed, and are dead on EDR_OK (with `rex`: they are waited for).
  * Whatever the node is asked from then on comes after them. Nothing is sent and nothing waited for where there are
  * none. Signals do not cut it short. EDR_ETIMEOUT: one has not ended yet; or why the connection broke. The node's error

@@ -129,6 +129,78 @@ static edr_status not_sent(edr_node *node, edr_call *call, edr_status status, co
   return status;
 }
 
+/* ---- the gate ---- */
+
+edr_status edr_node_fence(edr_node *node, const edr_pid *gate, const edr_buf *request) {
+  edr_buf *call = &node->gate_call;
+  edr_buf_clear(call);
+  if (gate == NULL) return EDR_OK;
+  node->gate = *gate;
+  edr_etf_put_list(call, 3);
+  edr_etf_put_pid(call, gate);
+  edr_buf_append(call, request->data, request->size);
+  edr_node_put_name(call, "infinity");
+  edr_etf_put_nil(call);
+  return edr_buf_status(call);
+}
+
+/* `lists:zipwith3(fun erlang:apply/3, [gen_server, Module], [call, Function], [Gate, Arguments])`: one after the other,
+ * in compiled functions alone. */
+static void put_fenced(const edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                       edr_buf *out) {
+  edr_etf_put_list(out, 4);
+  edr_etf_put_export(out, "erlang", "apply", 3);
+  edr_etf_put_list(out, 2);
+  edr_node_put_name(out, "gen_server");
+  edr_node_put_name(out, module);
+  edr_etf_put_nil(out);
+  edr_etf_put_list(out, 2);
+  edr_node_put_name(out, "call");
+  edr_node_put_name(out, function);
+  edr_etf_put_nil(out);
+  edr_etf_put_list(out, 2);
+  edr_buf_append(out, node->gate_call.data, node->gate_call.size);
+  edr_buf_append(out, arguments->data, arguments->size);
+  edr_etf_put_nil(out);
+  edr_etf_put_nil(out);
+}
+
+typedef edr_status (*act_starter)(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                                  int64_t deadline_ms, edr_call **out_call);
+
+/* Starts an act, through the gate where there is one. */
+static edr_status start_act(edr_node *node, act_starter start, const char *module, const char *function,
+                            const edr_buf *arguments, int64_t deadline_ms, edr_call **out_call) {
+  edr_buf fenced;
+  edr_status status;
+  if (node->gate_call.size == 0) return start(node, module, function, arguments, deadline_ms, out_call);
+  edr_buf_init(&fenced);
+  put_fenced(node, module, function, arguments, &fenced);
+  status = edr_buf_status(&fenced);
+  if (status == EDR_OK) status = start(node, "lists", "zipwith3", &fenced, deadline_ms, out_call);
+  edr_buf_deinit(&fenced);
+  if (status == EDR_OK) (*out_call)->fenced = true;
+  return status;
+}
+
+/* The exit of a call to the gate: `{Why, {gen_server, call, [Gate | _]}}`. */
+bool edr_call_was_fenced(const edr_call *call) {
+  edr_etf_reader reader;
+  edr_etf_token token;
+  edr_pid gate;
+  size_t arity = 0, call_arity = 0;
+  bool is;
+  if (!call->fenced || call->outcome != EDR_OUTCOME_EXIT || call->node == NULL) return false;
+  edr_etf_reader_init(&reader, call->value.data, call->value.size, NULL);
+  is = edr_etf_read_tuple(&reader, &arity) == EDR_OK && arity == 2 && edr_etf_skip(&reader) == EDR_OK &&
+       edr_etf_read_tuple(&reader, &call_arity) == EDR_OK && call_arity == 3 &&
+       edr_etf_read_this_atom(&reader, "gen_server") == EDR_OK && edr_etf_read_this_atom(&reader, "call") == EDR_OK &&
+       edr_etf_next(&reader, &token) == EDR_OK && token.kind == EDR_ETF_LIST &&
+       edr_etf_read_pid(&reader, &gate) == EDR_OK && edr_pid_equal(&gate, &call->node->gate);
+  edr_etf_reader_deinit(&reader);
+  return is;
+}
+
 static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *module, const char *function,
                                const edr_buf *arguments, spawn_kind kind, size_t rest, int64_t deadline_ms) {
   edr_buf all;
@@ -170,9 +242,14 @@ edr_status edr_node_call(edr_node *node, const char *module, const char *functio
   return start_call(node, module, function, arguments, false, CALL_BACKLOG, deadline_ms, out_call);
 }
 
+static edr_status start_plain_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                                  int64_t deadline_ms, edr_call **out_call) {
+  return start_call(node, module, function, arguments, true, CALL_BACKLOG, deadline_ms, out_call);
+}
+
 edr_status edr_node_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                         int64_t deadline_ms, edr_call **out_call) {
-  return start_call(node, module, function, arguments, true, CALL_BACKLOG, deadline_ms, out_call);
+  return start_act(node, start_plain_act, module, function, arguments, deadline_ms, out_call);
 }
 
 edr_status edr_node_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
@@ -186,13 +263,13 @@ edr_status edr_node_format(edr_node *node, const char *module, const char *funct
   return EDR_OK;
 }
 
-edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                        int64_t deadline_ms, edr_call **out_call) {
+static edr_status start_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                            int64_t deadline_ms, edr_call **out_call) {
   edr_call *call;
   edr_status status;
   uint8_t arity = 0;
 
-  if (node->rex) return edr_node_act(node, module, function, arguments, deadline_ms, out_call);
+  if (node->rex) return start_plain_act(node, module, function, arguments, deadline_ms, out_call);
   status = count_arguments(arguments, &arity);
   if (status != EDR_OK) return edr_node_fail(node, status, "starting a process");
   if ((call = new_call(node)) == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a process");
@@ -201,6 +278,11 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
   if (status != EDR_OK) return not_sent(node, call, status, "starting a process");
   *out_call = call;
   return EDR_OK;
+}
+
+edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
+                        int64_t deadline_ms, edr_call **out_call) {
+  return start_act(node, start_run, module, function, arguments, deadline_ms, out_call);
 }
 
 bool edr_node_has_output(const edr_node *node) {

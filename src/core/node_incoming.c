@@ -21,8 +21,24 @@ static edr_call *find_call(edr_node *node, const edr_ref *ref) {
   return NULL;
 }
 
+/* What came through the gate returns `[ok, Value]`: the value of it. */
+static edr_slice behind_gate(edr_slice value) {
+  edr_etf_reader reader;
+  edr_etf_token token;
+  size_t begin;
+  edr_etf_reader_init(&reader, value.data, value.size, &frame_limits);
+  if (edr_etf_next(&reader, &token) == EDR_OK && token.kind == EDR_ETF_LIST && token.count == 2 &&
+      edr_etf_skip(&reader) == EDR_OK) {
+    begin = reader.offset;
+    if (edr_etf_skip(&reader) == EDR_OK) value = (edr_slice){value.data + begin, reader.offset - begin};
+  }
+  edr_etf_reader_deinit(&reader);
+  return value;
+}
+
 /* Keeps `value`, which points into a frame that will go away. */
 static edr_status end_call(edr_call *call, edr_outcome outcome, edr_slice value) {
+  if (call->fenced && outcome == EDR_OUTCOME_RETURN) value = behind_gate(value);
   edr_buf_clear(&call->bytes);
   edr_buf_append(&call->bytes, value.data, value.size);
   if (edr_buf_status(&call->bytes) != EDR_OK) return EDR_ENOMEM;

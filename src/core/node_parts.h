@@ -23,6 +23,7 @@ struct edr_call {
   bool formats;   /* of edr_node_format, one of `node->formats` */
   bool only_runs; /* of edr_node_run: its process ends with `normal`, and brings no answer */
   bool is_act;    /* of edr_node_act or edr_node_run: its process is linked to us */
+  bool fenced;    /* came through the gate: what it returns is `[ok, Value]` */
   bool orphan;    /* an act in flight that the caller has freed: it is the node's */
   bool ending;    /* its process is to be killed as soon as it is known */
   bool process_known;
@@ -55,6 +56,8 @@ struct edr_node {
   uint32_t ref_words[3]; /* the next reference */
   edr_pid gone;          /* of edr_node_gone_pid, once `gone_known` */
   bool gone_known;
+  edr_pid gate; /* of edr_node_fence, and the arguments of the call to it; those are empty where acts need none */
+  edr_buf gate_call;
   edr_buf frame; /* where frames are built */
   edr_buf reply; /* frames built while others are read */
 };

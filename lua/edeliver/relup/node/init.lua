@@ -45,6 +45,7 @@ end
 local function take(self, connection)
   local old = self.pid
   self.pid = connection:self()
+  if self.gate then connection:fence(self.gate, self.gate_request) end
   self.connection = self.show and printing.new(connection, self.show, core.now) or connection
   if old then self:run("forget", { Old = old, New = self.pid }) end
   return self
@@ -180,6 +181,16 @@ function node:act(module, fun, arguments, timeout)
   local request, message, code = start(self, "act", module, fun, arguments)
   if not request then return nil, message, code end
   return self:await(request, timeout)
+end
+
+--- From now on whatever acts here and will be undone (`act`, `bulk_suspend`, `bulk_resume`) first asks a process on the node, in
+-- its own process there, and is refused with the code "fenced", without having done anything, where that one is gone or refuses.
+-- So an act that arrives late does nothing. Also over connections that are opened later.
+-- @param[opt] gate a pid, which is asked as `gen_server:call(Gate, Request, infinity)`; nil: nobody is asked any more
+-- @param[opt] request a term
+function node:fence(gate, request)
+  self.gate, self.gate_request = gate, request
+  if self:is_open() then self.connection:fence(gate, request) end
 end
 
 --- Ends all acts in flight, also those that nobody waits for any more. Signals do not cut it short.
