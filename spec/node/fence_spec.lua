@@ -37,7 +37,8 @@ describe("a fence", function()
       end
 
       local function servers(count)
-        return node:pids(assert(node:eval(("[begin {ok, P} = gen_event:start(), P end || _ <- lists:seq(1, %d)]."):format(count))))
+        local made = assert(node:eval("[element(2, gen_event:start()) || _ <- lists:seq(1, Count)].", { Count = count }))
+        return node:pids(made)
       end
 
       local function seen(pid) return node:call("gen_server", "call", { pid, atom "seen" }) end
