@@ -1,6 +1,7 @@
 --- Websocket and http clients for specs and the demo: one Erlang program of its own, not distributed, that opens the sockets
 -- and keeps count (spec/support/clients). Here it is told what to do.
 
+local compiled = require "support.compiled"
 local process = require "support.process"
 
 local clients = {}
@@ -13,18 +14,6 @@ local metatable = {
 
 local gun_folder = process.root .. "/build/erlang/ranch2"
 
---- The folder with the compiled client program; compiled anew when its source has changed.
-local function compiled()
-  local source = process.root .. "/spec/support/clients/chat_clients.erl"
-  local sum = process.output(("cksum < %s | tr -d ' \n'"):format(process.quote(source)))
-  local out = ("%s/build/clients/%s"):format(process.root, sum)
-  if not process.read_file(out .. "/chat_clients.beam") then
-    local printed, succeeded = process.output(("mkdir -p '%s' && erlc -Werror -o '%s' '%s' 2>&1"):format(out, out, source))
-    assert(succeeded, printed)
-  end
-  return out
-end
-
 --- Starts the program, without any socket yet.
 function clients.start()
   assert(process.output(("ls -d '%s'/gun-* 2>/dev/null"):format(gun_folder)) ~= "", "gun is missing: run tools/setup")
@@ -33,7 +22,8 @@ function clients.start()
     command = {
       "erl", "-noshell", "-boot", "start_clean", "+P", "262144", "-env", "ERL_CRASH_DUMP", "/dev/null",
       "-kernel", "logger_level", "none", -- gun's last words would stand between our answers
-      "-pa", compiled(), gun_folder .. "/gun-1.3.3/ebin", gun_folder .. "/cowlib-2.9.1/ebin", "-s", "chat_clients", "main",
+      "-pa", compiled "clients", gun_folder .. "/gun-1.3.3/ebin", gun_folder .. "/cowlib-2.9.1/ebin",
+      "-s", "chat_clients", "main",
     },
   }
   assert(self:answer(15000) == "ready")

@@ -1,13 +1,18 @@
---- An operator's program for specs of accidents: upgrades the chat release by a sequence with one step that does harm.
+--- An operator's program for specs of accidents: upgrades the chat release by a sequence with one step that does harm, or that is
+-- stopped right before it acts.
 --
 --     lua5.4 operator.lua node=… cookie=… version=… journal=… fault=… after=N
 --
 -- and optionally epmd_port, port (then epmd is not asked), grace, lease, patience, target, mode ("run", or "install" for the
--- steps inside the relup), install_timeout. The fault happens after the first N steps. It prints "at the fault" when it is
--- there, and "ok" or "failed CODE" at the end.
+-- steps inside the relup), install_timeout. The fault happens after the first N steps. With `before` = "suspend", "acceptors" or
+-- "relup" it happens where the guard knows already of that act, and the node not yet. It prints "at the fault" when it is there,
+-- and "ok" or "failed CODE" at the end. With `document` it is the command line's `upgrade` that runs, and its result is written
+-- to that file as JSON.
 
 local relup = require "edeliver.relup"
 local core = require "edeliver.relup.core"
+local guard = require "edeliver.relup.undo.guard"
+local node_class = require "edeliver.relup.node"
 
 local given = {}
 for _, word in ipairs(arg) do
@@ -15,15 +20,10 @@ for _, word in ipairs(arg) do
   given[name] = tonumber(value) or value
 end
 
-local STEPS = {
-  "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
-  "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
-  relup.install { timeout = given.install_timeout },
-  "rerun_failed_requests", "resume_channels", "resume_ranch_acceptors",
-}
-
 -- One process id, whoever asks: the shell's parent is we.
 local function signal_ourselves(name) os.execute(("kill -%s $PPID"):format(name)) end
+
+-- Faults -------------------------------------------------------------------------------------------------------------
 
 local faults = {}
 
@@ -51,9 +51,15 @@ function faults.error() error "a step of the user's went wrong" end
 -- Waits with an open ear: a connection that is cut ends the step.
 function faults.listen(node) return node:sleep(given.wait or 3000) end
 
--- Waits with the connection unattended; whatever happens to it is noticed later.
+-- Waits with the connection unattended; what happens to it is noticed later.
 function faults.doze()
   core.sleep(given.wait or 3000)
+  return true
+end
+
+-- The same, until a line comes from the spec.
+function faults.ask()
+  io.read "l"
   return true
 end
 
@@ -70,27 +76,84 @@ function faults.hold(node)
     receive held -> persistent_term:put(held, Held), true end.]=]
 end
 
-local function fault_step(before_install)
-  return {
-    name = "fault", section = before_install == "check" and "check" or nil,
-    run = function(node)
-      print "at the fault"
-      io.stdout:flush()
-      return faults[given.fault](node)
-    end,
-  }
+local function happen(node)
+  print "at the fault"
+  io.stdout:flush()
+  return faults[given.fault](node)
 end
 
-local steps = table.move(STEPS, 1, #STEPS, 1, {})
-table.insert(steps, given.after + 1, fault_step(given.after < 3 and "check"))
+-- Where ----------------------------------------------------------------------------------------------------------------
 
-local node <close> = assert(relup.connect(given.node, {
-  cookie = given.cookie, epmd_port = given.epmd_port, port = given.port, address = given.port and "127.0.0.1",
-}))
-local sequence = relup.sequence(steps)
-local report, message, unfinished = sequence[given.mode or "run"](sequence, node, {
-  name = "chat", version = given.version, journal = given.journal, grace = given.grace, lease = given.lease,
-  suspend_timeout = given.suspend_timeout, target = given.target, patience = given.patience,
-})
-print(report and "ok" or "failed " .. tostring(unfinished.code))
-print(report or message)
+local function with_the_fault(steps)
+  if not given.after then return steps end
+  local mended = table.move(steps, 1, #steps, 1, {})
+  table.insert(mended, given.after + 1, {
+    name = "fault", section = given.after < 3 and "check" or nil, run = function(node) return happen(node) end,
+  })
+  return mended
+end
+
+-- The method of a node that each of these is asked for by, and the function where one method has several.
+local ACTS = {
+  suspend = { "bulk_suspend" }, acceptors = { "act", "terminate_child" }, relup = { "act", "write_file" },
+}
+
+-- Once, between what the guard was told and the act itself.
+local function stop_before(name)
+  local method, fun = ACTS[name][1], ACTS[name][2]
+  local act = node_class[method]
+  node_class[method] = function(node, ...)
+    if not fun or select(2, ...) == fun then
+      node_class[method] = act
+      happen(node)
+    end
+    return act(node, ...)
+  end
+end
+
+-- Running --------------------------------------------------------------------------------------------------------------
+
+local STEPS = {
+  "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
+  "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
+  relup.install { timeout = given.install_timeout },
+  "rerun_failed_requests", "resume_channels", "resume_ranch_acceptors",
+}
+
+local function run()
+  local node <close> = assert(relup.connect(given.node, {
+    cookie = given.cookie, epmd_port = given.epmd_port, port = given.port, address = given.port and "127.0.0.1",
+  }))
+  local sequence = relup.sequence(with_the_fault(STEPS))
+  local report, message, unfinished = sequence[given.mode or "run"](sequence, node, {
+    name = "chat", version = given.version, journal = given.journal, grace = given.grace, lease = given.lease,
+    suspend_timeout = given.suspend_timeout, target = given.target, patience = given.patience,
+  })
+  print(report and "ok" or "failed " .. tostring(unfinished.code))
+  print(report or message)
+end
+
+-- As `edeliver-relup NODE upgrade VERSION`, which has no options for these times, and no step of a user's.
+local function run_command()
+  local output = require "edeliver.relup.cli.output"
+  local upgrading = require "edeliver.relup.cli.upgrading"
+  guard.GRACE, guard.LEASE = given.grace or guard.GRACE, given.lease or guard.LEASE
+  local steps, close = upgrading.steps, output.close
+  function upgrading.steps(...) return with_the_fault(steps(...)) end
+  function output.close(self, code)
+    local file = assert(io.open(given.document, "w"))
+    file:write(require("dkjson").encode { exit = code, result = self.result, error = self.failure })
+    file:close()
+    return close(self, code)
+  end
+  local words = { given.node, "upgrade", given.version, "--journal", given.journal, "--no-color" }
+  if given.mode == "install" then words[#words + 1] = "--in-relup" end
+  if given.epmd_port then table.move({ "--epmd-port", tostring(given.epmd_port) }, 1, 2, #words + 1, words) end
+  if given.port then
+    table.move({ "--dist-port", tostring(given.port), "--address", "127.0.0.1" }, 1, 4, #words + 1, words)
+  end
+  os.exit(require("edeliver.relup.cli").main(words), true)
+end
+
+if given.before then stop_before(given.before) end
+if given.document then run_command() else run() end

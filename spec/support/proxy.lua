@@ -1,4 +1,4 @@
---- A proxy between an operator and a node, whose connections can be cut and healed (spec/support/proxy).
+--- A proxy between an operator and a node, whose connections can be cut, reset, silenced and healed (spec/support/proxy).
 
 local process = require "support.process"
 
@@ -24,10 +24,16 @@ function methods:command(line)
   end), "the proxy gave no answer")
 end
 
---- Ends all connections; new ones are refused from now on.
+--- Resets all connections; new ones are refused from now on.
 function methods:cut() self:command "cut" end
 
---- Takes connections again.
+--- Resets all connections; new ones are taken.
+function methods:reset() self:command "reset" end
+
+--- A black hole: both directions stop, and nobody is told. What is sent meanwhile is kept.
+function methods:silence() self:command "silence" end
+
+--- Takes connections again; after a silence, what was kept arrives now.
 function methods:heal() self:command "heal" end
 
 function methods:stop() self.process:stop() end

@@ -1,25 +1,10 @@
 --- Servers of which Debian carries none (spec/support/servers), on the node of the chat release: compiled once, loaded there.
 
+local compiled = require "support.compiled"
 local live = require "support.live"
-local process = require "support.process"
 
 local servers = {}
 local methods = {}
-
-local function compiled()
-  local source = process.root .. "/spec/support/servers"
-  local sum = process.output(("cat %s/*.erl | cksum | tr -d ' \n'"):format(process.quote(source)))
-  local out = ("%s/build/servers/%s"):format(process.root, sum)
-  if not process.read_file(out .. "/kiosk_app.beam") then
-    local made = ("%s.%d"):format(out, math.random(1 << 40))
-    local command = ("mkdir -p '%s' && erlc -Werror -o '%s' '%s'/*.erl 2>&1"):format(made, made, source)
-    local printed, succeeded = process.output(command)
-    -- Two programs may compile at once: the first to finish has the name.
-    if succeeded then os.execute(("mv -T '%s' '%s' 2>/dev/null || rm -rf '%s'"):format(made, out, made)) end
-    assert(succeeded, printed)
-  end
-  return out
-end
 
 --- Starts the chat release with the modules loaded.
 -- @tparam[opt] table options as `live.start` takes them
@@ -27,7 +12,7 @@ end
 function servers.start(options)
   local self = live.start(options)
   local loaded = ([[lists:foreach(fun(F) -> {module, _} = code:load_abs(filename:rootname(F)) end,
-    filelib:wildcard("%s/*.beam"))]]):format(compiled())
+    filelib:wildcard("%s/*.beam"))]]):format(compiled "servers")
   assert(self.release:eval(loaded) == "ok")
   for name, method in pairs(methods) do self[name] = method end
   return self

@@ -1,10 +1,12 @@
 #!/usr/bin/env escript
 %% A TCP proxy on the loopback: proxy.escript TARGET_PORT. Prints "port N"; then takes commands, one a line:
 %%
-%%   cut     ends all connections and takes no new ones
-%%   heal    takes connections again
+%%   cut      resets all connections and takes no new ones
+%%   reset    resets all connections, and takes new ones
+%%   silence  a black hole: nothing is read, written, taken or closed any more, in neither direction
+%%   heal     takes connections again; after a silence, all that was kept meanwhile is delivered, in its order
 %%
-%% and answers each with "done".
+%% and answers each with "done". What arrives in a silence is kept by the kernel, the first of it in our mailbox.
 -mode(compile).
 
 main([Target]) ->
@@ -51,14 +53,26 @@ serve(Target, State, Pairs) ->
         {tcp_error, From, _} ->
             self() ! {tcp_closed, From},
             serve(Target, State, Pairs);
-        {command, "cut"} ->
+        {command, "silence"} ->
+            [inet:setopts(S, [{active, false}]) || {S, _} <- Pairs],
+            done(),
+            receive
+                {command, "heal"} -> ok;
+                eof -> halt(0)
+            end,
+            [inet:setopts(S, [{active, true}]) || {S, _} <- Pairs],
+            done(),
+            serve(Target, State, Pairs);
+        {command, "heal"} ->
+            done(),
+            serve(Target, open, Pairs);
+        {command, Reset} ->
             %% With a reset, as a connection ends that nobody ended in order.
             [begin inet:setopts(S, [{linger, {true, 0}}]), gen_tcp:close(S) end || {S, _} <- Pairs],
-            io:format("done~n"),
-            serve(Target, cut, []);
-        {command, "heal"} ->
-            io:format("done~n"),
-            serve(Target, open, Pairs);
+            done(),
+            serve(Target, case Reset of "cut" -> cut; "reset" -> State end, []);
         eof ->
             ok
     end.
+
+done() -> io:format("done~n").
