@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.recover
 
+local bulk_result = require "edeliver.relup.node.bulk_result"
 local core = require "edeliver.relup.core"
 local escape = require "edeliver.relup.base.escape"
 local guard = require "edeliver.relup.undo.guard"
@@ -105,11 +106,7 @@ local function resume(node, found)
     if #open == 0 then break end
     local answer, count, errors = node:bulk_resume(open, timeout)
     if not answer then return nil, count, errors end
-    local silent = {}
-    for _, entry in ipairs(errors or {}) do
-      if entry.reason ~= "noproc" then silent[#silent + 1] = entry.pid end
-    end
-    open = node:pids(silent)
+    open = bulk_result.sort(open, errors).silent
   end
   return open
 end

@@ -1,17 +1,10 @@
 --- Resumes the websockets of channels: exactly those that were asked to suspend.
 
+local bulk_result = require "edeliver.relup.node.bulk_result"
 local instruction = require "edeliver.relup.instruction"
 local web = require "edeliver.relup.web"
 
 local TIMEOUT, PATIENCE = 1000, 5000 -- ms: for all, and then for those that are slow
-
-local function silent_of(errors)
-  local silent = {}
-  for _, entry in ipairs(errors or {}) do
-    if entry.reason ~= "noproc" then silent[#silent + 1] = entry.pid end
-  end
-  return silent
-end
 
 -- Those who have not confirmed, and really sit suspended. A busy one goes on by itself: its resume waits behind its suspend.
 local function sitting_among(node, silent, ctx)
@@ -25,14 +18,14 @@ local function sitting_among(node, silent, ctx)
   return left
 end
 
--- Asks them, and those that are slow once more with more patience.
-local function resume_patiently(resume, ctx)
-  local silent, dead = nil, 0
+-- Asks them, and those that are slow once more with more patience: the silent ones, and how many were dead.
+local function resume_patiently(resume, pids, ctx)
+  local silent, dead = pids, 0
   for _, timeout in ipairs { ctx.config.resume_timeout or TIMEOUT, PATIENCE } do
-    local answer, count, errors = resume(timeout, silent)
+    local answer, count, errors = resume(silent, timeout)
     if not answer then return nil, count, errors end
-    silent = silent_of(errors)
-    dead = dead + #(errors or {}) - #silent
+    local result = bulk_result.sort(silent, errors)
+    silent, dead = result.silent, dead + #result.dead
     if #silent == 0 then break end
   end
   return silent, dead
@@ -54,7 +47,7 @@ local function resume_found(node, ctx)
   local found
   found, message, code = find_suspended(node, site)
   if not found then return nil, message, code end
-  local silent, dead, why = resume_patiently(function(timeout, again) return node:bulk_resume(again or found, timeout) end, ctx)
+  local silent, dead, why = resume_patiently(function(pids, timeout) return node:bulk_resume(pids, timeout) end, found, ctx)
   if not silent then return nil, dead, why end
   local shown
   shown, message, code = site:show()
@@ -63,12 +56,12 @@ local function resume_found(node, ctx)
 end
 
 local function resume_remembered(_, ctx)
-  local count = #ctx:suspended()
-  local silent, dead, why = resume_patiently(function(timeout) return ctx:resume(timeout) end, ctx)
+  local asked = ctx:suspended()
+  local silent, dead, why = resume_patiently(function(_, timeout) return ctx:resume(timeout) end, asked, ctx)
   if not silent then return nil, dead, why end
   local shown, message, code = ctx:undo "connection types"
   if not shown then return nil, message, code end
-  return silent, count - dead
+  return silent, #asked - dead
 end
 
 local resume_channels = instruction.define {

@@ -1,6 +1,7 @@
 --- Suspends the websockets of channels, so that no event is handled while code is exchanged; with `config.target = "channels"`
 -- the channels behind them.
 
+local bulk_result = require "edeliver.relup.node.bulk_result"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local web = require "edeliver.relup.web"
@@ -9,21 +10,13 @@ local TIMEOUT, ROUNDS = 1000, 20 -- ms; how often to look again before saying th
 
 local NAMES = { transports = "websockets", channels = "channels", mixed = "websockets and channels" }
 
-local function count_silent(errors)
-  local silent = 0
-  for _, entry in ipairs(errors or {}) do
-    if entry.reason ~= "noproc" then silent = silent + 1 end
-  end
-  return silent
-end
-
 -- What the answers to one round of suspends mean: how many are silent, or a failure.
 local function judge(asked, answer, count, errors)
   if not answer then return nil, count, errors end
-  local silent = count_silent(errors)
-  if answer == "not_supported" and silent > 0 and silent == asked then
+  local silent = #bulk_result.sort(asked, errors).silent
+  if answer == "not_supported" and silent > 0 and silent == #asked then
     return nil, ("none of the %d websockets answers sys messages, as those of Phoenix up to 1.3 don't: "
-      .. 'config.target = "channels" suspends the channels behind them'):format(asked), "not_supported"
+      .. 'config.target = "channels" suspends the channels behind them'):format(#asked), "not_supported"
   end
   return silent
 end
@@ -37,7 +30,7 @@ local function suspend_all(site, target, ctx)
     if #new == 0 then return asked, silent end
     asked = asked + #new
     local round
-    round, message, code = judge(#new, ctx:suspend(new, ctx.config.suspend_timeout or TIMEOUT))
+    round, message, code = judge(new, ctx:suspend(new, ctx.config.suspend_timeout or TIMEOUT))
     if not round then return nil, message, code end
     silent = silent + round
   end

@@ -6,6 +6,7 @@
 --
 -- @classmod edeliver.relup.undo.ledger
 
+local bulk_result = require "edeliver.relup.node.bulk_result"
 local core = require "edeliver.relup.core"
 local term = require "edeliver.relup.term"
 
@@ -138,15 +139,10 @@ end
 
 -- Who has confirmed, or is dead, is owed nothing any more.
 local function confirm(self, asked, errors)
-  local open, dead = {}, {}
-  for _, entry in ipairs(errors or {}) do
-    local of = entry.reason == "noproc" and dead or open
-    of[#of + 1] = entry.pid
-  end
-  table.move(dead, 1, #dead, #self.lost + 1, self.lost)
-  local settled = asked:minus(open)
-  measure(self, settled:minus(dead))
-  self.pids = self.pids:minus(settled)
+  local result = bulk_result.sort(asked, errors)
+  for _, pid in result.dead:iter() do table.insert(self.lost, pid) end
+  measure(self, result.done)
+  self.pids = self.pids:minus(result.done):minus(result.dead)
   if #self.pids == 0 and self.since then
     self.stood_still = (self.stood_still or 0) + core.now() - self.since
     self.since = nil

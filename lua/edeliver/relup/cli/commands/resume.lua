@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.resume
 
+local bulk_result = require "edeliver.relup.node.bulk_result"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local recover = require "edeliver.relup.recover"
@@ -39,11 +40,8 @@ function resume.report(args, verb, pids, answer, count, errors)
     args.output:fail(count, errors)
     return exit.SUSPENDED
   end
-  local silent, list = 0, {}
-  for i, failed in ipairs(errors or {}) do
-    list[i] = { pid = tostring(failed.pid), reason = failed.reason }
-    if failed.reason ~= "noproc" then silent = silent + 1 end
-  end
+  local silent, list = #bulk_result.sort(pids, errors).silent, {}
+  for i, failed in ipairs(errors or {}) do list[i] = { pid = tostring(failed.pid), reason = failed.reason } end
   args.output:give { answer = answer, asked = #pids, [verb] = #pids - (count or 0), errors = output.array(list) }
   args.output:line(("%d of %d processes %s."):format(#pids - (count or 0), #pids, verb))
   for i = 1, math.min(#list, 20) do args.output:line(("  %s: %s"):format(list[i].pid, list[i].reason)) end
