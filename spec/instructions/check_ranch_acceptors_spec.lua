@@ -15,7 +15,7 @@ describe("check_ranch_acceptors", function()
     local ctx, result = run()
     assert.equal(("the Phoenix endpoint 'Elixir.Chat.Endpoint': 'Elixir.Chat.Endpoint.HTTP' (port %d), 100 acceptors"):format(
       chat.ports.endpoint), result)
-    assert.equal("Elixir.Chat.Endpoint.HTTP", ctx.memory.site.listeners[1].ref.name)
+    assert.equal("Elixir.Chat.Endpoint.HTTP", ctx.site.listeners[1].ref.name)
     assert.equal(("cowboy on ranch: chat_plain (port %d), 10 acceptors"):format(chat.ports.plain),
       select(2, run { port = chat.ports.plain }))
   end)
@@ -25,7 +25,7 @@ describe("check_ranch_acceptors", function()
     assert.is_nil(result)
     assert.matches("no ranch listener on port 1", message)
     assert.equal("not_detected", code)
-    assert.is_nil(ctx.memory.site)
+    assert.is_nil(ctx.site)
   end)
 
   it("fails, naming the piece, where the listener is suspended already", function()

@@ -82,7 +82,7 @@ local function site(class, node)
 end
 
 local function context()
-  return { config = { max_mailbox = 1, version = "2" }, memory = {}, suspended = function() return core.pids { PID } end,
+  return { config = { max_mailbox = 1, version = "2" }, suspended = function() return core.pids { PID } end,
     standing = function() return 0 end, log = function() end }
 end
 

@@ -35,7 +35,7 @@ describe("standing", function()
   it("only warns once a relup has called, which cannot be stopped by then", function()
     local sockets <close> = clients.open { port = chat.ports.endpoint, count = 2, interval = 60000 } -- luacheck: ignore
     local ctx = chat:context { max_mailbox = 1 }
-    ctx.memory.served = true
+    ctx.served = true
     chat:run("suspend_channels", ctx)
     pester(ctx:suspended(), 3)
     assert.is_true(watch.watch(chat.node, ctx))
@@ -46,7 +46,7 @@ describe("standing", function()
   it("warns once, with numbers, when clients or servers are about to lose patience", function()
     local sockets <close> = clients.open { port = chat.ports.endpoint, count = 1, interval = 60000 } -- luacheck: ignore
     local ctx = chat:context()
-    ctx.memory.limits = { idle = 20 }
+    ctx.idle_timeout = 20
     assert.is_true(watch.watch(chat.node, ctx))
     chat:run("suspend_channels", ctx)
     assert(chat.node:sleep(40))

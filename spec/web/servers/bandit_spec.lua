@@ -71,7 +71,7 @@ describe("web.bandit", function()
   it("restarts the other acceptors where a supervisor of one has died meanwhile", function()
     local ctx = context()
     assert.equal("10 acceptors stopped", chat:run("suspend_ranch_acceptors", ctx))
-    local first = ctx.memory.site:acceptors()[1].stopped[1] or ctx.memory.site.listeners[1].acceptor_sups[1].pid
+    local first = ctx.site:acceptors()[1].stopped[1] or ctx.site.listeners[1].acceptor_sups[1].pid
     chat.node:call("erlang", "exit", { first, term.atom "kill" })
     live.eventually(function() return #site():acceptors()[1].running == 1 end)
     assert.is_true(ctx:undo "acceptors")

@@ -15,7 +15,7 @@ local function tell_limits(node, ctx, site, target)
   if not site.endpoints or target == "channels" then return true end
   local idle, problem, why = endpoints.idle_timeout(node, site.endpoints)
   if problem then return nil, problem, why end
-  ctx.memory.limits = { idle = idle }
+  ctx.idle_timeout = idle or math.huge
   if idle then
     ctx:log("info", ("websockets are closed after %.0f s of silence, and phoenix.js gives up 30 to 60 s after its last heartbeat "
       .. "was answered: suspended ones should go on before that"):format(idle / 1000))

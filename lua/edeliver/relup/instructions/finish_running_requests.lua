@@ -80,7 +80,7 @@ return instruction.define {
     if not site then return nil, message, code end
     local left, seen, why = wait(node, ctx, site, patience_of(argument))
     if not left then return nil, seen, why end
-    ctx.memory.told = #left
+    ctx.requests_told = #left
     if #left > 0 then
       local told
       told, message, code = ctx:apply("requests",

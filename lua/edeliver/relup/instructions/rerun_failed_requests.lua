@@ -33,7 +33,7 @@ return instruction.define {
 
   --- Sends `upgrade_finished` to those that were sent `upgrade_started`; where no step of this run has, to all that run.
   run = function(node, _, ctx)
-    local told = ctx.memory.told
+    local told = ctx.requests_told
     if told then
       local done, message, code = ctx:undo "requests"
       if not done then return nil, message, code end

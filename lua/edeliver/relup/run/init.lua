@@ -139,7 +139,7 @@ end
 -- @return[1] what the step gave
 -- @return[2] nil, message, code
 function run:serve(name, arguments)
-  self.ctx.memory.served = true
+  self.ctx.served = true
   for i, step in ipairs(self.steps) do
     if step.name == name then return self:step(step, i, arguments[1]) end
   end

@@ -12,6 +12,22 @@ local term = require "edeliver.relup.term"
 local context = {}
 context.__index = context
 
+--- What one part of a run leaves for others in the context: each field has one module that writes it. Nil until then.
+--
+-- - `site`: what was found of the application's web server
+-- - `idle_timeout`: after how many ms of silence it closes a websocket, `math.huge` for never; nil where no websocket is
+--   suspended whose client sends heartbeats
+-- - `time_was_told`: the operator has been warned of that
+-- - `requests_told`: how many requests were sent `upgrade_started`
+-- - `would_hide`: a dry run leaves connections in sight of the release handler that a real one hides
+-- - `after_install`: what became of the suspended while the release was installed, in numbers
+-- - `served`: the relup has called for a step of ours
+context.writers = {
+  site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
+  requests_told = "instructions.finish_running_requests", would_hide = "web.site", after_install = "step.install_outcome",
+  served = "run",
+}
+
 -- In texts of a step's own may stand what a node said.
 local function print_line(_, text) print(escape.text(text)) end
 
@@ -24,11 +40,10 @@ function context.new(fields)
   self.config = self.config or {}
   self.logger = self.logger or print_line
   self.by_hand = rawget(fields, "by_hand") == true -- the class has a function of that name
-  self.memory = {}
   self.ledger = ledger.new(self.node, {
     -- A dry run hides no connections from the release handler, where the real one would; see web.site.
     check = function(pids)
-      return must_not_suspend.check(self.node, pids, self.installs and not self.memory.would_hide)
+      return must_not_suspend.check(self.node, pids, self.installs and not self.would_hide)
     end,
     come_back = self.come_back, still_ours = self.still_ours, dry = self.dry_run,
   })

@@ -61,7 +61,7 @@ local function look_again(node, ctx)
   for _, is_alive in ipairs(alive) do
     if not is_alive then died = died + 1 end
   end
-  local site = ctx.memory.site
+  local site = ctx.site
   local target = site and site:target(ctx.config.target)
   local found = target and site:new_targets(target, before)
   if found then new = #found end
@@ -125,7 +125,7 @@ function install_outcome.tell(node, ctx, before, from, how, code)
   local done, message, why = confirm(node, version)
   if not done then return nil, message, why end
   local seen = look_again(node, ctx)
-  ctx.memory.after_install = seen
+  ctx.after_install = seen
   -- Not what release_handler answers: on the way down that is the version that runs now.
   return ("%s -> %s%s"):format(before, version, seen and describe_look(seen) or "")
 end

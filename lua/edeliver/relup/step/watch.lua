@@ -1,7 +1,7 @@
 --- What may go wrong while processes stand still: their mailboxes grow, their clients and servers lose patience. Looked at before
 -- each step while something is suspended, and while requests are waited for.
 --
--- Knows numbers, no web servers: the limits come from whoever found the websockets, in `ctx.memory.limits`.
+-- Knows numbers, no web servers: the limits come from whoever found the websockets, in `ctx.idle_timeout`.
 --
 -- @module edeliver.relup.step.watch
 
@@ -20,7 +20,7 @@ local MAILBOXES = [[
 
 -- Past the point of no return of a relup that calls us, a failure restarts the node, which helps nobody.
 local function refuse(ctx, message)
-  if not ctx.memory.served then return nil, message, "mailbox" end
+  if not ctx.served then return nil, message, "mailbox" end
   ctx:log("warning", message .. "; the relup has come too far to be stopped")
   return true
 end
@@ -38,18 +38,18 @@ end
 
 -- Once, when the shorter of the limits has passed.
 local function check_time(ctx)
-  local limits, ms = ctx.memory.limits, ctx:standing()
-  if not limits or limits.told or ms <= math.min(limits.idle or math.huge, watch.PHOENIX_JS) then return end
-  limits.told = true
-  local server = limits.idle and ("; the server closes those whose client was silent for %.0f s"):format(limits.idle / 1000) or ""
+  local idle, ms = ctx.idle_timeout, ctx:standing()
+  if not idle or ctx.time_was_told or ms <= math.min(idle, watch.PHOENIX_JS) then return end
+  ctx.time_was_told = true
+  local server = idle < math.huge and ("; the server closes those whose client was silent for %.0f s"):format(idle / 1000) or ""
   ctx:log("warning", ("websockets have been suspended for %.1f s: phoenix.js gives up on a socket 30 to 60 s after its last "
     .. 'heartbeat was answered%s. With config.target = "channels" heartbeats are answered meanwhile'):format(ms / 1000, server))
 end
 
 --- Looks at what stands still.
 -- @param node
--- @param ctx `ctx.config.max_mailbox` is how many messages may wait for a suspended process; `ctx.memory.limits` is
--- `{ idle = ms or nil }` where websockets are suspended
+-- @param ctx `ctx.config.max_mailbox` is how many messages may wait for a suspended process; `ctx.idle_timeout`
+-- after what time the server closes a silent websocket
 -- @return[1] true
 -- @return[2] nil, message, "mailbox" where too many messages wait
 function watch.watch(node, ctx)

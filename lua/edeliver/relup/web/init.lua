@@ -58,14 +58,14 @@ end
 -- @return as `find`
 function web.look(node, ctx)
   local site, message, code = web.find(node, ctx.name, ctx.config)
-  ctx.memory.site = site
+  ctx.site = site
   return site, message, code
 end
 
 --- What this run has found already; looks for it where nothing has.
 -- @return as `find`
 function web.known(node, ctx)
-  if ctx.memory.site then return ctx.memory.site end
+  if ctx.site then return ctx.site end
   return web.look(node, ctx)
 end
 

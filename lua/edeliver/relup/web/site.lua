@@ -211,7 +211,7 @@ function site:hide(ctx)
     local done, message, code = ctx:apply("connection types", { act })
     if not done then return nil, message, code end
     if ctx.dry_run then
-      ctx.memory.would_hide = true
+      ctx.would_hide = true
       return true
     end
     ctx:log("info", ("%s: ranch calls its connections workers until they are resumed, for the release handler's sake"):format(
