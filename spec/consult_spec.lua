@@ -41,6 +41,7 @@ local SYNTAX = {
   '"%"', "{\n%c\na\n,\nb}",
   ("9"):rep(2466), ("9"):rep(2467), "-" .. ("12345"):rep(1999), "{a,-16#1" .. ("0"):rep(10001) .. "}", "2#" .. ("1011"):rep(3000),
   "8#" .. ("7"):rep(10001), "32#" .. ("V0"):rep(3001), "4#" .. ("0123"):rep(5000), "36#" .. ("z"):rep(1999),
+  [[$\^é]], '"\\^é\\^\u{FFFF}\\^\u{1F600}"', "$\u{FF01}", "'\u{FF01}'", "%\u{FF01}\na", '<<"\\^\u{FFFE}">>',
   "16#" .. ("0"):rep(99) .. "1", "-16#8000000000000000",
   "-16#8000000000000001", "16#7fffffffffffffff", "8#1000000000000000000000", "2#0",
   -- and what neither takes
@@ -50,7 +51,28 @@ local SYNTAX = {
   '"\\xq"', '"\\x{D800}"', '"\\x{110000}"', '"\\x{FFFE}"', "$\\x{D800}", "<<1,>>", "<<a>>", "<<1.0>>", "<<1.0:32>>",
   "<<1/unit:4>>", "<<1:-1>>", "<<1:a>>", "<<1/what>>", "<<<<1>>>>", '<<"a"/binary>>', "<<55296/utf8>>", "<<1,2",
   '"a" ++ "b"', "a b", "\"\xff\"", "\xe4", "~", "a;b", "1/2", "{a=>b}",
+  -- U+FFFE and U+FFFF are no characters, wherever they stand
+  "'\u{FFFF}'", '"a\u{FFFE}"', '<<"\u{FFFF}"/utf8>>', "$\u{FFFE}", "$\\\u{FFFF}", '"\\\u{FFFF}"', '"\\\\^\u{FFFF}"',
+  "%\u{FFFF}\na", "a %\u{FFFE}\n", "\u{FFFF}a",
 }
+
+-- Whole files: which encoding they are in.
+local LATIN_1, UTF_8 = '{n,"\xE9"}.\n', '{n,"\xC3\xA9"}.\n'
+local ENCODED = {
+  "%% coding: latin-1 (was: coding: utf-8)\n" .. LATIN_1, "%% coding: utf-8 (was: coding: latin-1)\n" .. UTF_8,
+  "a. %% coding: latin-1\n" .. LATIN_1, "a. b. % x\nc. % coding=latin-1\n" .. LATIN_1, '"100% coding: latin-1".\n' .. LATIN_1,
+  "\n\n%% coding: latin-1\n" .. LATIN_1, "\n%% coding: latin-1\n" .. LATIN_1, "coding: latin-1.\n" .. LATIN_1,
+  "%% coding: latin1\n" .. LATIN_1, "%% coding: latin1\n" .. UTF_8, "%% coding: LATIN-1-unix\n" .. LATIN_1,
+  "%% coding: -latin-1\n" .. UTF_8, "%% coding:\n%% coding: latin-1\n" .. LATIN_1, "%% coding latin-1\n" .. UTF_8,
+  "%% coding\t: latin-1\n" .. UTF_8, "%% coding:\tlatin-1\n" .. UTF_8, "%% coding: big5\n%% coding: latin-1\n" .. UTF_8,
+  "%% coding and coding  =  Latin-1\n" .. LATIN_1, "%% cccoding: latin-1\n" .. LATIN_1, "%% Coding: latin-1\n" .. UTF_8,
+  "%% coding: latin_1\n" .. UTF_8, "%%\r\n%% coding: latin-1\r\n" .. LATIN_1, LATIN_1, UTF_8,
+}
+-- epp reads so far and no farther, wherever that cuts.
+for length = 480, 515 do
+  ENCODED[#ENCODED + 1] = "%" .. (" "):rep(length) .. "coding: latin-1\n" .. LATIN_1
+  ENCODED[#ENCODED + 1] = "a.%" .. (" "):rep(length) .. "coding: latin-1"
+end
 
 describe("consult, asked together with Erlang", function()
   local folder
@@ -67,6 +89,17 @@ describe("consult, asked together with Erlang", function()
       if terms then write(name .. ".out", consult.write(terms)) end
     end
     assert.are.equal("", run(("escript %sconsult/terms.escript verify %s/syntax"):format(here, folder)))
+  end)
+
+  it("takes the same encoding for a file", function()
+    assert(os.execute("mkdir " .. folder .. "/encoding"))
+    for i, text in ipairs(ENCODED) do
+      local name = ("%s/encoding/%03d"):format(folder, i)
+      write(name .. ".in", text)
+      local terms = consult.parse(text)
+      if terms then write(name .. ".out", consult.write(terms)) end
+    end
+    assert.are.equal("", run(("escript %sconsult/terms.escript verify %s/encoding"):format(here, folder)))
   end)
 
   it("agrees about a term without its full stop", function()
@@ -119,6 +152,8 @@ describe("consult.parse", function()
     { '["abc].', "line 1, column 2: a quoted text that does not end, or holds an illegal character" },
     { "a.\n\xff.", "line 2, column 1: invalid UTF-8" },
     { ("'%s'."):format(("a"):rep(256)), "line 1, column 1: an atom has at most 255 characters" },
+    { ("a.\nb.\n  '%s'."):format(("a"):rep(256)), "line 3, column 3: an atom has at most 255 characters" },
+    { "a.\n%% b\n\n  [1, ~].", 'line 4, column 7: unexpected "~"' },
     { "<<1.5>>.", "line 1, column 3: the value does not fit its type" },
     -- A dozen bytes must not ask for half a minute and a hundred megabytes.
     { "<<1,2:999999999>>.", "line 1, column 5: the segment is too long" },
@@ -255,6 +290,8 @@ describe("consult.write", function()
     end
     assert.has_error(function() consult.write { pid } end,
       "<0.83.0> cannot be written: there is no text that reads back as a pid")
+    assert.has_error(function() consult.write { list { atom "a\u{FFFF}" } } end,
+      "an atom with U+FFFE or U+FFFF cannot be written: Erlang reads no text with these characters")
     local deep = list {}
     for _ = 1, 20000 do deep = list { deep } end
     assert.has_error(function() consult.write { deep } end, "terms are nested deeper than 10000")

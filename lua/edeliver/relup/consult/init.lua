@@ -4,22 +4,30 @@
 --
 -- @module edeliver.relup.consult
 
+local lpeg = require "lpeg"
 local measure = require "edeliver.relup.consult.measure"
 local parser = require "edeliver.relup.consult.parser"
+local scanner = require "edeliver.relup.consult.scanner"
 local writer = require "edeliver.relup.consult.writer"
 
 local consult = {}
 
--- The encoding that a comment in the first two lines names: `%% coding: latin-1`.
-local function encoding_of(text)
-  local line_at = 1
-  for _ = 1, 2 do
-    local line = text:match("^[^\n]*", line_at) or ""
-    local name = line:match "^%s*%%.*coding%s*[:=]%s*([%w-]+)"
-    if name then return name:lower() end
-    line_at = line_at + #line + 1
+-- epp looks for the encoding in so many bytes.
+local MAX_HEAD = 512
+
+-- Whether the first `coding:` of a comment in the first two lines says Latin-1, as epp reads it: the comment may stand behind
+-- terms, and an encoding that epp does not know counts for UTF-8.
+local function is_latin_1(text)
+  local head = text:sub(1, MAX_HEAD)
+  for line in (head:match "^[^\n]*\n?[^\n]*"):gmatch "[^\n]+" do
+    local name, stop = line:match "%%.-coding *[:=] *([%w-]*)()"
+    if name then
+      -- A name that is cut off counts for nothing.
+      local is_cut = #text >= MAX_HEAD and stop == #line + 1 and head:sub(-#line) == line
+      return not is_cut and (name:lower() .. "-"):find "^latin%-1%-" ~= nil
+    end
   end
-  return "utf-8"
+  return false
 end
 
 local function line_and_column(text, position)
@@ -41,7 +49,7 @@ end
 -- @treturn[2] string what is wrong, with line and column
 -- @treturn[2] string "syntax"
 function consult.parse(text)
-  if encoding_of(text) == "latin-1" then
+  if is_latin_1(text) then
     text = text:gsub("[\128-\255]", function(byte) return utf8.char(byte:byte()) end)
   else
     local valid, position = utf8.len(text)
@@ -50,7 +58,7 @@ function consult.parse(text)
   local done, result = pcall(parser.parse, text)
   if done then return result end
   if type(result) ~= "table" or not result.position then error(result, 0) end
-  return refuse(text, result.position, result.message)
+  return refuse(text, lpeg.match(scanner.skip, text, result.position), result.message)
 end
 
 --- Writes terms as `io:format("~tp.~n", [Term])` does: what systools wrote comes out as it was but for what changed, and

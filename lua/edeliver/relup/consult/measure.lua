@@ -158,6 +158,10 @@ compound[types.tuple], compound[types.list], compound[types.map] = measure_tuple
 compound[types.charlist], compound[types.opaque] = measure_charlist, measure_opaque
 
 local function measure_atom(atom)
+  -- erl_scan takes U+FFFE and U+FFFF for no characters, raw or escaped.
+  if atom.name:find "\xEF\xBF[\xBE\xBF]" then
+    refuse("an atom with U+FFFE or U+FFFF cannot be written: Erlang reads no text with these characters")
+  end
   local node = text_node(format.atom_text(atom))
   atom_nodes[atom] = node
   return node

@@ -15,7 +15,10 @@ scanner.ATOM, scanner.NUMBER, scanner.STRING, scanner.BIG, scanner.PUNCTUATION, 
 
 -- White space is every control character, the space, and U+0080 to U+00A0.
 local blank = R("\0\32") + P "\xC2" * R "\x80\xA0"
-local comment = P "%" * (1 - P "\n") ^ 0
+-- erl_scan takes U+FFFE and U+FFFF for no characters. Both begin with a byte that few texts have.
+local no_character = P "\xEF\xBF" * S "\xBE\xBF"
+local rare = P "\xEF" - no_character
+local comment = P "%" * (1 - S "\n\xEF" + rare) ^ 0
 scanner.skip = (blank ^ 1 + comment) ^ 0
 
 -- Characters and their escapes ---------------------------------------------------------------------------------------
@@ -44,13 +47,13 @@ local octal = R "07"
 local escape = (P "\\" * (
   lpeg.Cmt(C(octal * octal ^ -2), code_point(8))
   + P "x" * (P "{" * lpeg.Cmt(C(hex ^ 1), code_point(16)) * P "}" + lpeg.Cmt(C(hex * hex), code_point(16)))
-  + P "^" * (C(R "\0\127") / function(char) return string.char(char:byte() & 31) end)
+  + P "^" * (C(utf8_char) / function(char) return string.char(utf8.codepoint(char) & 31) end)
   + C(S "bdefnrstv") / simple
-  + C(utf8_char - S "x^"))) / 1
+  + C(utf8_char - S "x^" - no_character))) / 1
 
 local function quoted(mark)
-  local plain = (1 - S("\\" .. mark)) ^ 1
-  return P(mark) * (C(plain ^ -1) * P(mark) + Cs((plain + escape) ^ 0) * P(mark))
+  local plain = (1 - S("\\\xEF" .. mark)) ^ 1
+  return P(mark) * (C(plain ^ -1) * P(mark) + Cs((plain + rare + escape) ^ 0) * P(mark))
 end
 
 -- Numbers ------------------------------------------------------------------------------------------------------------
@@ -105,7 +108,7 @@ local number = lpeg.Cmt(C(digits * P "." * digits * exponent ^ -1), float)
   + Cp() * C(digits) / decimal
 
 local utf8_code = utf8.codepoint
-local char = P "$" * ((escape + C(utf8_char - P "\\")) / utf8_code)
+local char = P "$" * ((escape + C(utf8_char - P "\\" - no_character)) / utf8_code)
 
 -- Words and marks ----------------------------------------------------------------------------------------------------
 
