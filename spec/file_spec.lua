@@ -128,6 +128,32 @@ describe("edeliver.relup.file", function()
     assert.matches("cannot find", message, 1, true)
   end)
 
+  it("reads a relup once, with its ways", function()
+    local read_relup = assert(file.read_relup(path))
+    assert.are.equal("2.0.0", read_relup.version)
+    local titles = {}
+    for i, entry in ipairs(read_relup.entries) do titles[i] = entry.title end
+    assert.are.same({ "up from 1.0.0", "up from 1.1.0", "down to 1.0.0" }, titles)
+    local BAD = { "a.", '{"1",[],[]}. b.', '{"1",[a],[]}.', '{"1",[{"0",[]}],[]}.', '{<<"1">>,[],[]}.', '{"1",[],x}.' }
+    for _, text in ipairs(BAD) do
+      write(text)
+      local nothing, message, code = file.read_relup(path)
+      assert.is_nil(nothing)
+      assert.are.equal("syntax", code)
+      assert.matches("a relup is one tuple", message, 1, true)
+    end
+  end)
+
+  it("keeps comments in latin-1 readable in UTF-8", function()
+    write "%% J\xFCrgen made this\n%% coding: latin-1\n'\xE4'.\n"
+    assert(file.write(assert(file.read(path)), { term.atom "ö" }))
+    assert.are.equal("%% Jürgen made this\nö.\n", read(path))
+    -- Here the second name of an encoding is but talk.
+    write "%% coding: utf-8, not coding: latin-1\n'\xC3\xA4'.\n"
+    assert(file.write(assert(file.read(path)), { term.atom "ö" }))
+    assert.are.equal("%% coding: utf-8, not coding: latin-1\nö.\n", read(path))
+  end)
+
   it("reads latin-1 and writes UTF-8, without the wrong comment", function()
     write "%% coding: latin-1\n'\xE4'.\n"
     local contents = assert(file.read(path))

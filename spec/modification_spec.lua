@@ -76,6 +76,15 @@ describe("modification.apply", function()
       modification.apply(relup, { name = "myapp" }))
   end)
 
+  it("leaves alone what restarts the emulator, and of two entries for a version changes the first", function()
+    local RELUP_WITH = [[{"3",
+      [{"1",[],[restart_new_emulator,{load_object_code,{a,"3",[m]}},point_of_no_return,{load,{m,soft_purge,soft_purge}}]},
+       {"2",[],[a%s]},{"2",[],[b]}],
+      [{"1",[],[c%s]},{"2",[],[point_of_no_return,restart_emulator]}]} ]]
+    local changed = modification.apply(parse(RELUP_WITH:format("", "")), { name = "myapp" }, mine)
+    assert.are.equal(parse(RELUP_WITH:format(",v2", ",v1")), changed)
+  end)
+
   it("has the guard called by default", function()
     local relup = parse '{"2",[{"1",[],[point_of_no_return]}],[{"1",[],[point_of_no_return]}]}'
     local text = term.format(modification.apply(relup, { name = "myapp" }, phoenix_modification))

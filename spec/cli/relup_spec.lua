@@ -82,6 +82,46 @@ describe("edeliver-relup on relup files", function()
     assert.equal(process.read_file(folder .. "/original"), process.read_file(relup))
   end)
 
+  it("patch --print shows the comments that patch keeps", function()
+    local file = assert(io.open(relup, "w"))
+    file:write("%% coding: utf-8\n%% made by the build\n", process.read_file(folder .. "/original"))
+    file:close()
+    local printed = program.run { "patch", relup, "--app", "chat", "--print" }
+    assert.equal(0, printed.code, printed.err)
+    assert.equal(0, program.run({ "patch", relup, "--app", "chat" }).code)
+    assert.equal(process.read_file(relup), printed.out)
+    assert.matches("^%%%% coding: utf%-8\n%%%% made by the build\n{", printed.out)
+  end)
+
+  local function write(text)
+    local file <close> = assert(io.open(relup, "w"))
+    file:write(text)
+    return text
+  end
+
+  it("patch leaves alone what restarts the emulator, and says why", function()
+    local RESTARTS = '{"1",[],[restart_new_emulator,{load_object_code,{a,"2",[m]}},point_of_no_return,'
+      .. "{load,{m,soft_purge,soft_purge}}]}"
+    write(('{"2",[%s],[{"1",[],[point_of_no_return]}]}.\n'):format(RESTARTS))
+    local patched = program.run { "patch", relup, "--app", "chat" }
+    assert.equal(0, patched.code, patched.err)
+    assert.matches("up from 1 is left alone: restart_new_emulator ends every connection", patched.err, 1, true)
+    assert.matches("relup: 1 entry changed;", patched.out, 1, true)
+    assert.equal(0, program.run({ "lint", relup }).code)
+    local text = write(('{"2",[%s],[{"1",[],[point_of_no_return,restart_emulator]}]}.\n'):format(RESTARTS))
+    local refused = program.json("patch " .. relup .. " --app chat")
+    assert.equal(1, refused.code)
+    assert.equal("restart", refused.json.error.code)
+    assert.equal(text, process.read_file(relup))
+  end)
+
+  it("patch refuses a relup that leads nowhere", function()
+    write '{"2",[],[]}.\n'
+    local refused = program.run { "patch", relup, "--app", "chat" }
+    assert.equal(1, refused.code)
+    assert.matches("has no way up and no way down", refused.err, 1, true)
+  end)
+
   it("patch --script takes a modification of one's own", function()
     local script = folder .. "/mine.lua"
     local file = assert(io.open(script, "w"))

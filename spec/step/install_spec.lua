@@ -5,6 +5,7 @@ local clients = require "support.clients"
 local install = require "edeliver.relup.step.install"
 local process = require "support.process"
 local relup = require "edeliver.relup"
+local relup_on = require "edeliver.relup.otp.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local term = require "edeliver.relup.term"
 
@@ -68,15 +69,15 @@ describe("install", function()
   it("finds the relup that release_handler takes, on the way up and down", function()
     run "2.0.0"
     assert.equal("current", statuses()["2.0.0"])
-    local up = assert(release_handler.relup(node, "1.0.0", "2.0.0"))
+    local up = assert(relup_on.read(node, "1.0.0", "2.0.0"))
     assert.is_true(up.up)
     assert.equal(release.root .. "/releases/2.0.0/relup", up.path)
     assert.equal(process.read_file(up.path), up.text)
-    local down = assert(release_handler.relup(node, "2.0.0", "1.0.0"))
+    local down = assert(relup_on.read(node, "2.0.0", "1.0.0"))
     assert.is_false(down.up)
     assert.equal(up.path, down.path)
     assert.is_false(term.equal(up.script, down.script))
-    local none, message, code = release_handler.relup(node, "2.0.0", "3.0.0")
+    local none, message, code = relup_on.read(node, "2.0.0", "3.0.0")
     assert.is_nil(none)
     assert.equal("no_matching_relup", code)
     assert.matches("no relup on .* leads from 2.0.0 to 3.0.0", message)

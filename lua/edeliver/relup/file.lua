@@ -8,6 +8,7 @@
 local consult = require "edeliver.relup.consult"
 local core = require "edeliver.relup.core"
 local modification = require "edeliver.relup.modification"
+local relup_of = require "edeliver.relup.script.relup"
 local term = require "edeliver.relup.term"
 
 local file = {}
@@ -22,20 +23,15 @@ local function read_bytes(path)
   return text
 end
 
--- The comment lines that a file begins with, kept when it is written again; without the encoding that they may name,
--- since it is written in UTF-8.
-local function header_of(text)
+-- The comment lines that a file begins with, in UTF-8, kept when it is written again; without those that call it Latin-1.
+local function header_of(bytes)
   local header = {}
+  local text, was_latin_1 = consult.to_utf8(bytes)
   for line in text:gmatch "[^\n]*\n" do
     if not line:find "^%s*%%" and not line:find "^%s*$" then break end
-    if not line:find "coding%s*[:=]%s*[Ll][Aa][Tt][Ii][Nn]" then header[#header + 1] = line end
+    if not (was_latin_1 and line:lower():find "coding *[:=] *latin%-1") then header[#header + 1] = line end
   end
   return table.concat(header)
-end
-
-local function is_relup(value)
-  return term.kind(value) == "tuple" and #value == 3 and term.text(value[1]) ~= nil
-    and term.kind(value[2]) == "list" and term.kind(value[3]) == "list"
 end
 
 --- Reads a file of terms.
@@ -52,6 +48,22 @@ function file.read(path)
   return { path = path, text = text, terms = terms, header = header_of(text) }
 end
 
+--- Reads a relup file.
+-- @treturn[1] table as `read` gives it, and `relup` (the term), `version`, `entries`: a list of `{ direction = "up" or "down",
+-- version =, title =, instructions =, restart = the instruction that restarts the emulator }`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] string "system" or "syntax"
+function file.read_relup(path)
+  local read, message, code = file.read(path)
+  if not read then return nil, message, code end
+  local entries
+  if #read.terms == 1 then entries, message = relup_of.entries(read.terms[1]) else message = relup_of.SHAPE end
+  if not entries then return nil, ("%s: %s"):format(path, message), "syntax" end
+  read.relup, read.version, read.entries = read.terms[1], relup_of.version(read.terms[1][1]), entries
+  return read
+end
+
 -- The first name that is free: relup.bak, relup.bak.1, ... What was kept once is never overwritten.
 local function replace(path, text, expected)
   for number = 0, MAX_BACKUPS do
@@ -63,6 +75,12 @@ local function replace(path, text, expected)
   return nil, ("%s has %d backups already"):format(path, MAX_BACKUPS + 1), "exists"
 end
 
+--- The text of terms as `write` writes it: with the comments that the file began with.
+-- @param read what `file.read` gave
+-- @param terms the new terms
+-- @treturn string UTF-8
+function file.text(read, terms) return consult.write(terms, read.header ~= "" and read.header or nil) end
+
 --- Writes terms in place of those that were read. What would change nothing is not written.
 -- @param read what `file.read` gave
 -- @param terms the new terms
@@ -72,11 +90,10 @@ end
 -- @treturn[2] string "changed", "exists" or "system"
 function file.write(read, terms)
   if term.equal(read.terms, terms) then return false end
-  local text = consult.write(terms, read.header ~= "" and read.header or nil)
-  return replace(read.path, text, read.text)
+  return replace(read.path, file.text(read, terms), read.text)
 end
 
---- Modifies a relup file, every entry of it.
+--- Modifies a relup file, every entry of it but those that restart the emulator.
 -- @string path
 -- @param config as the instructions take it: `name`, `runtime`
 -- @param[opt] chosen a modification, by default what `modification.choose` gives; or a function from the relup to a new one
@@ -85,14 +102,11 @@ end
 -- @treturn[2] string message
 -- @treturn[2] string "syntax", "changed", "exists" or "system"
 function file.modify(path, config, chosen)
-  local read, message, code = file.read(path)
+  local read, message, code = file.read_relup(path)
   if not read then return nil, message, code end
-  if #read.terms ~= 1 or not is_relup(read.terms[1]) then
-    return nil, path .. ": a relup is one tuple {Vsn, [{UpFrom, Descr, Up}], [{DownTo, Descr, Down}]}", "syntax"
-  end
   local change = type(chosen) == "function" and chosen
     or function(relup) return modification.apply(relup, config, chosen) end
-  return file.write(read, { change(read.terms[1]) })
+  return file.write(read, { (change(read.relup)) })
 end
 
 return file

@@ -6,6 +6,7 @@
 -- @module edeliver.relup.modification
 
 local term = require "edeliver.relup.term"
+local relup_of = require "edeliver.relup.script.relup"
 local up_and_down = require "edeliver.relup.script.up_and_down"
 local effects = require "edeliver.relup.script.effects"
 
@@ -52,22 +53,28 @@ local function changed_modules(up_list, version, name)
   return term.list(modules)
 end
 
+-- Of entries with one version release_handler takes the first.
 local function entries_by_version(entries)
   local found = {}
-  for i, entry in ipairs(entries) do found[term.text(entry[1])] = i end
+  for i, entry in ipairs(entries) do
+    local version = term.text(entry[1])
+    found[version] = found[version] or i
+  end
   return found
-end
-
-local function with_script(entries, position, script)
-  local entry = entries[position]
-  entries[position] = term.tuple { entry[1], entry[2], script }
 end
 
 local function copy(list) return term.list(table.move(list, 1, #list, 1, {})) end
 
+-- Puts one changed script into its entry, unless it restarts the emulator.
+local function put(entries, position, script)
+  local entry = position and entries[position]
+  if entry and not relup_of.restart_in(entry[3]) then entries[position] = term.tuple { entry[1], entry[2], script } end
+end
+
 --- Applies a modification to every entry of a relup, up and down.
 -- An entry for upgrades and the one for downgrades to the same version make one instructions value; where there is only
 -- one of them the other side is an empty list, and stays out of the relup.
+-- Entries that restart the emulator stay as they are: all connections end with the old one, and the new one has no guard to call.
 -- @param relup the term `{Vsn, [{UpFrom, Descr, Up}], [{DownTo, Descr, Down}]}`
 -- @param config as the instructions take it
 -- @param[opt] chosen a modification; by default what `choose` gives
@@ -88,12 +95,16 @@ function modification.apply(relup, config, chosen)
       changed_modules = changed_modules(up_list, version, term.text(config.name)),
     }, config)
     if not up_and_down.is(changed) then error("modify_relup must give an instructions value", 0) end
-    if up then with_script(ups, up, changed.up_instructions) end
-    if down then with_script(downs, down, changed.down_instructions) end
+    put(ups, up, changed.up_instructions)
+    put(downs, down, changed.down_instructions)
   end
-  for _, entry in ipairs(relup[2]) do modify(term.text(entry[1])) end
-  for _, entry in ipairs(relup[3]) do
-    if not up_at[term.text(entry[1])] then modify(term.text(entry[1])) end
+  local done = {}
+  for _, entries in ipairs { relup[2], relup[3] } do
+    for _, entry in ipairs(entries) do
+      local other = term.text(entry[1])
+      if not done[other] then modify(other) end
+      done[other] = true
+    end
   end
   return term.tuple { relup[1], ups, downs }
 end

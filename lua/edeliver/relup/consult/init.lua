@@ -42,6 +42,15 @@ local function refuse(text, position, message)
   return nil, ("line %d, column %d: %s"):format(line, column, message), "syntax"
 end
 
+--- A file's text in UTF-8.
+-- @string text the file's bytes
+-- @treturn string the same characters in UTF-8, where a comment says that they are in Latin-1
+-- @treturn boolean whether they were
+function consult.to_utf8(text)
+  if not is_latin_1(text) then return text, false end
+  return text:gsub("[\128-\255]", function(byte) return utf8.char(byte:byte()) end), true
+end
+
 --- Parses terms, each ended by a full stop.
 -- @string text the file's bytes; UTF-8 unless a comment in the first two lines says `coding: latin-1`
 -- @treturn[1] table the list of terms
@@ -49,12 +58,9 @@ end
 -- @treturn[2] string what is wrong, with line and column
 -- @treturn[2] string "syntax"
 function consult.parse(text)
-  if is_latin_1(text) then
-    text = text:gsub("[\128-\255]", function(byte) return utf8.char(byte:byte()) end)
-  else
-    local valid, position = utf8.len(text)
-    if not valid then return refuse(text, position, "invalid UTF-8") end
-  end
+  text = consult.to_utf8(text)
+  local valid, position = utf8.len(text)
+  if not valid then return refuse(text, position, "invalid UTF-8") end
   local done, result = pcall(parser.parse, text)
   if done then return result end
   if type(result) ~= "table" or not result.position then error(result, 0) end

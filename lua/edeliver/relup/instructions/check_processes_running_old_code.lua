@@ -15,7 +15,7 @@ local function modules_on(node, name, ctx)
   if ctx.config.version then
     local modules, message, code = relup.loaded_modules(node, ctx.config.version)
     if modules then return modules end
-    if code ~= "no_relup" then return nil, message, code end
+    if code ~= "no_matching_relup" then return nil, message, code end
   end
   return application.modules(node, name)
 end

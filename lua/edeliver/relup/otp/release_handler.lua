@@ -5,7 +5,6 @@
 --
 -- @module edeliver.relup.otp.release_handler
 
-local consult = require "edeliver.relup.consult"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -112,64 +111,6 @@ function release_handler.make_permanent(node, version, timeout)
   local answer, message, code = call(node, "make_permanent", DONE, { charlist(version) }, timeout)
   if not answer then return nil, message, code end
   return true
-end
-
-local MAX_RELUP = 16 << 20 -- bytes. Those of large applications have a tenth of it; reading it takes two seconds
-
--- The relup that release_handler takes is the new version's, where that has an entry for the old one, and else the old
--- version's, for the way down. One that is too large stays on the node: its size comes for its text.
-local READ_RELUPS = [=[
-  Folder = case application:get_env(sasl, releases_dir) of
-    {ok, Configured} -> Configured;
-    undefined -> case os:getenv("RELDIR") of false -> filename:join(code:root_dir(), "releases"); Set -> Set end
-  end,
-  [begin
-     Path = filename:join([Folder, Version, "relup"]),
-     case filelib:file_size(Path) of
-       Size when Size > Most -> {unicode:characters_to_binary(Path), Size};
-       _ -> case file:read_file(Path) of
-              {ok, Text} -> {unicode:characters_to_binary(Path), Text};
-              {error, Reason} -> {error, Reason}
-            end
-     end
-   end || Version <- Versions].
-]=]
-
-local READ = shape.list(shape.tuple(shape.any, shape.any), 2)
-local FILE = shape.tuple(shape.binary, shape.binary)
-local RELUP = shape.tuple(shape.any, shape.list(), shape.list())
-local ENTRY = shape.tuple(shape.any, shape.any, shape.list())
-
--- The script of the entry for a version, or nil.
-local function entry_for(entries, version)
-  for _, entry in ipairs(entries) do
-    if ENTRY(entry) and term.text(entry[1]) == version then return entry[3] end
-  end
-end
-
---- The relup that an install takes, as it lies on the node.
--- @param node
--- @string from the version that runs
--- @string to the version that will
--- @return[1] `{ path =, text =, relup = the term, script = the instructions of the entry, up = whether it leads up }`
--- @return[2] nil, message, code
-function release_handler.relup(node, from, to)
-  local found, message, code = shape.expect(node, "what its relups are", READ,
-    node:eval(READ_RELUPS, { Versions = term.list { charlist(to), charlist(from) }, Most = MAX_RELUP }))
-  if not found then return nil, message, code end
-  for i, side in ipairs { { entries = 2, version = from }, { entries = 3, version = to } } do
-    local path, text = shape.to_text(found[i][1]), found[i][2]
-    local size = type(text) == "string" and #text or text
-    if math.type(size) == "integer" and size > MAX_RELUP then
-      local whose = i == 1 and to or from
-      return nil, ("the relup of %s on %s has %d bytes: of more than 16 MiB none is read"):format(whose, node.name, size),
-        "limit"
-    end
-    local terms = FILE(found[i]) and consult.parse(text)
-    local script = terms and #terms == 1 and RELUP(terms[1]) and entry_for(terms[1][side.entries], side.version)
-    if script then return { path = path, text = text, relup = terms[1], script = script, up = i == 1 } end
-  end
-  return nil, ("no relup on %s leads from %s to %s"):format(node.name, from, to), "no_matching_relup"
 end
 
 -- Who of all processes has old code of which module. check_process_code would need a collection of some: they count, too.

@@ -99,6 +99,11 @@ function effects.modifies_applications(instruction)
   return look_up(APPLICATIONS, instruction) ~= nil
 end
 
+--- Whether an instruction restarts the emulator: "restart_new_emulator" or "restart_emulator", or nil.
+function effects.restarts(instruction)
+  return getmetatable(instruction) == types.atom and RESTARTS[instruction.name] and instruction.name or nil
+end
+
 --- Whether it is the instruction behind which nothing can be cancelled.
 function effects.is_point_of_no_return(instruction) return instruction == POINT_OF_NO_RETURN end
 

@@ -10,7 +10,7 @@ local insert_instruction = require "edeliver.relup.insert_instruction"
 local install = require "edeliver.relup.step.install"
 local instruction = require "edeliver.relup.instruction"
 local modification = require "edeliver.relup.modification"
-local release_handler = require "edeliver.relup.otp.release_handler"
+local relup_on = require "edeliver.relup.otp.relup"
 local term = require "edeliver.relup.term"
 
 local in_relup = {}
@@ -56,8 +56,12 @@ end
 -- The relup with the steps in it, and the file that it goes to.
 local function patched(this, sequence, from)
   local config = this.config
-  local found, message, code = release_handler.relup(this.node, from, config.version)
+  local found, message, code = relup_on.read(this.node, from, config.version)
   if not found then return nil, message, code end
+  if found.restart then
+    return nil, ("%s cannot be patched: %s ends every connection, and the new emulator has no guard to call"):format(
+      found.path, found.restart), "restart"
+  end
   local done, result = pcall(sequence.patch, sequence, found.relup, config)
   if not done then return nil, ("%s cannot be patched: %s"):format(found.path, tostring(result)), "refused" end
   return { path = found.path, before = found.text, after = consult.write { result } }

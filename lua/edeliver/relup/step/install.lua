@@ -9,6 +9,7 @@ local guard = require "edeliver.relup.undo.guard"
 local install_outcome = require "edeliver.relup.step.install_outcome"
 local effects = require "edeliver.relup.script.effects"
 local release_handler = require "edeliver.relup.otp.release_handler"
+local relup = require "edeliver.relup.otp.relup"
 local term = require "edeliver.relup.term"
 
 local install = {}
@@ -116,7 +117,7 @@ end
 function install.prepare(node, version, ctx)
   local now, message, code = install.unpack(node, version, ctx)
   if not now then return nil, message, code end
-  local found = release_handler.relup(node, now, version)
+  local found = relup.read(node, now, version)
   if found and ctx.dry_run and count_calls(found.script).all > 0 then
     ctx:log("warning", "the relup calls for instructions, so check_install_release is not asked in a dry run")
     return now
@@ -150,7 +151,7 @@ function install.perform(node, ctx, options)
   local version = ctx.config.version
   local releases = release_handler.which_releases(node)
   local now = releases and release_handler.running(releases)
-  local found = now and release_handler.relup(node, now.version, version)
+  local found = now and relup.read(node, now.version, version)
   local counts = found and count_calls(found.script)
   local before = now and now.version or "?"
   ctx.under_way = install_outcome.pending(node, ctx, before)

@@ -2,9 +2,10 @@
 --
 -- @module edeliver.relup.cli.commands.diff
 
+local file = require "edeliver.relup.file"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
-local relups = require "edeliver.relup.cli.relups"
+local relup_of = require "edeliver.relup.script.relup"
 local term = require "edeliver.relup.term"
 
 local diff = {
@@ -68,10 +69,11 @@ end
 local function pairs_of(a, b)
   local found = {}
   for _, entry in ipairs(a.entries) do
-    found[#found + 1] = { title = entry.title, a = entry, b = relups.entry(b, entry.direction, entry.version) }
+    found[#found + 1] = { title = entry.title, a = entry, b = relup_of.find(b.entries, entry.direction, entry.version) }
   end
   for _, entry in ipairs(b.entries) do
-    if not relups.entry(a, entry.direction, entry.version) then found[#found + 1] = { title = entry.title, b = entry } end
+    local is_new = not relup_of.find(a.entries, entry.direction, entry.version)
+    if is_new then found[#found + 1] = { title = entry.title, b = entry } end
   end
   return found
 end
@@ -94,9 +96,9 @@ end
 -- @return exit code
 function diff.command(args)
   local out = args.output
-  local a, message, code = relups.read(args.a)
+  local a, message, code = file.read_relup(args.a)
   local b
-  if a then b, message, code = relups.read(args.b) end
+  if a then b, message, code = file.read_relup(args.b) end
   if not b then
     out:fail(message, code)
     return exit.FAILED

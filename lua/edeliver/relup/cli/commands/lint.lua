@@ -5,7 +5,7 @@
 local linter = require "edeliver.relup.lint"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
-local relups = require "edeliver.relup.cli.relups"
+local file = require "edeliver.relup.file"
 
 local lint = {
   summary = "Look for what is wrong with a relup file.",
@@ -29,9 +29,9 @@ end
 -- @return exit code
 function lint.command(args)
   local out = args.output
-  local relup, message, code = relups.read(args.relup)
+  local read, message, code = file.read_relup(args.relup)
   local findings
-  if relup then findings, message, code = linter(relup.term, { old = args.old, new = args.new, version = args.from }) end
+  if read then findings, message, code = linter(read.relup, { old = args.old, new = args.new, version = args.from }) end
   if not findings then
     out:fail(message, code)
     return code == "syntax" and exit.REFUSED or exit.FAILED

@@ -2,16 +2,16 @@
 --
 -- @module edeliver.relup.cli.commands.patch
 
-local consult = require "edeliver.relup.consult"
 local exit = require "edeliver.relup.cli.exit"
 local file = require "edeliver.relup.file"
 local modification = require "edeliver.relup.modification"
-local relups = require "edeliver.relup.cli.relups"
+local output = require "edeliver.relup.cli.output"
 local term = require "edeliver.relup.term"
 
 local patch = {
   summary = "Put the instructions that keep websockets alive into a relup file.",
-  description = "The file is replaced at once or not at all; the old one stays beside it as relup.bak.",
+  description = "The file is replaced at once or not at all; the old one stays beside it as relup.bak.\n"
+    .. "Ways that restart the emulator are left alone: no connection outlives that.",
   examples = {
     "edeliver-relup patch releases/1.4.6/relup --app myapp",
     "edeliver-relup patch relup --app myapp --runtime edeliver --print",
@@ -44,8 +44,8 @@ local function choose(args)
 end
 
 -- An instruction that is in there already would be there twice.
-local function patched_already(relup)
-  for _, entry in ipairs(relup.entries) do
+local function patched_already(entries)
+  for _, entry in ipairs(entries) do
     for _, instruction in ipairs(entry.instructions) do
       local text = term.format(instruction)
       if text:find("{gen_server,call,[edeliver_relup,", 1, true) or text:find("Elixir.Edeliver.Relup.Instructions", 1, true) then
@@ -55,41 +55,57 @@ local function patched_already(relup)
   end
 end
 
--- Writes or prints. Gives the backup's path, or false where there was nothing to change, or nil, message, code.
-local function apply(args, relup, chosen)
-  local config = { name = args.app, runtime = args.runtime }
-  if not args.print then return file.modify(args.relup, config, chosen) end
-  local text = consult.write { modification.apply(relup.term, config, chosen) }
-  args.output:give { text = text }
-  args.output:line((text:gsub("\n$", "")))
-  return true
+local RESTART = "%s is left alone: %s ends every connection, and the new emulator has no guard to call"
+
+-- What must not be patched: nil, message, code; else the entries that are left alone.
+local function look(path, entries)
+  if #entries == 0 then return nil, path .. " has no way up and no way down: there is nothing to patch", "no_way" end
+  local already = patched_already(entries)
+  if already then
+    return nil, ("%s is patched already (%s): patch the one that the build made"):format(path, already), "patched"
+  end
+  local left = output.array {}
+  for _, entry in ipairs(entries) do
+    if entry.restart then left[#left + 1] = RESTART:format(entry.title, entry.restart) end
+  end
+  if #left == #entries then
+    return nil, ("%s is not patched, for every way in it restarts the emulator: %s"):format(path, left[1]), "restart"
+  end
+  return left
 end
+
+local function count(number) return number == 1 and "1 entry" or number .. " entries" end
 
 --- Runs the command.
 -- @return exit code
 function patch.command(args)
   local out = args.output
-  local relup, message, code = relups.read(args.relup)
-  local chosen
-  if relup then chosen, message, code = choose(args) end
-  if not chosen then
+  local function fail(message, code, how)
     out:fail(message, code)
-    return code == "script" and exit.USAGE or exit.FAILED
+    return how
   end
-  local already = patched_already(relup)
-  if already then
-    out:fail(("%s is patched already (%s): patch the one that the build made"):format(args.relup, already), "patched")
-    return exit.REFUSED
+  local read, message, code = file.read_relup(args.relup)
+  if not read then return fail(message, code, exit.FAILED) end
+  local chosen
+  chosen, message, code = choose(args)
+  if not chosen then return fail(message, code, exit.USAGE) end
+  local left
+  left, message, code = look(args.relup, read.entries)
+  if not left then return fail(message, code, exit.REFUSED) end
+  for _, text in ipairs(left) do out:note(text) end
+  local terms = { modification.apply(read.relup, { name = args.app, runtime = args.runtime }, chosen) }
+  if args.print then
+    local text = file.text(read, terms)
+    out:give { text = text, left_alone = left }
+    out:line((text:gsub("\n$", "")))
+    return exit.OK
   end
   local backup
-  backup, message, code = apply(args, relup, chosen)
-  if backup == nil then
-    out:fail(message, code)
-    return exit.FAILED
-  end
-  if args.print then return exit.OK end
-  out:give { changed = backup ~= false, backup = backup or nil, entries = #relup.entries }
-  out:line(backup and ("%s: %d entries changed; the old file is %s."):format(args.relup, #relup.entries, backup)
+  backup, message, code = file.write(read, terms)
+  if backup == nil then return fail(message, code, exit.FAILED) end
+  local changed = #read.entries - #left
+  out:give { changed = backup ~= false, backup = backup or nil, entries = changed, left_alone = left }
+  out:line(backup and ("%s: %s changed; the old file is %s."):format(args.relup, count(changed), backup)
     or args.relup .. ": nothing to change.")
   return exit.OK
 end

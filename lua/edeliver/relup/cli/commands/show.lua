@@ -4,8 +4,8 @@
 
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
+local file = require "edeliver.relup.file"
 local effects = require "edeliver.relup.script.effects"
-local relups = require "edeliver.relup.cli.relups"
 local term = require "edeliver.relup.term"
 
 local show = {
@@ -25,7 +25,7 @@ end
 -- @return exit code
 function show.command(args)
   local out = args.output
-  local relup, message, code = relups.read(args.relup)
+  local relup, message, code = file.read_relup(args.relup)
   if not relup then
     out:fail(message, code)
     return exit.FAILED
