@@ -142,6 +142,16 @@ static inline erlang_process erlang_start_node(const char *kind, const char *nam
   return erlang_spawn(arguments);
 }
 
+/* What `eval` of erlang_start_node must be to compile MODULE.erl, beside the C file `file`, on the node, and start it.
+ */
+static inline void erlang_put_module(char *eval, size_t size, const char *file, const char *module) {
+  const char *slash = strrchr(file, '/');
+  snprintf(eval, size,
+           "{ok, %s, Beam} = compile:file(\"%.*s%s.erl\", [binary, report]), "
+           "{module, %s} = code:load_binary(%s, \"%s\", Beam), %s:start(), ",
+           module, slash == NULL ? 0 : (int)(slash - file + 1), file, module, module, module, module, module);
+}
+
 /* Waits until the node is up, and fills in its name. Ends the test where it does not come up. */
 static inline void erlang_wait_node(erlang_process *process) {
   char text[1024] = "", *up, *end;

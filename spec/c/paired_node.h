@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "node_parts.h"
+#include "node.h"
+#include "node_incoming.h"
+#include "node_state.h"
 
 /* Appends the value of the `number`th call, from 0 on; false: the peer hangs up. Called in the peer's thread. */
 typedef bool (*paired_answer)(void *context, size_t number, edr_buf *value);

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "paired_node.h"
+#include "processes.h"
 #include "relay.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -71,7 +72,7 @@ static void ask_info(edr_node *node, const edr_pids *pids) {
   edr_etf_put_list(&items, 1);
   paired_put_name(&items, "message_queue_len");
   edr_etf_put_nil(&items);
-  if (edr_relay_process_info(node, pids, &items, edr_deadline_after(500), on_info, &next) == EDR_OK)
+  if (edr_processes_info(node, pids, &items, edr_deadline_after(500), on_info, &next) == EDR_OK)
     MUST(next == pids->count);
   edr_buf_deinit(&items);
 }
@@ -98,10 +99,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ask_info(paired.node, &pids);
     break;
   case 2:
-    (void)edr_relay_processes(paired.node, edr_deadline_after(500), &all);
+    (void)edr_processes_all(paired.node, edr_deadline_after(500), &all);
     break;
   default:
-    if (edr_relay_suspended(paired.node, &pids, edr_deadline_after(500), &all, &hibernating) == EDR_OK)
+    if (edr_processes_suspended(paired.node, &pids, edr_deadline_after(500), &all, &hibernating) == EDR_OK)
       MUST(all.count + hibernating.count <= 3);
   }
   paired_close(&paired);

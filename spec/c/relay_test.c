@@ -1,6 +1,7 @@
 /* The relay against a real node: everybody fine, some dead, some silent, all dead, nobody; a great many; pids of an
  * earlier life; who sits suspended. No process of ours is left on the node by any of it. And what was cut short does
  * not come after what undoes it. */
+#include "processes.h"
 #include "relay.h"
 
 #include <sys/socket.h>
@@ -11,24 +12,6 @@
 #include "erlang_node.h"
 
 static uint16_t epmd_port;
-
-/* `make` gives the pids of N gen_servers (of module gen_event, which is in stdlib), `deaf` those of N processes that
- * sleep, `hold` that of one which lets nobody run until a mailbox and what hands out requests are there, and then does
- * not let the latter run for N ms. It ends when that one has. */
-#define MAKERS                                                                                                         \
-  "register(maker, spawn(fun() -> F = fun(G) -> receive "                                                              \
-  "{P, {make, N}} -> P ! [begin {ok, E} = gen_event:start(), E end || _ <- lists:seq(1, N)]; "                         \
-  "{P, {deaf, N}} -> P ! [spawn(timer, sleep, [infinity]) || _ <- lists:seq(1, N)]; "                                  \
-  "{P, {dead, N}} -> P ! [begin {E, R} = spawn_monitor(fun() -> ok end), receive {_, R, _, _, _} -> E end end "        \
-  "|| _ <- lists:seq(1, N)]; "                                                                                         \
-  "{P, {asleep, N}} -> L = [begin {ok, E} = gen_event:start([{hibernate_after, 1}]), E end || _ <- lists:seq(1, N)], " \
-  "timer:sleep(100), P ! L; "                                                                                          \
-  "{P, {hold, N}} -> P ! [spawn_opt(fun() -> H = fun(J) -> "                                                           \
-  "case lists:sort([S || S <- processes(), S > self()]) of "                                                           \
-  "[_, S | _] -> erlang:suspend_process(S, [asynchronous]), R = monitor(process, S), timer:sleep(N), "                 \
-  "catch erlang:resume_process(S), receive {_, R, _, _, _} -> ok end; _ -> J(J) end end, H(H) end, [{priority, "       \
-  "max}])] "                                                                                                           \
-  "end, G(G) end, F(F) end)), "
 
 static edr_node *open_node(const erlang_process *process, bool rex) {
   edr_node_options options;
@@ -47,7 +30,7 @@ static edr_node *open_node(const erlang_process *process, bool rex) {
   return node;
 }
 
-/* Appends `count` new processes of a kind. */
+/* Appends `count` new processes of a kind; relay_makers.erl says which there are. */
 static void make(edr_node *node, const char *kind, int count, edr_pids *pids) {
   edr_buf message, answer;
   edr_etf_reader reader;
@@ -71,7 +54,7 @@ static size_t count_processes(edr_node *node) {
   edr_pids all;
   size_t count;
   edr_pids_init(&all);
-  CHECK(edr_relay_processes(node, edr_deadline_after(5000), &all) == EDR_OK);
+  CHECK(edr_processes_all(node, edr_deadline_after(5000), &all) == EDR_OK);
   count = all.count;
   edr_pids_deinit(&all);
   return count;
@@ -104,7 +87,7 @@ static size_t count_suspended(edr_node *node, const edr_pids *pids, size_t *out_
   size_t count;
   edr_pids_init(&suspended);
   edr_pids_init(&hibernating);
-  CHECK(edr_relay_suspended(node, pids, edr_deadline_after(20000), &suspended, &hibernating) == EDR_OK);
+  CHECK(edr_processes_suspended(node, pids, edr_deadline_after(20000), &suspended, &hibernating) == EDR_OK);
   count = suspended.count;
   if (out_hibernating != NULL) *out_hibernating = hibernating.count;
   edr_pids_deinit(&suspended);
@@ -192,10 +175,10 @@ static void test_earlier_life(edr_node *node) {
   CHECK(count_suspended(node, &pids, NULL) == 2);
   edr_buf_init(&items);
   put_item(&items, "memory");
-  CHECK(edr_relay_process_info(node, &pids, &items, edr_deadline_after(5000), on_info, &s) == EDR_OK);
+  CHECK(edr_processes_info(node, &pids, &items, edr_deadline_after(5000), on_info, &s) == EDR_OK);
   CHECK(s.lists == 2 && s.dead == 1);
   put_item(&items, "no_such_item");
-  CHECK(edr_relay_process_info(node, &pids, &items, edr_deadline_after(5000), on_info, &s) == EDR_EBADARG);
+  CHECK(edr_processes_info(node, &pids, &items, edr_deadline_after(5000), on_info, &s) == EDR_EBADARG);
   edr_buf_deinit(&items);
   edr_pids_deinit(&pids);
 }
@@ -230,7 +213,7 @@ static void test_many(edr_node *node) {
   edr_relay_result_deinit(&result);
   edr_buf_init(&items);
   put_item(&items, "status");
-  CHECK(edr_relay_process_info(node, &pids, &items, edr_deadline_after(20000), on_info, &s) == EDR_OK);
+  CHECK(edr_processes_info(node, &pids, &items, edr_deadline_after(20000), on_info, &s) == EDR_OK);
   CHECK(s.lists == MANY && s.dead == 100);
   edr_buf_deinit(&items);
   CHECK(count_comes_to(node, before));
@@ -337,9 +320,11 @@ static void test_node_dies(erlang_process *process, edr_node *node) {
 }
 
 int main(void) {
-  erlang_process epmd = erlang_start_epmd(&epmd_port);
-  erlang_process process = erlang_start_node("-name", "relay@127.0.0.1", ERLANG_TEST_COOKIE, MAKERS, NULL);
+  char makers[1024];
+  erlang_process process, epmd = erlang_start_epmd(&epmd_port);
   edr_node *node, *by_rex;
+  erlang_put_module(makers, sizeof makers, __FILE__, "relay_makers");
+  process = erlang_start_node("-name", "relay@127.0.0.1", ERLANG_TEST_COOKIE, makers, NULL);
   erlang_wait_node(&process);
   node = open_node(&process, false);
   by_rex = open_node(&process, true);

@@ -8,6 +8,7 @@
 #include "connection.h"
 #include "decode.h"
 #include "pid_sets.h"
+#include "processes.h"
 #include "relay.h"
 #include "support.h"
 
@@ -19,7 +20,7 @@ static int node_processes(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 2, EDR_LUA_TIMEOUT_MS);
   edr_pids *pids = edr_lua_new_pids(L);
-  const edr_status status = edr_relay_processes(node, deadline_ms, pids);
+  const edr_status status = edr_processes_all(node, deadline_ms, pids);
   if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   edr_lua_pids_filled(L, pids);
   return 1;
@@ -30,7 +31,7 @@ static int node_processes(lua_State *L) {
 static edr_pids *check_local_pids(lua_State *L, int index, edr_node *node) {
   edr_pids *pids = edr_lua_check_pids(L, index);
   const char *other, *message;
-  if (edr_relay_owns(node, pids, &other)) return pids;
+  if (edr_processes_owned(node, pids, &other)) return pids;
   message = lua_pushfstring(L, "these are not all pids of %s: one is of %s", edr_node_name(node), other);
   edr_lua_refused(L, EDR_EBADARG, message);
   return NULL;
@@ -229,7 +230,7 @@ static int node_process_info(lua_State *L) {
   target.list = lua_gettop(L);
   edr_lua_new_decoder(L);
   target.decoder = lua_gettop(L);
-  status = edr_relay_process_info(node, pids, items, deadline_ms, on_info, &target);
+  status = edr_processes_info(node, pids, items, deadline_ms, on_info, &target);
   edr_buf_deinit(items);
   if (target.raised) return lua_error(L);
   if (target.too_much)
@@ -258,7 +259,7 @@ static int node_suspended(lua_State *L) {
   if (pids == NULL) return 3;
   suspended = edr_lua_new_pids(L);
   hibernating = edr_lua_new_pids(L);
-  status = edr_relay_suspended(node, pids, deadline_ms, suspended, hibernating);
+  status = edr_processes_suspended(node, pids, deadline_ms, suspended, hibernating);
   if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   edr_lua_pids_filled(L, suspended);
   return 2;

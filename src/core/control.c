@@ -65,45 +65,6 @@ done:
   return status;
 }
 
-edr_status edr_slice_pid(edr_slice slice, edr_pid *out_pid) {
-  edr_etf_reader reader;
-  edr_status status;
-  if (slice.data == NULL) return EDR_EPROTOCOL;
-  edr_etf_reader_init(&reader, slice.data, slice.size, NULL);
-  status = edr_etf_read_pid(&reader, out_pid);
-  edr_etf_reader_deinit(&reader);
-  return status;
-}
-
-edr_status edr_slice_ref(edr_slice slice, edr_ref *out_ref) {
-  edr_etf_reader reader;
-  edr_status status;
-  if (slice.data == NULL) return EDR_EPROTOCOL;
-  edr_etf_reader_init(&reader, slice.data, slice.size, NULL);
-  status = edr_etf_read_ref(&reader, out_ref);
-  edr_etf_reader_deinit(&reader);
-  return status;
-}
-
-edr_status edr_slice_int(edr_slice slice, int64_t *out_value) {
-  edr_etf_reader reader;
-  edr_status status;
-  if (slice.data == NULL) return EDR_EPROTOCOL;
-  edr_etf_reader_init(&reader, slice.data, slice.size, NULL);
-  status = edr_etf_read_int(&reader, out_value);
-  edr_etf_reader_deinit(&reader);
-  return status;
-}
-
-bool edr_pid_equal(const edr_pid *a, const edr_pid *b) {
-  return a->id == b->id && a->serial == b->serial && a->creation == b->creation && strcmp(a->node, b->node) == 0;
-}
-
-bool edr_ref_equal(const edr_ref *a, const edr_ref *b) {
-  return a->creation == b->creation && a->word_count == b->word_count &&
-         memcmp(a->words, b->words, a->word_count * sizeof a->words[0]) == 0 && strcmp(a->node, b->node) == 0;
-}
-
 size_t edr_control_begin(edr_buf *buf, edr_control_op op, size_t elements) {
   const size_t begin = buf->size;
   edr_buf_put_u32(buf, 0);

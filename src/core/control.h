@@ -9,6 +9,7 @@
 
 #include "buf.h"
 #include "etf.h"
+#include "slice.h"
 #include "status.h"
 
 /* Capability flags of the handshake that we look at. */
@@ -38,12 +39,6 @@ typedef enum edr_control_op {
 
 #define EDR_CONTROL_MAX_ELEMENTS 8
 
-/* One whole term, somewhere in a frame, without a version byte. `data` is NULL where there is none. */
-typedef struct edr_slice {
-  const uint8_t *data;
-  size_t size;
-} edr_slice;
-
 typedef struct edr_control {
   int64_t op;
   size_t count;                                 /* elements after the operation */
@@ -57,14 +52,6 @@ typedef struct edr_control {
  * `problem` (may be NULL) then says why in a few words. */
 edr_status edr_control_decode(const uint8_t *frame, size_t size, const edr_etf_limits *limits, edr_control *out_control,
                               const char **problem);
-
-/* Readers of one element. EDR_EPROTOCOL where it is not there or of another kind. */
-edr_status edr_slice_pid(edr_slice slice, edr_pid *out_pid);
-edr_status edr_slice_ref(edr_slice slice, edr_ref *out_ref);
-edr_status edr_slice_int(edr_slice slice, int64_t *out_value);
-
-bool edr_pid_equal(const edr_pid *a, const edr_pid *b);
-bool edr_ref_equal(const edr_ref *a, const edr_ref *b);
 
 /* Building a frame: begin, the control tuple's elements by edr_etf_put_*, then perhaps a payload, then end, which fills
  * in the length. `begin` returns the offset that `end` wants. EDR_ELIMIT for a frame of 4 GiB or more. */

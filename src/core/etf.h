@@ -154,6 +154,7 @@ void edr_etf_put_bignum(edr_buf *buf, bool negative, const uint8_t *magnitude, s
 void edr_etf_put_float(edr_buf *buf, double value);
 /* At most EDR_ATOM_MAX_CHARS characters of valid UTF-8 (the caller has checked: edr_etf_atom_valid). */
 void edr_etf_put_atom(edr_buf *buf, const char *utf8, size_t size);
+void edr_etf_put_name(edr_buf *buf, const char *atom); /* the same of a C string */
 void edr_etf_put_binary(edr_buf *buf, const void *data, size_t size);
 void edr_etf_put_bitstring(edr_buf *buf, const uint8_t *data, size_t size, uint8_t bits);
 /* A list of bytes, as STRING_EXT where it may be one (1 to 65,535), as NIL or LIST_EXT otherwise. */

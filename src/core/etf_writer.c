@@ -81,6 +81,10 @@ void edr_etf_put_atom(edr_buf *buf, const char *utf8, size_t size) {
   edr_buf_append(buf, utf8, size);
 }
 
+void edr_etf_put_name(edr_buf *buf, const char *atom) {
+  edr_etf_put_atom(buf, atom, strlen(atom));
+}
+
 void edr_etf_put_binary(edr_buf *buf, const void *data, size_t size) {
   edr_buf_put_u8(buf, TAG_BINARY);
   put_size(buf, size);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 #include "buf.h"
-#include "control.h"
 #include "etf.h"
+#include "slice.h"
 #include "status.h"
 
 #define EDR_INBOX_DEFAULT_MAX ((size_t)64 << 20)

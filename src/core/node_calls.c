@@ -1,9 +1,11 @@
-/* Calls, casts and spawns: by SPAWN_REQUEST where the node can, through its server `rex` otherwise. */
+/* Calls, casts and spawns; the contract is in node_calls.h. */
+#include "node_calls.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-#include "node_parts.h"
+#include "node_state.h"
 
 enum { CALL_BACKLOG = 4 * 1024 * 1024 }; /* bytes of calls that may wait to be sent while more are made */
 
@@ -12,14 +14,14 @@ typedef enum spawn_kind { SPAWN_ALONE, SPAWN_MONITORED, SPAWN_ACT, SPAWN_LINKED 
 
 static void put_low_priority(edr_buf *buf) {
   edr_etf_put_tuple(buf, 2);
-  edr_node_put_name(buf, "priority");
-  edr_node_put_name(buf, "low");
+  edr_etf_put_name(buf, "priority");
+  edr_etf_put_name(buf, "low");
 }
 
 static void put_spawn_options(edr_buf *buf, spawn_kind kind) {
   if (kind != SPAWN_ALONE) edr_etf_put_list(buf, kind == SPAWN_MONITORED ? 1 : 2);
-  if (kind == SPAWN_MONITORED || kind == SPAWN_ACT) edr_node_put_name(buf, "monitor");
-  if (kind == SPAWN_LINKED || kind == SPAWN_ACT) edr_node_put_name(buf, "link");
+  if (kind == SPAWN_MONITORED || kind == SPAWN_ACT) edr_etf_put_name(buf, "monitor");
+  if (kind == SPAWN_LINKED || kind == SPAWN_ACT) edr_etf_put_name(buf, "link");
   if (kind == SPAWN_LINKED) put_low_priority(buf);
   edr_etf_put_nil(buf);
 }
@@ -35,8 +37,8 @@ static edr_status write_spawn(edr_node *node, const edr_ref *ref, const char *mo
   edr_etf_put_pid(&node->frame, &node->dialed.self);
   edr_etf_put_pid(&node->frame, &node->dialed.self);
   edr_etf_put_tuple(&node->frame, 3);
-  edr_node_put_name(&node->frame, module);
-  edr_node_put_name(&node->frame, function);
+  edr_etf_put_name(&node->frame, module);
+  edr_etf_put_name(&node->frame, function);
   edr_etf_put_int(&node->frame, arity);
   put_spawn_options(&node->frame, kind);
   edr_control_payload(&node->frame, arguments->data, arguments->size);
@@ -51,20 +53,20 @@ static edr_status write_rex(edr_node *node, const edr_ref *ref, const char *modu
   edr_buf_clear(frame);
   begin = edr_control_begin(frame, EDR_CONTROL_REG_SEND, 3);
   edr_etf_put_pid(frame, &node->dialed.self);
-  edr_node_put_name(frame, "");
-  edr_node_put_name(frame, "rex");
+  edr_etf_put_name(frame, "");
+  edr_etf_put_name(frame, "rex");
   edr_etf_put_version(frame);
   edr_etf_put_tuple(frame, ref != NULL ? 3 : 2);
-  edr_node_put_name(frame, ref != NULL ? "$gen_call" : "$gen_cast");
+  edr_etf_put_name(frame, ref != NULL ? "$gen_call" : "$gen_cast");
   if (ref != NULL) {
     edr_etf_put_tuple(frame, 2);
     edr_etf_put_pid(frame, &node->dialed.self);
     edr_etf_put_ref(frame, ref);
   }
   edr_etf_put_tuple(frame, 5);
-  edr_node_put_name(frame, ref != NULL ? "call" : "cast");
-  edr_node_put_name(frame, module);
-  edr_node_put_name(frame, function);
+  edr_etf_put_name(frame, ref != NULL ? "call" : "cast");
+  edr_etf_put_name(frame, module);
+  edr_etf_put_name(frame, function);
   edr_buf_append(frame, arguments->data, arguments->size);
   edr_etf_put_pid(frame, &node->dialed.self);
   return edr_node_write_frame(node, begin, rest, deadline_ms);
@@ -139,7 +141,7 @@ edr_status edr_node_fence(edr_node *node, const edr_pid *gate, const edr_buf *re
   edr_etf_put_list(call, 3);
   edr_etf_put_pid(call, gate);
   edr_buf_append(call, request->data, request->size);
-  edr_node_put_name(call, "infinity");
+  edr_etf_put_name(call, "infinity");
   edr_etf_put_nil(call);
   return edr_buf_status(call);
 }
@@ -151,12 +153,12 @@ static void put_fenced(const edr_node *node, const char *module, const char *fun
   edr_etf_put_list(out, 4);
   edr_etf_put_export(out, "erlang", "apply", 3);
   edr_etf_put_list(out, 2);
-  edr_node_put_name(out, "gen_server");
-  edr_node_put_name(out, module);
+  edr_etf_put_name(out, "gen_server");
+  edr_etf_put_name(out, module);
   edr_etf_put_nil(out);
   edr_etf_put_list(out, 2);
-  edr_node_put_name(out, "call");
-  edr_node_put_name(out, function);
+  edr_etf_put_name(out, "call");
+  edr_etf_put_name(out, function);
   edr_etf_put_nil(out);
   edr_etf_put_list(out, 2);
   edr_buf_append(out, node->gate_call.data, node->gate_call.size);
@@ -208,8 +210,8 @@ static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *m
   edr_buf_init(&all);
   edr_etf_put_list(&all, 4);
   edr_etf_put_ref(&all, ref);
-  edr_node_put_name(&all, module);
-  edr_node_put_name(&all, function);
+  edr_etf_put_name(&all, module);
+  edr_etf_put_name(&all, function);
   edr_buf_append(&all, arguments->data, arguments->size);
   edr_etf_put_nil(&all);
   status = edr_buf_status(&all);
@@ -347,6 +349,43 @@ void edr_node_orphan_calls(edr_node *node) {
   node->calls = NULL;
 }
 
+/* ---- what node_incoming sees of calls ---- */
+
+edr_call *edr_node_find_call(edr_node *node, const edr_ref *ref) {
+  edr_call *call;
+  for (call = node->calls; call != NULL; call = call->next) {
+    if (call->outcome == EDR_OUTCOME_PENDING && call->unreadable == EDR_OK && edr_ref_equal(&call->ref, ref))
+      return call;
+  }
+  return NULL;
+}
+
+/* What came through the gate returns `[ok, Value]`: the value of it. */
+static edr_slice behind_gate(edr_slice value) {
+  edr_etf_reader reader;
+  edr_etf_token token;
+  size_t begin;
+  edr_etf_reader_init(&reader, value.data, value.size, &edr_slice_limits);
+  if (edr_etf_next(&reader, &token) == EDR_OK && token.kind == EDR_ETF_LIST && token.count == 2 &&
+      edr_etf_skip(&reader) == EDR_OK) {
+    begin = reader.offset;
+    if (edr_etf_skip(&reader) == EDR_OK) value = (edr_slice){value.data + begin, reader.offset - begin};
+  }
+  edr_etf_reader_deinit(&reader);
+  return value;
+}
+
+edr_status edr_call_end(edr_call *call, edr_outcome outcome, edr_slice value) {
+  if (call->fenced && outcome == EDR_OUTCOME_RETURN) value = behind_gate(value);
+  edr_buf_clear(&call->bytes);
+  edr_buf_append(&call->bytes, value.data, value.size);
+  if (edr_buf_status(&call->bytes) != EDR_OK) return EDR_ENOMEM;
+  call->value.data = call->bytes.data;
+  call->value.size = call->bytes.size;
+  call->outcome = outcome;
+  return EDR_OK;
+}
+
 /* ---- ending acts ---- */
 
 edr_status edr_node_act_began(edr_node *node, edr_call *call, const edr_pid *process) {
@@ -429,8 +468,8 @@ static edr_status spawn_by_call(edr_node *node, const char *module, const char *
   edr_status status;
   edr_buf_init(&all);
   edr_etf_put_list(&all, 4);
-  edr_node_put_name(&all, module);
-  edr_node_put_name(&all, function);
+  edr_etf_put_name(&all, module);
+  edr_etf_put_name(&all, function);
   edr_buf_append(&all, arguments->data, arguments->size);
   edr_etf_put_list(&all, 1);
   put_low_priority(&all);
@@ -477,7 +516,7 @@ edr_status edr_node_kill(edr_node *node, const edr_pid *pid) {
   begin = edr_control_begin(&node->reply, EDR_CONTROL_EXIT2, 3);
   edr_etf_put_pid(&node->reply, &node->dialed.self);
   edr_etf_put_pid(&node->reply, pid);
-  edr_node_put_name(&node->reply, "kill");
+  edr_etf_put_name(&node->reply, "kill");
   return edr_node_queue_reply(node, begin);
 }
 

@@ -1,97 +1,33 @@
 /* What arrives from a node: answers to calls, ends of monitored processes, mail, and what the distribution wants
  * answered. Runs while frames are read: it queues, and never waits. Slices point into the frame: what is kept is
  * copied. */
+#include "node_incoming.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "node_parts.h"
+#include "control.h"
+#include "node_calls.h"
+#include "node_monitors.h"
+#include "node_output.h"
+#include "node_state.h"
 
 enum { SPAWN_REPLY_LINKED = 1 };
-
-/* A term of full depth inside of the tuples that carry it can still be read. */
-static const edr_etf_limits frame_limits = {
-    .max_depth = 1024 + 8, .max_count = (size_t)64 << 20, .max_size = (size_t)512 << 20};
-
-static edr_call *find_call(edr_node *node, const edr_ref *ref) {
-  edr_call *call;
-  for (call = node->calls; call != NULL; call = call->next) {
-    if (call->outcome == EDR_OUTCOME_PENDING && call->unreadable == EDR_OK && edr_ref_equal(&call->ref, ref))
-      return call;
-  }
-  return NULL;
-}
-
-/* What came through the gate returns `[ok, Value]`: the value of it. */
-static edr_slice behind_gate(edr_slice value) {
-  edr_etf_reader reader;
-  edr_etf_token token;
-  size_t begin;
-  edr_etf_reader_init(&reader, value.data, value.size, &frame_limits);
-  if (edr_etf_next(&reader, &token) == EDR_OK && token.kind == EDR_ETF_LIST && token.count == 2 &&
-      edr_etf_skip(&reader) == EDR_OK) {
-    begin = reader.offset;
-    if (edr_etf_skip(&reader) == EDR_OK) value = (edr_slice){value.data + begin, reader.offset - begin};
-  }
-  edr_etf_reader_deinit(&reader);
-  return value;
-}
-
-/* Keeps `value`, which points into a frame that will go away. */
-static edr_status end_call(edr_call *call, edr_outcome outcome, edr_slice value) {
-  if (call->fenced && outcome == EDR_OUTCOME_RETURN) value = behind_gate(value);
-  edr_buf_clear(&call->bytes);
-  edr_buf_append(&call->bytes, value.data, value.size);
-  if (edr_buf_status(&call->bytes) != EDR_OK) return EDR_ENOMEM;
-  call->value.data = call->bytes.data;
-  call->value.size = call->bytes.size;
-  call->outcome = outcome;
-  return EDR_OK;
-}
-
-/* Takes a well-formed tuple's elements apart, at most `max` of them; 0 where the term is no tuple of 1 to `max`
- * elements. The last one, often the large one, is not read again: it is the rest. */
-static size_t tuple_elements(edr_slice term, edr_slice *elements, size_t max) {
-  edr_etf_reader reader;
-  size_t arity = 0, i;
-  edr_etf_reader_init(&reader, term.data, term.size, &frame_limits);
-  if (edr_etf_read_tuple(&reader, &arity) != EDR_OK || arity > max) arity = 0;
-  for (i = 0; i < arity; i++) {
-    elements[i].data = reader.data + reader.offset;
-    elements[i].size = term.size - reader.offset;
-    if (i + 1 == arity) break;
-    if (edr_etf_skip(&reader) != EDR_OK) {
-      arity = 0;
-      break;
-    }
-    elements[i].size = (size_t)(reader.data + reader.offset - elements[i].data);
-  }
-  edr_etf_reader_deinit(&reader);
-  return arity;
-}
-
-static bool is_atom(edr_slice term, const char *atom) {
-  edr_etf_reader reader;
-  bool is;
-  edr_etf_reader_init(&reader, term.data, term.size, NULL);
-  is = edr_etf_read_this_atom(&reader, atom) == EDR_OK;
-  edr_etf_reader_deinit(&reader);
-  return is;
-}
 
 /* The process of a call has ended. Its reason is `{Ref, return, Value}`, `{Ref, throw|exit, Reason}` or
  * `{Ref, error, Reason, Stack}`; anything else killed it from outside. Source: erpc:execute_call/4. */
 static edr_status on_call_ended(edr_call *call, edr_slice reason) {
   edr_slice parts[4];
   edr_ref ref;
-  const size_t count = tuple_elements(reason, parts, 4);
-  if (call->only_runs && is_atom(reason, "normal")) return end_call(call, EDR_OUTCOME_RETURN, reason);
+  const size_t count = edr_slice_elements(reason, parts, 4);
+  if (call->only_runs && edr_slice_is_atom(reason, "normal")) return edr_call_end(call, EDR_OUTCOME_RETURN, reason);
   if (count >= 3 && edr_slice_ref(parts[0], &ref) == EDR_OK && edr_ref_equal(&ref, &call->ref)) {
-    if (is_atom(parts[1], "return")) return end_call(call, EDR_OUTCOME_RETURN, parts[2]);
-    if (is_atom(parts[1], "throw")) return end_call(call, EDR_OUTCOME_THROW, parts[2]);
-    if (is_atom(parts[1], "exit")) return end_call(call, EDR_OUTCOME_EXIT, parts[2]);
-    if (is_atom(parts[1], "error")) return end_call(call, EDR_OUTCOME_ERROR, parts[2]);
+    if (edr_slice_is_atom(parts[1], "return")) return edr_call_end(call, EDR_OUTCOME_RETURN, parts[2]);
+    if (edr_slice_is_atom(parts[1], "throw")) return edr_call_end(call, EDR_OUTCOME_THROW, parts[2]);
+    if (edr_slice_is_atom(parts[1], "exit")) return edr_call_end(call, EDR_OUTCOME_EXIT, parts[2]);
+    if (edr_slice_is_atom(parts[1], "error")) return edr_call_end(call, EDR_OUTCOME_ERROR, parts[2]);
   }
-  return end_call(call, EDR_OUTCOME_EXIT, reason);
+  return edr_call_end(call, EDR_OUTCOME_EXIT, reason);
 }
 
 static edr_status on_monitor_exit(edr_node *node, const edr_control *control, edr_slice reason) {
@@ -101,7 +37,7 @@ static edr_status on_monitor_exit(edr_node *node, const edr_control *control, ed
   edr_status status;
 
   if (reason.data == NULL || edr_slice_ref(control->elements[2], &ref) != EDR_OK) return EDR_EPROTOCOL;
-  if ((call = find_call(node, &ref)) != NULL) return on_call_ended(call, reason);
+  if ((call = edr_node_find_call(node, &ref)) != NULL) return on_call_ended(call, reason);
   if ((taken = edr_node_take_monitor(node, &ref)) == NULL) return EDR_OK; /* of a call that was given up */
   status = edr_inbox_put_down(&node->inbox, &taken->ref, &taken->pid, reason);
   free(taken);
@@ -120,9 +56,9 @@ static edr_status on_spawn_reply(edr_node *node, const edr_control *control) {
     node->spawn.failed = edr_slice_pid(control->elements[3], &node->spawn.pid) != EDR_OK;
     return EDR_OK;
   }
-  call = find_call(node, &ref);
+  call = edr_node_find_call(node, &ref);
   if (edr_slice_pid(control->elements[3], &pid) != EDR_OK)
-    return call != NULL ? end_call(call, EDR_OUTCOME_ERROR, control->elements[3]) : EDR_OK;
+    return call != NULL ? edr_call_end(call, EDR_OUTCOME_ERROR, control->elements[3]) : EDR_OK;
   /* A call's process will tell its own end. A linked one that nobody waits for any more is of a spawn that was given
    * up. */
   if (call != NULL) return edr_node_act_began(node, call, &pid);
@@ -139,10 +75,10 @@ static edr_status on_reg_send(edr_node *node, const edr_control *control) {
   edr_buf answer;
   edr_status status;
 
-  if (!is_atom(control->elements[2], "net_kernel") || control->payload.data == NULL) return EDR_OK;
-  if (tuple_elements(control->payload, call, 3) != 3 || !is_atom(call[0], "$gen_call")) return EDR_OK;
-  if (tuple_elements(call[1], from, 2) != 2 || edr_slice_pid(from[0], &pid) != EDR_OK) return EDR_OK;
-  if (tuple_elements(call[2], request, 2) != 2 || !is_atom(request[0], "is_auth")) return EDR_OK;
+  if (!edr_slice_is_atom(control->elements[2], "net_kernel") || control->payload.data == NULL) return EDR_OK;
+  if (edr_slice_elements(control->payload, call, 3) != 3 || !edr_slice_is_atom(call[0], "$gen_call")) return EDR_OK;
+  if (edr_slice_elements(call[1], from, 2) != 2 || edr_slice_pid(from[0], &pid) != EDR_OK) return EDR_OK;
+  if (edr_slice_elements(call[2], request, 2) != 2 || !edr_slice_is_atom(request[0], "is_auth")) return EDR_OK;
   edr_buf_init(&answer);
   edr_etf_put_tuple(&answer, 2);
   edr_buf_append(&answer, from[1].data, from[1].size);
@@ -151,52 +87,6 @@ static edr_status on_reg_send(edr_node *node, const edr_control *control) {
   if (status == EDR_OK) status = edr_node_queue_send(node, &pid, answer.data, answer.size);
   edr_buf_deinit(&answer);
   return status;
-}
-
-/* We are the group leader of what we call. Where nobody wants to see what it prints, it is taken all the same, so that
- * it does not hang. `{io_request, From, ReplyAs, Request}` gets `{io_reply, ReplyAs, ok}`; there is nothing here to
- * read from. Source: stdlib User's Guide, "The Erlang I/O Protocol". */
-static edr_status on_io_request(edr_node *node, const edr_slice parts[4]) {
-  edr_slice request[8];
-  edr_pid from;
-  edr_buf answer;
-  edr_status status;
-  size_t count;
-
-  if (edr_slice_pid(parts[1], &from) != EDR_OK) return EDR_OK;
-  count = tuple_elements(parts[3], request, 8);
-  edr_buf_init(&answer);
-  edr_etf_put_tuple(&answer, 3);
-  edr_etf_put_atom(&answer, "io_reply", 8);
-  edr_buf_append(&answer, parts[2].data, parts[2].size);
-  if (count > 0 &&
-      (is_atom(request[0], "put_chars") || is_atom(request[0], "requests") || is_atom(request[0], "setopts"))) {
-    edr_etf_put_atom(&answer, "ok", 2);
-  } else {
-    edr_etf_put_tuple(&answer, 2);
-    edr_etf_put_atom(&answer, "error", 5);
-    edr_etf_put_atom(&answer, "enotsup", 7);
-  }
-  status = edr_buf_status(&answer);
-  if (status == EDR_OK) status = edr_node_queue_send(node, &from, answer.data, answer.size);
-  edr_buf_deinit(&answer);
-  return status;
-}
-
-/* Kept for whoever shows it; what is too much is treated as where nobody does. A request of no process is none. */
-static edr_status keep_io_request(edr_node *node, edr_slice message, const edr_slice parts[4]) {
-  const size_t dropped = node->output.dropped;
-  edr_pid from;
-  edr_status status = EDR_OK;
-  if (edr_slice_pid(parts[1], &from) == EDR_OK) status = edr_inbox_put(&node->output, message);
-  return node->output.dropped == dropped ? status : on_io_request(node, parts);
-}
-
-edr_status edr_node_answer_unseen(edr_node *node, const edr_buf *request) {
-  edr_slice parts[4];
-  edr_status status = EDR_OK;
-  if (tuple_elements((edr_slice){request->data, request->size}, parts, 4) == 4) status = on_io_request(node, parts);
-  return edr_node_fail(node, edr_node_end_at_limit(node, status), "answering a request to print");
 }
 
 /* Whether this must be the reference of a call through `rex` that was given up. Those of monitors are given out: a
@@ -214,18 +104,18 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   size_t count;
 
   if (control->payload.data == NULL) return EDR_EPROTOCOL;
-  count = tuple_elements(control->payload, parts, 4);
-  if (count == 4 && is_atom(parts[0], "io_request"))
-    return node->keeps_output ? keep_io_request(node, control->payload, parts) : on_io_request(node, parts);
+  count = edr_slice_elements(control->payload, parts, 4);
+  if (count == 4 && edr_slice_is_atom(parts[0], "io_request"))
+    return edr_node_on_io_request(node, control->payload, parts);
   if (count == 2 && edr_slice_ref(parts[0], &ref) == EDR_OK) {
-    call = find_call(node, &ref);
+    call = edr_node_find_call(node, &ref);
     if (call == NULL) return is_given_up(node, &ref) ? EDR_OK : edr_inbox_put(&node->inbox, control->payload);
-    if (tuple_elements(parts[1], badrpc, 2) == 2 && is_atom(badrpc[0], "badrpc")) {
-      if (tuple_elements(badrpc[1], exit_reason, 2) == 2 && is_atom(exit_reason[0], "EXIT"))
-        return end_call(call, EDR_OUTCOME_EXIT, exit_reason[1]);
-      return end_call(call, EDR_OUTCOME_EXIT, badrpc[1]);
+    if (edr_slice_elements(parts[1], badrpc, 2) == 2 && edr_slice_is_atom(badrpc[0], "badrpc")) {
+      if (edr_slice_elements(badrpc[1], exit_reason, 2) == 2 && edr_slice_is_atom(exit_reason[0], "EXIT"))
+        return edr_call_end(call, EDR_OUTCOME_EXIT, exit_reason[1]);
+      return edr_call_end(call, EDR_OUTCOME_EXIT, badrpc[1]);
     }
-    return end_call(call, EDR_OUTCOME_RETURN, parts[1]);
+    return edr_call_end(call, EDR_OUTCOME_RETURN, parts[1]);
   }
   return edr_inbox_put(&node->inbox, control->payload);
 }
@@ -236,7 +126,7 @@ static edr_status on_monitor(edr_node *node, const edr_control *control) {
   size_t begin;
   edr_pid to;
   if (edr_slice_pid(control->elements[1], &to) == EDR_OK && edr_pid_equal(&to, &node->dialed.self)) return EDR_OK;
-  if (is_atom(control->elements[1], "net_kernel")) return EDR_OK; /* answers pings: see on_reg_send */
+  if (edr_slice_is_atom(control->elements[1], "net_kernel")) return EDR_OK; /* answers pings: see on_reg_send */
   edr_buf_clear(&node->reply);
   begin = edr_control_begin(&node->reply, EDR_CONTROL_MONITOR_P_EXIT, 4);
   edr_buf_append(&node->reply, control->elements[1].data, control->elements[1].size);
@@ -291,12 +181,12 @@ static edr_status on_too_large(edr_node *node, const edr_control *control) {
 
   if (control->op == EDR_CONTROL_MONITOR_P_EXIT || control->op == EDR_CONTROL_PAYLOAD_MONITOR_P_EXIT) {
     if (control->count < 3 || edr_slice_ref(control->elements[2], &ref) != EDR_OK) return EDR_EPROTOCOL;
-    call = find_call(node, &ref);
+    call = edr_node_find_call(node, &ref);
     if (call == NULL) return on_monitor_exit(node, control, (edr_slice){too_large, sizeof too_large});
   } else if (control->payload.data != NULL) { /* perhaps `{Ref, Answer}` of rex */
-    edr_etf_reader_init(&reader, control->payload.data, control->payload.size, &frame_limits);
+    edr_etf_reader_init(&reader, control->payload.data, control->payload.size, &edr_slice_limits);
     if (edr_etf_read_tuple(&reader, &arity) == EDR_OK && edr_etf_read_ref(&reader, &ref) == EDR_OK)
-      call = find_call(node, &ref);
+      call = edr_node_find_call(node, &ref);
     edr_etf_reader_deinit(&reader);
   }
   if (call != NULL) {
@@ -305,9 +195,9 @@ static edr_status on_too_large(edr_node *node, const edr_control *control) {
   }
   node->inbox.dropped++;
   /* Whoever prints it waits for an answer. What makes it so large stands last, and need not be read. */
-  if (control->payload.data != NULL && tuple_elements(control->payload, parts, 4) == 4 &&
-      is_atom(parts[0], "io_request"))
-    return on_io_request(node, parts);
+  if (control->payload.data != NULL && edr_slice_elements(control->payload, parts, 4) == 4 &&
+      edr_slice_is_atom(parts[0], "io_request"))
+    return edr_node_answer_io_request(node, parts);
   return EDR_OK;
 }
 
@@ -315,7 +205,7 @@ edr_status edr_node_on_frame(void *context, const uint8_t *frame, size_t size) {
   edr_node *node = context;
   edr_control control;
   const char *problem = "";
-  edr_status status = edr_control_decode(frame, size, &frame_limits, &control, &problem);
+  edr_status status = edr_control_decode(frame, size, &edr_slice_limits, &control, &problem);
   if (status == EDR_OK) {
     status = control.too_large ? on_too_large(node, &control) : dispatch(node, &control);
     problem = status == EDR_ELIMIT ? "it asks more than it takes answers" : "its terms are not those of its operation";

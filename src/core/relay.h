@@ -36,25 +36,4 @@ edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *reque
                          edr_relay_result *out_result);
 void edr_relay_result_deinit(edr_relay_result *result);
 
-/* Called for each process, in order: `info` is what erlang:process_info/2 gave, a list of one or more `{Item, Value}`,
- * each item an atom, or the atom `undefined`; nothing else gets here. Anything but EDR_OK ends the reading with that
- * status. */
-typedef edr_status (*edr_relay_on_info)(void *context, size_t index, edr_slice info);
-
-/* `erlang:process_info(Pid, Items)` of all `pids`, in slices; `items` is one term, a list of atoms. */
-edr_status edr_relay_process_info(edr_node *node, const edr_pids *pids, const edr_buf *items, int64_t deadline_ms,
-                                  edr_relay_on_info on_info, void *context);
-
-/* Whether all are processes of this node, in whichever life of it; if not, `out_other` names the node of one that is
- * not. */
-bool edr_relay_owns(const edr_node *node, const edr_pids *pids, const char **out_other);
-
-/* Every process that the node has now, in an empty set. EDR_EPROTOCOL where it gives some that are not its own. */
-edr_status edr_relay_processes(edr_node *node, int64_t deadline_ms, edr_pids *out_pids);
-
-/* Which of `pids` sit in sys:suspend_loop now, and which hibernate: of those only sys:get_status tells whether they are
- * suspended. Both sets are appended to; `out_hibernating` may be NULL. */
-edr_status edr_relay_suspended(edr_node *node, const edr_pids *pids, int64_t deadline_ms, edr_pids *out_suspended,
-                               edr_pids *out_hibernating);
-
 #endif
