@@ -103,6 +103,46 @@ describe("recover", function()
     assert.equal("recover", state.ended.by)
   end)
 
+  describe("with a journal that somebody else has had a hand in", function()
+    local function forged(name, call)
+      local path = abandoned(folder .. "/" .. name)
+      local book = { path = path, file = assert(io.open(path, "ab")), started = 0 }
+      setmetatable(book, journal)
+      local undo = term.tuple { atom(call[1]), atom(call[2]), term.list(call[3]) }
+      assert(book:observer()("apply", { { key = "acceptors", term = undo } }))
+      book.file:close()
+      return path
+    end
+
+    it("makes no call that no step of ours journals, says which one it is, also in a dry run, and does nothing at all", function()
+      local proof = folder .. "/proof"
+      local path = forged("forged.jsonl", { "os", "cmd", { term.charlist("touch " .. proof) } })
+      for _, dry_run in ipairs { true, false } do
+        local result, message, code = relup.recover(node, path, { log = log, dry_run = dry_run })
+        assert.same({ nil, "not_ours" }, { result, code })
+        assert.matches("os:cmd(\"touch " .. proof .. "\")", message, 1, true)
+        assert.matches("--force", message, 1, true)
+      end
+      assert.is_nil(process.read_file(proof))
+      assert.same({ 10, 0 }, { #node:suspended(), acceptors() })
+      -- As the operator's word wants it.
+      local result = assert(relup.recover(node, path, { log = log, force = true }))
+      assert.is_true(result.ok)
+      assert.truthy(process.read_file(proof))
+      assert.matches("to be undone: acceptors, by os:cmd(", table.concat(lines, "\n"), 1, true)
+      assert.matches("to be undone: acceptors, by restart_children.erl:run(Children = [{<", table.concat(lines, "\n"), 1, true)
+      assert.same({ 0, 100 }, { #node:suspended(), acceptors() })
+    end)
+
+    it("is refused where others can write it", function()
+      local path = abandoned(folder .. "/open.jsonl")
+      os.execute("chmod 666 " .. process.quote(path))
+      assert.equal("not_private", select(3, relup.recover(node, path, { log = log })))
+      os.execute("chmod 600 " .. process.quote(path))
+      assert.is_true(assert(relup.recover(node, path, { log = log })).ok)
+    end)
+  end)
+
   it("without a journal: shows connections as supervisors again that were hidden from the release handler", function()
     local PLAIN = atom "chat_plain"
     sockets:open { port = release.ports.plain, count = 2, topic = false }
@@ -191,6 +231,7 @@ describe("recover", function()
     assert.is_nil(result)
     assert.equal("wrong_node", code)
     assert.matches("the journal of a run on other@web1, not on", message)
+    path = folder .. "/four.jsonl"
     book = assert(journal.open({ name = node.name, call = function() return 1 end }, path))
     book:observer()("suspend", websockets())
     book.file:close()

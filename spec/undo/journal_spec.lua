@@ -6,6 +6,7 @@ local json = require "dkjson"
 local term = require "edeliver.relup.term"
 local process = require "support.process"
 
+local quote = process.quote
 local atom, tuple, list = term.atom, term.tuple, term.list
 
 -- All that a journal asks of a node is who it is.
@@ -96,14 +97,74 @@ describe("journal", function()
     assert.same({ "<0.1.0>" }, assert(journal.read(path)).pids)
   end)
 
-  it("may hold several runs: the last one counts", function()
+  it("belongs to one run: a file that is there already stays as it is", function()
     local first = assert(journal.open(node, path))
     first:observer()("suspend", pids(1))
-    first.file:close()
-    local second = assert(journal.open(node, path))
-    second:observer()("suspend", pids(2))
-    second.file:close()
-    assert.same({ "<0.2.0>" }, assert(journal.read(path)).pids)
+    local text = process.read_file(path)
+    local second, message, code = journal.open(node, path)
+    assert.same({ nil, "journal" }, { second, code })
+    assert.matches("exists already, and a journal belongs to one run: name a new file", message, 1, true)
+    assert.equal(text, process.read_file(path))
+    first:close { still_suspended = 1, still_undone = 0 }
+    assert.same({ "<0.1.0>" }, assert(journal.read(path)).pids)
+  end)
+
+  it("with another run in it is refused", function()
+    assert(journal.open(node, path)):close { still_suspended = 0, still_undone = 0 }
+    local text = process.read_file(path)
+    local out = assert(io.open(path, "ab"))
+    out:write(text)
+    out:close()
+    assert.matches("line 3: another run begins", (select(2, journal.read(path))), 1, true)
+  end)
+
+  it("is nobody else's, whatever the umask, and its folder neither", function()
+    local script = ([[package.path, package.cpath = %q, %q
+      local journal = require "edeliver.relup.undo.journal"
+      local node = { name = "a@b", call = function() return 7 end }
+      print(assert(journal.open(node)).path, assert(journal.open(node, %q)).path)]]):format(package.path, package.cpath, path)
+    local printed = process.output(("umask 0; XDG_STATE_HOME=%s/state lua5.4 -e %s"):format(quote(folder), quote(script)))
+    local default, named = printed:match "^(%S+)\t(%S+)"
+    assert.equal("600\n600\n700\n", (process.output(("stat -c %%a %s %s %s"):format(quote(default), quote(named),
+      quote(default:match "^(.*)/")))))
+  end)
+
+  it("is not written where somebody else could have it, or lead us elsewhere", function()
+    local script = ([[package.path, package.cpath = %q, %q
+      print(require("edeliver.relup.undo.journal").open({ name = "a@b", call = function() return 7 end }))]]):format(
+      package.path, package.cpath)
+    local command = ("HOME=%s XDG_STATE_HOME= lua5.4 -e %s"):format(quote(folder), quote(script))
+    local function printed() return (process.output(command)) end
+    os.execute(("mkdir -p %s/.local/state && mkdir -m 777 %s/.local/state/edeliver-relup"):format(quote(folder), quote(folder)))
+    assert.matches("no journal can be written: others can write in the folder", printed(), 1, true)
+    if process.output "id -u" ~= "0\n" then return end
+    os.execute(("cd %s/.local/state && chmod 700 edeliver-relup && chown 12345 edeliver-relup"):format(quote(folder)))
+    assert.matches("belongs to another user (12345)", printed(), 1, true)
+    os.execute(("cd %s/.local && rm -r state && mkdir ../other && ln -s ../other state && chown -h 12345 state"):format(
+      quote(folder)))
+    assert.matches("state is a symbolic link of another user (12345), which is not followed", printed(), 1, true)
+    assert.equal("", (process.output(("ls %s/other"):format(quote(folder)))))
+    -- Nor through a link that lies there already.
+    os.execute(("ln -s %s/target %s"):format(quote(folder), quote(path)))
+    assert.is_nil((journal.open(node, path)))
+    assert.is_nil(process.read_file(folder .. "/target"))
+  end)
+
+  it("is read only where nobody else can have written it", function()
+    assert(journal.open(node, path)):close { still_suspended = 0, still_undone = 0 }
+    for _, mode in ipairs { "620", "602", "666" } do
+      os.execute(("chmod %s %s"):format(mode, quote(path)))
+      local state, message, code = journal.read(path)
+      assert.same({ nil, "not_private" }, { state, code })
+      assert.matches("others can write the journal", message, 1, true)
+    end
+    os.execute("chmod 644 " .. quote(path))
+    assert(journal.read(path))
+    if process.output "id -u" ~= "0\n" then return end
+    os.execute(("chmod 600 %s && chown 12345 %s"):format(quote(path), quote(path)))
+    local state, message, code = journal.read(path)
+    assert.same({ nil, "not_private" }, { state, code })
+    assert.matches("belongs to another user", message, 1, true)
   end)
 
   it("is read up to a line that was cut off: what that announced was never done", function()
@@ -145,19 +206,42 @@ describe("journal", function()
     assert.is_true(assert(journal.read(path)).ended.ok)
   end)
 
-  it("of a run that comes after one that was cut off in the middle of a line has its own", function()
-    local first = assert(journal.open(node, path))
-    first.file:write '{"at":"2026'
-    first.file:close()
-    local second = assert(journal.open(node, path))
-    second:observer()("suspend", pids(2))
-    second.file:close()
+  it("that was cut off in the middle of a line is closed all the same", function()
+    local book = assert(journal.open(node, path))
+    book:observer()("suspend", pids(2))
+    book.file:write '{"at":"2026'
+    book.file:close()
+    assert(journal.settle(path, { ok = false, still_suspended = 1, still_undone = 0 }))
     assert.same({ "<0.2.0>" }, assert(journal.read(path)).pids)
+    assert(journal.settle(path, { ok = true, still_suspended = 0, still_undone = 0 }))
+    local state = assert(journal.read(path))
+    assert.same({ {}, "recover" }, { state.pids, state.ended.by })
   end)
 
   it("refuses what is none, with the line", function()
-    for text, expected in pairs { [""] = "is no journal", ["hello\n"] = "line 1: no line of a journal",
-      ['{"event":"suspend","pids":""}\n'] = "line 1: no line" } do
+    local RUN = '{"event":"run","node":"a@b","creation":7}\n'
+    local function undo(etf) return RUN .. ('{"event":"apply","undos":[{"key":"k","id":1,"etf":%s}]}\n'):format(etf) end
+    local function of(value)
+      return undo('"' .. core.encode(value):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end) .. '"')
+    end
+    for text, expected in pairs {
+      [""] = "is no journal", ["hello\n"] = "line 1: no line of a journal",
+      ['{"event":"suspend","pids":""}\n'] = "line 1: no line",
+      ['{"event":"run"}\n'] = "line 1: its node is no string",
+      ['{"event":"run","node":"a@b","creation":"7"}\n'] = "line 1: its creation is no integer",
+      [RUN .. '{"event":"suspend"}\n'] = "line 2: its pids is no string",
+      [RUN .. '{"event":"suspend","pids":"<0.1.0> halt()"}\n'] = "line 2: it names a process that is no pid",
+      [RUN .. '{"event":"apply","undos":7}\n'] = "line 2: its undos is no table",
+      [RUN .. '{"event":"apply","undos":["x"]}\n'] = "line 2: its undo is no table",
+      [undo "7"] = "line 2: its etf is no string",
+      [undo '"83"'] = "line 2: it has an undo that is no call",
+      [of(tuple { atom "lists", atom "reverse", atom "none" })] = "line 2: it has an undo that is no call",
+      [of(tuple { atom "lists", atom "reverse" })] = "line 2: it has an undo that is no call",
+      [of(tuple { "lists", atom "reverse", list {} })] = "line 2: it has an undo that is no call",
+      [of(tuple { atom "lists", atom "reverse", list({ 1 }, 2) })] = "line 2: it has an undo that is no call",
+      [("["):rep(3000000) .. "\n"] = "line 1: it is nested too deeply",
+      [RUN .. ('{"a":'):rep(1000000) .. "\n"] = "line 2: it is nested too deeply",
+    } do
       local file = assert(io.open(path, "wb"))
       file:write(text)
       file:close()
@@ -169,12 +253,17 @@ describe("journal", function()
     assert.is_nil((journal.read(folder .. "/missing")))
   end)
 
+  it("refuses a folder, a pipe and a device, and waits for none of them", function()
+    os.execute(("mkfifo %s/pipe"):format(quote(folder)))
+    for _, name in ipairs { folder, folder .. "/pipe", "/dev/zero" } do
+      local state, message, code = journal.read(name)
+      assert.same({ nil, "journal" }, { state, code })
+      assert.matches("is not a plain file", message, 1, true)
+    end
+  end)
+
   it("refuses an act that it cannot announce", function()
-    local book, message, code = journal.open(node, "/dev/full")
-    assert.is_nil(book)
-    assert.equal("journal", code)
-    assert.matches("cannot be written: No space left on device", message)
-    book, message = journal.open(node, folder .. "/missing/run.jsonl")
+    local book, message = journal.open(node, folder .. "/missing/run.jsonl")
     assert.is_nil(book)
     assert.matches("no journal can be written: .*No such file", message)
   end)

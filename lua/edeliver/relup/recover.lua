@@ -10,6 +10,7 @@ local core = require "edeliver.relup.core"
 local escape = require "edeliver.relup.base.escape"
 local guard = require "edeliver.relup.undo.guard"
 local journals = require "edeliver.relup.undo.journal"
+local journaled_calls = require "edeliver.relup.undo.journaled_calls"
 local ledger = require "edeliver.relup.undo.ledger"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
@@ -111,10 +112,26 @@ local function resume(node, found)
   return open
 end
 
+-- A journal is a file: what our own steps never journal is made only where the operator says so.
+local function only_ours(path, undos)
+  local strange = {}
+  for _, entry in ipairs(undos) do
+    if not entry.ours then strange[#strange + 1] = entry.shown end
+  end
+  if #strange == 0 then return true end
+  return nil, ("%s owes what no step of ours journals: %s. Nothing was done; --force (the option `force`) makes %s"):format(
+    path, table.concat(strange, ", "), #strange == 1 and "this call, too" or "these calls, too"), "not_ours"
+end
+
 -- What a journal still owes, or nothing where the node has been restarted since.
-local function owed_by_journal(node, path)
+local function owed_by_journal(node, path, force)
   local state, message, code = journals.read(path)
   if not state then return nil, message, code end
+  if not force then
+    local fine
+    fine, message, code = only_ours(path, state.undos)
+    if not fine then return nil, message, code end
+  end
   if state.node ~= node.name then
     return nil, ("%s is the journal of a run on %s, not on %s"):format(path, state.node, node.name), "wrong_node"
   end
@@ -143,7 +160,9 @@ end
 -- Says what was found, does it, says what came of it.
 local function act(node, found, undos, dry_run, log)
   show(node, found, log)
-  for _, entry in ipairs(undos) do log("warning", ("to be undone: %s"):format(entry.key)) end
+  for _, entry in ipairs(undos) do
+    log("warning", ("to be undone: %s, by %s"):format(entry.key, entry.shown or journaled_calls.describe(entry.undo)))
+  end
   local result = { found = found, undos = #undos, still_suspended = found, still_undone = undos, ok = false }
   if dry_run then return result end
   local silent, message, code = resume(node, found)
@@ -162,19 +181,19 @@ local function act(node, found, undos, dry_run, log)
   return result
 end
 
--- Tells the journal that nothing is owed any more.
-local function close_journal(path, result)
-  local file = io.open(path, "ab")
-  if not file then return end
-  file:write(('{"at":"%s","event":"end","by":"recover","ok":%s,"still_suspended":%d,"still_undone":%d}\n'):format(
-    os.date "!%Y-%m-%dT%H:%M:%SZ", result.ok, #result.still_suspended, #result.still_undone))
-  file:close()
+-- Tells the journal what has become of what it owed.
+local function close_journal(path, result, log)
+  local told, message = journals.settle(path, {
+    ok = result.ok, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
+  })
+  if not told then log("warning", message) end
 end
 
 --- Recovers a node.
 -- @param node
 -- @string[opt] journal the journal of the run that had the accident
--- @tparam[opt] table options `dry_run` (shows only), `log` (a function of level and text; default: prints)
+-- @tparam[opt] table options `dry_run` (shows only), `log` (a function of level and text; default: prints), `force` (also makes
+-- calls from the journal that no step of ours journals)
 -- @return[1] `{ ok =, found = the pid set of those that sat suspended, still_suspended = a pid set, undos = how many calls had
 -- to be made, still_undone = list of those that could not be, restarted = true where the node has been restarted since }`
 -- @return[2] nil, message, code: "busy" while a run or an install goes on
@@ -185,7 +204,7 @@ function recover.run(node, journal, options)
   if not free then return nil, message, code end
   local owed, undos
   if journal then
-    owed, message, code = owed_by_journal(node, journal)
+    owed, message, code = owed_by_journal(node, journal, options.force)
     if not owed then return nil, message, code end
     if owed.restarted then log("info", "the node has been restarted since: nothing of that run is left there") end
     undos = owed.undos
@@ -201,7 +220,7 @@ function recover.run(node, journal, options)
   result, message, code = act(node, found, undos, options.dry_run, log)
   if not result then return nil, message, code end
   result.restarted = owed and owed.restarted
-  if journal and not options.dry_run then close_journal(journal, result) end
+  if journal and not options.dry_run then close_journal(journal, result, log) end
   return result
 end
 

@@ -16,9 +16,10 @@ local journal = {}
 journal.__index = journal
 
 local SHOWN = 400 -- characters of a call; its bytes are all there
+local TRIES = 5 -- to find a name that is not taken
 local KEYS = { keyorder = {
   "at", "ms", "event", "format", "node", "creation", "operator", "application", "version", "name", "status", "took", "ok",
-  "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
+  "by", "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
 } }
 
 -- Where journals lie ---------------------------------------------------------------------------------------------------
@@ -34,42 +35,51 @@ function journal.folder()
     "system"
 end
 
-local function quoted(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
-
--- A new name in that folder, which is made where it is missing.
-local function default_path(node)
+-- A new file in that folder, which is made where it is missing; both are nobody else's.
+local function open_default(node)
   local folder, message, code = journal.folder()
   if not folder then return nil, message, code end
-  if not os.execute(("mkdir -p -m 700 %s 2>/dev/null"):format(quoted(folder))) then
-    return nil, ("the folder %s of journals cannot be made: config.journal names a file, or is false for none"):format(folder),
-      "system"
+  local made
+  made, message = core.private_folder(folder)
+  if not made then
+    return nil, ("no journal can be written: %s. config.journal names a file, or is false for none"):format(message), "journal"
   end
-  local name = node.name:gsub("[^%w@._-]", "_")
-  return ("%s/%s-%s-%04x.jsonl"):format(folder, name, os.date "!%Y%m%dT%H%M%SZ", math.random(0, 0xffff))
+  local name, file, path = node.name:gsub("[^%w@._-]", "_")
+  for _ = 1, TRIES do
+    path = ("%s/%s-%s-%08x.jsonl"):format(folder, name, os.date "!%Y%m%dT%H%M%SZ", math.random(0, 0xffffffff))
+    file, message, code = core.open_private(path, "new")
+    if code ~= "exists" then break end
+  end
+  return file, file and path or message, code
+end
+
+-- A journal belongs to one run: what another one owes must not be lost in it.
+local function open_named(path)
+  local file, message, code = core.open_private(path, "new")
+  if code == "exists" then
+    return nil, ("the journal %s exists already, and a journal belongs to one run: name a new file"):format(path), code
+  end
+  return file, file and path or message, code
 end
 
 -- Writing --------------------------------------------------------------------------------------------------------------
 
---- Opens a journal for a run on a node and writes its first line.
+--- Opens a new journal for a run on a node and writes its first line. Nobody else can read it.
 -- @param node
--- @tparam[opt] string path the file, appended to; default: a new one in `journal.folder()`
+-- @tparam[opt] string path a file that is not there yet; default: one in `journal.folder()`
 -- @tparam[opt] table fields for the first line
 -- @return[1] journal; `path` says where it lies
 -- @return[2] nil, message, code
 function journal.open(node, path, fields)
-  local message, code
-  if not path then
-    path, message, code = default_path(node)
-    if not path then return nil, message, code end
-  end
-  local file
-  file, message = io.open(path, "ab")
-  if not file then return nil, ("no journal can be written: %s"):format(message), "journal" end
-  local self = setmetatable({ path = path, file = file, started = core.now() }, journal)
-  self.cut = file:seek "end" ~= 0 -- perhaps: another run's last line
-  local creation, problem, why = shape.expect(node, "erlang:system_info", shape.integer,
+  local creation, message, code = shape.expect(node, "erlang:system_info", shape.integer,
     node:call("erlang", "system_info", { term.atom "creation" }))
-  if creation == nil then return nil, problem, why end
+  if creation == nil then return nil, message, code end
+  local file, found
+  if path then file, found, code = open_named(path) else file, found, code = open_default(node) end
+  if not file then
+    return nil, (code == "journal" or code == "exists") and found or "no journal can be written: " .. found, "journal"
+  end
+  local self = setmetatable({ path = found, file = file, started = core.now() }, journal)
   local first = { node = node.name, creation = creation, format = 1 }
   for name, value in pairs(fields or {}) do first[name] = value end
   local written
@@ -137,74 +147,20 @@ end
 
 -- Reading --------------------------------------------------------------------------------------------------------------
 
-local function bytes_of(text)
-  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
-end
+--- See `edeliver.relup.undo.journal_reader`.
+journal.read = require("edeliver.relup.undo.journal_reader").read
 
--- One function for each event that changes what is owed.
-local events = {}
-
-function events.run(state, line)
-  for field in pairs(state) do state[field] = nil end
-  state.node, state.creation, state.run, state.pids, state.undos = line.node, line.creation, line, {}, {}
-end
-
-function events.suspend(state, line)
-  for pid in line.pids:gmatch "%S+" do state.pids[pid] = true end
-end
-
-function events.owed(state, line)
-  state.pids = {}
-  events.suspend(state, line)
-end
-
-function events.apply(state, line)
-  for _, undo in ipairs(line.undos) do
-    local call = core.decode(bytes_of(undo.etf))
-    if not call then error("an undo is damaged", 0) end
-    table.insert(state.undos, { key = undo.key, number = undo.id, undo = { call[1].name, call[2].name, call[3] } })
-  end
-end
-
-function events.undone(state, line)
-  for i = #state.undos, 1, -1 do
-    if state.undos[i].number == line.id then table.remove(state.undos, i) end
-  end
-end
-
-events["end"] = function(state, line)
-  state.ended = line
-  if line.still_suspended == 0 then state.pids = {} end
-  if line.still_undone == 0 then state.undos = {} end
-end
-
---- What a journal says of its last run. Lines that were cut off are no harm: what they announced was not done.
+--- Writes into the journal of a run that has ended what has become of what it owed.
 -- @string path
--- @return[1] `{ node =, creation =, run = the first line, pids = a list of owed pids as text, undos = list of { key =,
--- undo = { module, fun, arguments } }, ended = the last line or nil }`
+-- @tparam table fields `ok`, `still_suspended` and `still_undone` (numbers)
+-- @return[1] true
 -- @return[2] nil, message, code
-function journal.read(path)
-  local file, message = io.open(path, "rb")
-  if not file then return nil, message, "journal" end
-  local text = file:read "a"
-  file:close()
-  local state, number = {}, 0
-  for raw in text:gmatch "([^\n]*)\n" do
-    number = number + 1
-    local line = json.decode(raw)
-    local whole = type(line) == "table"
-    local done, problem = pcall(function()
-      if not state.run and not (whole and line.event == "run") then error("no line of a journal", 0) end
-      if whole and events[line.event] then events[line.event](state, line) end
-    end)
-    if not done then return nil, ("%s, line %d: %s"):format(path, number, tostring(problem)), "journal" end
-  end
-  if not state.run then return nil, path .. " is no journal of a run", "journal" end
-  local pids = {}
-  for pid in pairs(state.pids) do pids[#pids + 1] = pid end
-  table.sort(pids)
-  state.pids = pids
-  return state
+function journal.settle(path, fields)
+  local file, message = core.open_private(path, "a")
+  if not file then return nil, ("the journal %s cannot be closed: %s"):format(path, message), "journal" end
+  local self = setmetatable({ path = path, file = file, started = core.now(), cut = true }, journal)
+  return self:close { by = "recover", ok = fields.ok, still_suspended = fields.still_suspended,
+    still_undone = fields.still_undone }
 end
 
 return journal

@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.recover
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local relup = require "edeliver.relup"
@@ -10,8 +11,8 @@ local session = require "edeliver.relup.cli.session"
 local recover = {
   on_node = true,
   summary = "Undo what an accident has left behind: suspended processes, stopped acceptors.",
-  description = "With the journal of the run that had the accident it undoes what that run still owed, and nothing else.\n"
-    .. "A run that goes on is left alone.",
+  description = "With the journal of the run that had the accident it undoes what that run still owed, and nothing else. The\n"
+    .. "journal must be yours, and nobody else may be able to write it. A run that is active is left alone.",
   examples = {
     "edeliver-relup myapp@web1 recover --dry-run",
     "edeliver-relup myapp@web1 recover ~/.local/state/edeliver-relup/myapp@web1-20260102T030405Z-1a2b.jsonl",
@@ -21,8 +22,10 @@ local recover = {
 function recover.add_to_parser(parser)
   parser:argument("journal", "The journal of that run."):args "?":argname "<journal>"
   parser:flag("--dry-run", "Only show what would be undone.")
+  parser:flag("--force", "Also make calls from the journal that no step of ours journals: look at them first.")
 end
 
+local REFUSING = { busy = true, wrong_node = true, not_ours = true, not_private = true }
 local COLORS = { warning = "yellow", error = "red" }
 
 local function as_json(result)
@@ -36,7 +39,7 @@ end
 
 local function run(args, node, dry_run)
   local function log(level, text) args.output:line(text, COLORS[level]) end
-  return relup.recover(node, args.journal, { dry_run = dry_run, log = log })
+  return relup.recover(node, args.journal, { dry_run = dry_run, log = log, force = args.force })
 end
 
 -- Looks first and asks, where the node is not local. Gives an exit code where that ends it.
@@ -47,7 +50,8 @@ local function look_first(args, node)
     args.output:fail(message, code)
     return exit.REFUSED
   end
-  local question = ("Resumes %d processes on %s and undoes %d calls."):format(#seen.found, node.name, seen.undos)
+  local question = ("Resumes %s on %s and makes %s."):format(
+    count.of(#seen.found, "process"), node.name, count.of(seen.undos, "call"))
   if not session.confirm(args, question) then return exit.REFUSED end
 end
 
@@ -61,12 +65,12 @@ function recover.command(args)
   local result, message, code = run(args, node, args.dry_run)
   if not result then
     args.output:fail(message, code)
-    return (code == "busy" or code == "wrong_node") and exit.REFUSED or exit.FAILED
+    return REFUSING[code] and exit.REFUSED or exit.FAILED
   end
   args.output:give(as_json(result))
   if args.dry_run or result.ok then return exit.OK end
-  args.output:fail(("%d processes are still suspended, %d calls could not be undone"):format(
-    #result.still_suspended, #result.still_undone), "suspended")
+  args.output:fail(("%s still suspended, %s failed"):format(
+    count.of(#result.still_suspended, "process"), count.of(#result.still_undone, "call")), "suspended")
   return exit.SUSPENDED
 end
 
