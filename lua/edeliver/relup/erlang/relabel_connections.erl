@@ -1,5 +1,5 @@
-%% Makes supervisors of ranch's connections call those `To` that they call `From`, `supervisor` or `worker`. The word is looked for in
-%% their state, which has another shape in every version of ranch: where it is there once, it is that word.
+%% Makes supervisors of ranch's connections call those `To` that they call `From`, `supervisor` or `worker`. The word is looked
+%% for in their state, which has another shape in every version of ranch: where it is there once, it is that word.
 -module(relabel_connections).
 -export([run/3]).
 

@@ -1,5 +1,5 @@
-%% Restarts children, `[{Supervisor, Id}]`, each whatever becomes of the others: ok, or `{error, [{Supervisor, Id, Answer}]}`. That
-%% a child runs already, or that its supervisor is dead, whose successor started anew, is what a restart wants.
+%% Restarts children, `[{Supervisor, Id}]`, each whatever becomes of the others: ok, or `{error, [{Supervisor, Id, Answer}]}`.
+%% That a child runs already, or that its supervisor is dead, whose successor started anew, is what a restart wants.
 -module(restart_children).
 -export([run/1]).
 

@@ -62,24 +62,12 @@ function release_folder.file(node, fun, path, ...)
   return checked(node, fun, path, node:call("file", fun, { charlist(path), ... }, 60000))
 end
 
-local MD5 = [[
-  {ok, File} = file:open(Path, [read, raw, binary]),
-  Loop = fun Loop(So) ->
-    case file:read(File, 1048576) of
-      {ok, Data} -> Loop(erlang:md5_update(So, Data));
-      eof -> erlang:md5_final(So)
-    end
-  end,
-  Sum = Loop(erlang:md5_init()),
-  ok = file:close(File),
-  Sum.]]
-
 --- The MD5 sum of a file on the node, in hexadecimal digits.
 -- @return[1] string
 -- @return[2] nil, message, code
 function release_folder.md5(node, path)
   local sum, message, code = shape.expect(node, "the sum of a file", shape.binary,
-    node:eval(MD5, { Path = charlist(path) }, 300000))
+    node:run("file_md5", { Path = charlist(path) }, 300000))
   if not sum then return nil, message, code end
   return (sum:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
@@ -101,6 +89,5 @@ function release_folder.append(node, path, data)
   if not answer then return nil, message, code end
   return true
 end
-
 
 return release_folder

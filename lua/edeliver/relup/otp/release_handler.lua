@@ -113,17 +113,6 @@ function release_handler.make_permanent(node, version, timeout)
   return true
 end
 
--- Who of all processes has old code of which module. check_process_code would need a collection of some: they count, too.
-local RUNS_OLD_CODE = [=[
-  Pids = processes(),
-  Ask = fun(Module) ->
-    Answers = lists:zipwith3(fun erlang:check_process_code/3, Pids, lists:duplicate(length(Pids), Module),
-                             lists:duplicate(length(Pids), [{allow_gc, false}])),
-    [Pid || {Pid, Answer} <- lists:zip(Pids, Answers), Answer =/= false]
-  end,
-  [{Module, Found} || {Module, _} <- code:all_loaded(), erlang:check_old_code(Module), Found <- [Ask(Module)], Found =/= []].
-]=]
-
 local RUNNING_OLD_CODE = shape.list(shape.tuple(shape.atom, shape.list(shape.pid)))
 
 --- Who still runs old code, of any module: whom a brutal purge would kill.
@@ -132,7 +121,7 @@ local RUNNING_OLD_CODE = shape.list(shape.tuple(shape.atom, shape.list(shape.pid
 -- @return[2] nil, message, code
 function release_handler.running_old_code(node, timeout)
   local answer, message, code = shape.expect(node, "who runs old code", RUNNING_OLD_CODE,
-    node:eval(RUNS_OLD_CODE, {}, timeout or 30000))
+    node:run("running_old_code", {}, timeout or 30000))
   if not answer then return nil, message, code end
   local found, all = {}, {}
   for i, row in ipairs(answer) do

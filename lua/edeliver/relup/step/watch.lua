@@ -12,12 +12,6 @@ local watch = {}
 --- phoenix.js sends a heartbeat every 30 s and gives up when the next is due and the last was not answered: after 30 to 60 s.
 watch.PHOENIX_JS = 30000 -- ms
 
--- How many mailboxes hold more messages than a limit, and the most that one holds; by compiled functions, as there may be many.
-local MAILBOXES = [[
-  All = lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), message_queue_len)),
-  Over = ets:match_spec_run(All, ets:match_spec_compile([{{message_queue_len, '$1'}, [{'>', '$1', Max}], ['$1']}])),
-  {length(Over), lists:max([0 | Over])}.]]
-
 -- Past the point of no return of a relup that calls us, a failure restarts the node, which helps nobody.
 local function refuse(ctx, message)
   if not ctx.served then return nil, message, "mailbox" end
@@ -29,7 +23,7 @@ local function check_mailboxes(node, ctx)
   local max, pids = ctx.config.max_mailbox, ctx:suspended()
   if not max then return true end
   local answer, message, code = shape.expect(node, "how long the mailboxes are", shape.tuple(shape.integer, shape.integer),
-    node:eval(MAILBOXES, { Pids = pids, Max = max }, 30000))
+    node:run("long_mailboxes", { Pids = pids, Max = max }, 30000))
   if not answer then return nil, message, code end
   if answer[1] == 0 then return true end
   return refuse(ctx, ("%d of %d suspended processes have more than %d messages waiting, up to %d (config.max_mailbox)"):format(

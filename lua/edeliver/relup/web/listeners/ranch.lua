@@ -14,51 +14,6 @@ local ranch = {}
 
 local atom = term.atom
 
--- For every listener: its ref, supervisor, port, application, and which of its ancestors export what a Phoenix endpoint does.
--- Ranch 1.3 keeps no listeners' supervisors in its table, but those of the connections, which stand right below.
-local LIST = [=[
-  IsEndpoint = fun(A) ->
-    is_atom(A) andalso lists:all(fun({F, N}) -> erlang:function_exported(A, F, N) end,
-                                 [{url, 0}, {static_url, 0}, {path, 1}, {static_path, 1}])
-  end,
-  Ancestors = fun(S) ->
-    case process_info(S, dictionary) of
-      {_, D} -> proplists:get_value('$ancestors', D, []);
-      undefined -> []
-    end
-  end,
-  Supervisors = fun() ->
-    case ets:match(ranch_server, {{listener_sup, '$1'}, '$2'}) of
-      [] -> [[R, S] || [R, Conns] <- ets:match(ranch_server, {{conns_sup, '$1'}, '$2'}), [S | _] <- [Ancestors(Conns)]];
-      Listed -> Listed
-    end
-  end,
-  case ets:info(ranch_server, size) of
-    undefined -> none;
-    _ -> [{R, S, catch ranch:get_port(R), application:get_application(S), [A || A <- Ancestors(S), IsEndpoint(A)]}
-          || [R, S] <- Supervisors(), is_pid(S)]
-  end.]=]
-
--- Not the transport's options as a whole: they may hold private keys. Ranch 1.3 has no info/1; there the specification of the
--- connections' supervisor says the same.
-local DETAILS = [[
-  Asked = fun(R) ->
-    Info = case ranch:info(R) of Map when is_map(Map) -> maps:to_list(Map); List -> List end,
-    Type = case proplists:get_value(transport_options, Info) of
-             #{connection_type := Given} -> Given;
-             Options when is_list(Options) -> proplists:get_value(connection_type, Options, worker);
-             _ -> worker
-           end,
-    {proplists:get_value(protocol, Info), Type}
-  end,
-  Specified = fun(S) ->
-    {ok, #{start := {_, _, [_, Type, _, _, _, Protocol]}}} = supervisor:get_childspec(S, ranch_conns_sup),
-    {Protocol, Type}
-  end,
-  {erlang:function_exported(ranch, suspend_listener, 1),
-   [case erlang:function_exported(ranch, info, 1) of true -> Asked(R); false -> Specified(S) end
-    || {R, S} <- lists:zip(Refs, Supervisors)]}.]]
-
 local APPLICATION = shape.tuple(shape.is(atom "ok"), shape.atom)
 local LISTENERS = shape.either(shape.is(atom "none"),
   shape.list(shape.tuple(shape.any, shape.pid, shape.any, shape.any, shape.list(shape.atom))))
@@ -69,7 +24,7 @@ local DETAIL = shape.tuple(shape.atom, shape.any)
 -- where a Phoenix endpoint stands above it) }`
 -- @return[2] nil, message, code; "not_detected" where ranch does not run
 function ranch.listeners(node)
-  local answer, message, code = shape.expect(node, "which listeners ranch has", LISTENERS, node:eval(LIST))
+  local answer, message, code = shape.expect(node, "which listeners ranch has", LISTENERS, node:run("ranch_listeners"))
   if not answer then return nil, message, code end
   if answer == atom "none" then return nil, ("ranch does not run on %s"):format(node.name), "not_detected" end
   local found = {}
@@ -91,7 +46,7 @@ local function with_details(node, listeners)
   local refs, sups = {}, {}
   for i, listener in ipairs(listeners) do refs[i], sups[i] = listener.ref, listener.pid end
   local answer, message, code = shape.expect(node, "what its listeners speak",
-    shape.tuple(shape.boolean, shape.list(DETAIL, #refs)), node:eval(DETAILS, { Refs = refs, Supervisors = sups }))
+    shape.tuple(shape.boolean, shape.list(DETAIL, #refs)), node:run("ranch_protocols", { Refs = refs, Supervisors = sups }))
   if not answer then return nil, message, code end
   for i, row in ipairs(answer[2]) do
     listeners[i].can_refuse = answer[1]
@@ -209,19 +164,6 @@ function ranch.warn(listener, call, log)
     ranch.describe(listener), term.format(atom(call[1])), call[2]))
 end
 
--- Of what the supervisors keep, the pids: compiled functions sort them out, so that little comes over the wire.
-local CONNECTIONS = [[
-  Kept = [{Sup, process_info(Sup, dictionary)} || Sup <- Sups],
-  case [Sup || {Sup, undefined} <- Kept] of
-    [Dead | _] -> {died, Dead};
-    [] ->
-      All = lists:append([Dictionary || {_, {dictionary, Dictionary}} <- Kept]),
-      Of = fun(State) ->
-        term_to_binary(ets:match_spec_run(All, ets:match_spec_compile([{{'$1', State}, [{is_pid, '$1'}], ['$1']}])))
-      end,
-      {Of(active), Of(removed)}
-  end.]]
-
 local DIED = shape.tuple(shape.is(atom "died"), shape.pid)
 local BOOKS = shape.either(DIED, shape.tuple(shape.binary, shape.binary))
 
@@ -235,7 +177,7 @@ function ranch.connections(node, listeners)
     for _, pid in ipairs(listener.connection_sups or {}) do sups[#sups + 1] = pid end
   end
   local found, message, code = shape.expect(node, "which connections ranch has", BOOKS,
-    node:eval(CONNECTIONS, { Sups = sups }, 30000))
+    node:run("ranch_connections", { Sups = sups }, 30000))
   if not found then return nil, message, code end
   if DIED(found) then
     return nil, ("%s, which supervised connections, has died: its listener has started anew"):format(tostring(found[2])),

@@ -13,33 +13,6 @@ local thousand_island = {}
 
 local TIMEOUT = 30000 -- ms
 
--- Below servers: the port that each listens on (nothing is asked for it), whether it has a listener, who supervises what.
-local BELOW = [[
-  Port = fun(Pid) ->
-    {links, Links} = process_info(Pid, links),
-    case [N || P <- Links, is_port(P), {ok, {_, N}} <- [inet:sockname(P)], is_integer(N)] of
-      [N | _] -> N;
-      [] -> undefined
-    end
-  end,
-  Child = fun(Id, Children) ->
-    case lists:keyfind(Id, 1, Children) of {_, Pid, _, _} when is_pid(Pid) -> Pid; _ -> undefined end
-  end,
-  Pool = fun(undefined) -> [];
-            (Pid) ->
-              [begin
-                 Children = supervisor:which_children(Sup),
-                 {Sup, Child(acceptor, Children) =/= undefined, Child(connection_sup, Children)}
-               end || {_, Sup, supervisor, _} <- supervisor:which_children(Pid), is_pid(Sup)]
-         end,
-  CanRefuse = erlang:function_exported('Elixir.ThousandIsland', suspend, 1),
-  [begin
-     Children = supervisor:which_children(Server),
-     Listener = Child(listener, Children),
-     {case Listener of undefined -> undefined; _ -> catch Port(Listener) end, Listener =/= undefined,
-      Pool(Child(acceptor_pool_supervisor, Children)), CanRefuse}
-   end || Server <- Servers].]]
-
 local POOL = shape.list(shape.tuple(shape.pid, shape.boolean, shape.any))
 local SERVER = shape.tuple(shape.any, shape.boolean, POOL, shape.boolean)
 
@@ -53,7 +26,7 @@ function thousand_island.look_below(node, listeners)
   local servers = {}
   for i, listener in ipairs(listeners) do servers[i] = listener.pid end
   local answer, message, code = shape.expect(node, "what its servers are made of", shape.list(SERVER, #servers),
-    node:eval(BELOW, { Servers = servers }, TIMEOUT))
+    node:run("thousand_island_servers", { Servers = servers }, TIMEOUT))
   if not answer then return nil, message, code end
   for i, row in ipairs(answer) do
     local listener = listeners[i]
@@ -97,14 +70,6 @@ function thousand_island.acceptors(node, listeners)
   return pools
 end
 
--- All connections of these supervisors, and how many of them are not Bandit's.
-local CONNECTIONS = [[
-  Rows = lists:append(lists:map(fun supervisor:which_children/1, Sups)),
-  All = ets:match_spec_run(Rows, ets:match_spec_compile([{{'_', '$1', worker, '_'}, [{is_pid, '$1'}], ['$1']}])),
-  Known = ets:match_spec_run(Rows, ets:match_spec_compile(
-    [{{'_', '$1', worker, ['Elixir.Bandit.DelegatingHandler']}, [{is_pid, '$1'}], [true]}])),
-  {term_to_binary(All), length(All) - length(Known)}.]]
-
 --- The connections of listeners, http and websocket alike, in one call.
 -- @return[1] a pid set
 -- @return[1] how many of them belong to another protocol than Bandit's
@@ -116,31 +81,12 @@ function thousand_island.connections(node, listeners)
   end
   if #sups == 0 then return node:pids {}, 0 end
   local answer, message, code = shape.expect(node, "which connections it has", shape.tuple(shape.binary, shape.integer),
-    node:eval(CONNECTIONS, { Sups = sups }, TIMEOUT))
+    node:run("thousand_island_connections", { Sups = sups }, TIMEOUT))
   if not answer then return nil, message, code end
   local all, problem, why = node:pids(answer[1])
   if not all then return nil, problem, why end
   return all, answer[2]
 end
-
--- Who runs a request: http/1 connections do it themselves, http/2 connections in a linked process for each. Idle ones sit in
--- their loops; of the few others the whole stack is searched, on the node.
-local REQUESTS = [[
-  Idle = fun({gen_server, loop, _}) -> true; ({erlang, hibernate, _}) -> true; ({sys, _, _}) -> true; (_) -> false end,
-  Running = fun(Pid) ->
-    case process_info(Pid, backtrace) of
-      {_, Stack} -> binary:match(Stack, <<"'Elixir.Bandit.Pipeline':run">>) =/= nomatch;
-      undefined -> false
-    end
-  end,
-  Busy = fun(Pids) ->
-    [Pid || Pid <- Pids, {_, Function} <- [process_info(Pid, current_function)], not Idle(Function), Running(Pid)]
-  end,
-  Streams = [Link || Pid <- Pids, {links, Links} <- [process_info(Pid, links)], Link <- Links, is_pid(Link),
-                     node(Link) =:= node(),
-                     {_, Entries} <- [process_info(Link, dictionary)],
-                     proplists:get_value('$initial_call', Entries) =:= {'Elixir.Bandit.HTTP2.StreamProcess', init, 1}],
-  Busy(Pids) ++ Busy(Streams).]]
 
 --- The requests that run on these http connections.
 -- @return[1] a pid set of the processes that run them
@@ -148,7 +94,7 @@ local REQUESTS = [[
 function thousand_island.requests(node, connections)
   if #connections == 0 then return node:pids {} end
   local answer, message, code = shape.expect(node, "which requests run", shape.list(shape.pid),
-    node:eval(REQUESTS, { Pids = connections }, TIMEOUT))
+    node:run("bandit_requests", { Pids = connections }, TIMEOUT))
   if not answer then return nil, message, code end
   return node:pids(answer)
 end

@@ -11,21 +11,6 @@ local endpoints = {}
 
 local FOUND = shape.list(shape.tuple(shape.atom, shape.atom))
 
--- Registered supervisors whose module exports what an endpoint does, and whose application they belong to.
-local FIND = [[
-  Exports = fun(Name) ->
-    lists:all(fun({F, N}) -> erlang:function_exported(Name, F, N) end,
-              [{url, 0}, {static_url, 0}, {path, 1}, {static_path, 1}])
-  end,
-  IsSupervisor = fun(Name) ->
-    case process_info(whereis(Name), dictionary) of
-      {_, Entries} -> element(1, proplists:get_value('$initial_call', Entries, {none})) =:= supervisor;
-      undefined -> false
-    end
-  end,
-  [{Name, case application:get_application(whereis(Name)) of {ok, App} -> App; undefined -> undefined end}
-   || Name <- registered(), Exports(Name), is_pid(whereis(Name)), IsSupervisor(Name)].]]
-
 --- The applications whose endpoints are meant: the one that is upgraded, and in an umbrella those of `config.applications`.
 -- @string name
 -- @tparam table config
@@ -40,7 +25,7 @@ end
 -- @return[1] a list of `{ name = atom, app = string }`
 -- @return[2] nil, message, code
 function endpoints.all(node)
-  local answer, message, code = shape.expect(node, "which endpoints it has", FOUND, node:eval(FIND))
+  local answer, message, code = shape.expect(node, "which endpoints it has", FOUND, node:run("phoenix_endpoints"))
   if not answer then return nil, message, code end
   local found = {}
   for i, row in ipairs(answer) do found[i] = { name = row[1], app = shape.to_text(row[2]) } end
@@ -62,18 +47,12 @@ function endpoints.of(node, applications)
   return names
 end
 
--- The idle timeouts of websockets as the endpoints declare them: a number, a default, or infinity.
-local TIMEOUTS = [[
-  Sockets = lists:append([E:'__sockets__'() || E <- Endpoints, erlang:function_exported(E, '__sockets__', 0)]),
-  Options = [proplists:get_value(websocket, Opts, true) || {_, _, Opts} <- Sockets, is_list(Opts)],
-  [case Given of true -> 60000; List -> proplists:get_value(timeout, List, 60000) end || Given <- Options, Given =/= false].]]
-
 --- After how long a silence the endpoints close a websocket: the shortest that their sockets declare.
 -- @return[1] ms, or nil where none is declared
 -- @return[2] nil, message, code
 function endpoints.idle_timeout(node, names)
   local answer, message, code = shape.expect(node, "after what time its sockets are closed", shape.list(),
-    node:eval(TIMEOUTS, { Endpoints = names }))
+    node:run("phoenix_idle_timeouts", { Endpoints = names }))
   if not answer then return nil, message, code end
   local shortest
   for _, value in ipairs(answer) do
@@ -82,17 +61,11 @@ function endpoints.idle_timeout(node, names)
   return shortest
 end
 
--- Long polling has one process for each client, below a supervisor of Phoenix's own: Phoenix.Transports.LongPoll.Supervisor, or
--- up to 1.3 MyApp.Endpoint.LongPoll.Supervisor.
-local POLLS = [[
-  Sups = [Name || Name <- registered(), lists:suffix(".LongPoll.Supervisor", atom_to_list(Name))],
-  lists:sum([proplists:get_value(active, supervisor:count_children(Sup), 0) || Sup <- Sups]).]]
-
 --- How many clients poll, on the whole node; they are left alone.
 -- @return[1] a number
 -- @return[2] nil, message, code
 function endpoints.count_polls(node)
-  return shape.expect(node, "how many clients poll", shape.integer, node:eval(POLLS))
+  return shape.expect(node, "how many clients poll", shape.integer, node:run("phoenix_long_polls"))
 end
 
 return endpoints

@@ -16,16 +16,11 @@ local thousand_island = require "edeliver.relup.web.listeners.thousand_island"
 local bandit = {}
 local bandit_site = site.extend()
 
--- The servers directly below endpoints, whose children's ids are {Endpoint, http | https}.
-local SERVERS = [[
-  [{Id, Pid, Endpoint} || Endpoint <- Endpoints,
-                          {Id, Pid, supervisor, ['Elixir.Bandit']} <- supervisor:which_children(Endpoint), is_pid(Pid)].]]
-
 local FOUND = shape.list(shape.tuple(shape.any, shape.pid, shape.atom))
 
 local function servers(node, names)
   local answer, message, code = shape.expect(node, "which servers its endpoints have", FOUND,
-    node:eval(SERVERS, { Endpoints = names }))
+    node:run("bandit_servers", { Endpoints = names }))
   if not answer then return nil, message, code end
   local found = {}
   for i, row in ipairs(answer) do found[i] = { ref = row[1], pid = row[2], endpoint = row[3] } end

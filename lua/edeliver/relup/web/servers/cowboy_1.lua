@@ -12,31 +12,6 @@ local cowboy_1 = site.extend()
 local TIMEOUT = 30000 -- ms
 local PIDS = shape.list(shape.pid)
 
--- The channels that are linked to websockets, and the websockets that have none.
-local CHANNELS = [[
-  IsChannel = fun(Pid, Websocket) ->
-    case process_info(Pid, dictionary) of
-      {_, Entries} ->
-        proplists:get_value('$initial_call', Entries) =:= {'Elixir.Phoenix.Channel.Server', init, 1}
-          andalso lists:prefix([Websocket], proplists:get_value('$ancestors', Entries, []));
-      undefined -> false
-    end
-  end,
-  Of = fun(Websocket) ->
-    case process_info(Websocket, links) of
-      {_, Links} -> [Pid || Pid <- Links, is_pid(Pid), node(Pid) =:= node(),
-                            not lists:member(Pid, Sups), IsChannel(Pid, Websocket)];
-      undefined -> []
-    end
-  end,
-  Found = [{Pid, Of(Pid)} || Pid <- Pids],
-  {lists:append([Channels || {_, Channels} <- Found]), [Pid || {Pid, []} <- Found]}.]]
-
--- Cowboy 1 runs requests in the connection's process; an idle one waits for the next request, outside of `execute`.
-local REQUESTS = [[
-  [Pid || Pid <- Pids, {_, Stack} <- [process_info(Pid, backtrace)],
-          binary:match(Stack, <<"cowboy_protocol:execute">>) =/= nomatch].]]
-
 --- As for other sites; and what is missing is never the protocol.
 function cowboy_1:missing_connections()
   return self:missing("connections supervisor", function(listener)
@@ -52,7 +27,7 @@ function cowboy_1:connections()
   if not self.endpoints or #all == 0 then return { http = http, websockets = all, idle = none, channels = none } end
   local bindings = { Pids = all, Sups = self:connection_supervisors() }
   local answer, message, code = shape.expect(self.node, "which channels its websockets have", shape.tuple(PIDS, PIDS),
-    self.node:eval(CHANNELS, bindings, TIMEOUT))
+    self.node:run("cowboy_1_channels", bindings, TIMEOUT))
   if not answer then return nil, message, code end
   local idle = self.node:pids(answer[2])
   return { http = http, websockets = all:minus(idle), idle = idle, channels = self.node:pids(answer[1]) }
@@ -81,7 +56,7 @@ function cowboy_1:requests()
   if #http == 0 then return http end
   local answer
   answer, message, code = shape.expect(self.node, "which requests run", PIDS,
-    self.node:eval(REQUESTS, { Pids = http }, TIMEOUT))
+    self.node:run("cowboy_1_requests", { Pids = http }, TIMEOUT))
   if not answer then return nil, message, code end
   return self.node:pids(answer)
 end

@@ -16,37 +16,6 @@ local TIMEOUT = 30000 -- ms
 local PIDS = shape.list(shape.pid)
 local FOUND = shape.tuple(PIDS, PIDS, PIDS, shape.integer)
 
--- Children are asked for only of what says itself that it is a supervisor.
-local BELOW = [[
-  IsSupervisor = fun(Pid) ->
-    case process_info(Pid, dictionary) of
-      {_, Entries} -> element(1, proplists:get_value('$initial_call', Entries, {none})) =:= supervisor;
-      undefined -> false
-    end
-  end,
-  Supervisors = [Pid || Pid <- Pids, IsSupervisor(Pid)],
-  Rows = lists:append([try supervisor:which_children(Sup) catch exit:_ -> [] end || Sup <- Supervisors]),
-  Cowboys = [Pid || {_, Pid, worker, [Module]} <- Rows, is_pid(Pid), Module =:= cowboy_clear orelse Module =:= cowboy_tls],
-  Status = fun(Pid) ->
-    case catch sys:get_status(Pid, 1000) of {status, _, {module, cowboy_websocket}, _} -> true; _ -> false end
-  end,
-  IsWebsocket = fun(Pid) ->
-    case process_info(Pid, current_function) of
-      {_, {cowboy_websocket, _, _}} -> true;
-      {_, {erlang, hibernate, _}} -> Status(Pid);
-      {_, {sys, _, _}} -> Status(Pid);
-      {_, {cowboy_http, _, _}} -> false;
-      {_, _} ->
-        case process_info(Pid, backtrace) of
-          {_, Stack} -> binary:match(Stack, <<"cowboy_websocket:">>) =/= nomatch;
-          undefined -> false
-        end;
-      undefined -> false
-    end
-  end,
-  {Websockets, Http} = lists:partition(IsWebsocket, Cowboys),
-  {Websockets, Http, Supervisors, length(Pids) - length(Supervisors)}.]]
-
 -- Everything below the listeners: websockets, http connections, their supervisors, and how many connections are none.
 local function look(self)
   local active, removed, code = ranch.connections(self.node, self.listeners)
@@ -54,7 +23,7 @@ local function look(self)
   local all = active:plus(removed)
   if #all == 0 then return { websockets = all, http = all, supervisors = {}, strangers = 0 } end
   local answer, message, why = shape.expect(self.node, "what its connections are", FOUND,
-    self.node:eval(BELOW, { Pids = all }, TIMEOUT))
+    self.node:run("supervised_connections", { Pids = all }, TIMEOUT))
   if not answer then return nil, message, why end
   return {
     websockets = self.node:pids(answer[1]), http = self.node:pids(answer[2]), supervisors = answer[3], strangers = answer[4],

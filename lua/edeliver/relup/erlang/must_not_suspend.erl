@@ -1,0 +1,49 @@
+%% Which of these processes must not be suspended, and why: `[{guard | system | supervisor | typed, Count, SomePids}]`. Compiled
+%% functions do what is done for each process; only what stands out is looked at one by one. A supervisor is typed so by its
+%% parent, which is asked once for all its children; a process without such a parent is looked at itself.
+-module(must_not_suspend).
+-export([run/2]).
+
+run(Pids, Installs) ->
+  Read = fun(Item) -> lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), Item)) end,
+  Find = fun(Among, Infos, Wanted) ->
+    case lists:any(Wanted, lists:usort(Infos)) of
+      true -> [Pid || {Pid, Info} <- lists:zip(Among, Infos), Wanted(Info)];
+      false -> []
+    end
+  end,
+  SupervisorsAmong = fun(Among) ->
+    Find(Among, lists:map(fun proc_lib:translate_initial_call/1, Among),
+         fun({M, _, _}) -> lists:member(M, [supervisor, supervisor_bridge, ranch_conns_sup]); (_) -> false end)
+  end,
+  Masters = [whereis(init) | [application_controller:get_master(App) || App <- [kernel, sasl]]],
+  Core = [whereis(Name) || Name <- [application_controller, logger, user]],
+  System = [Pid || Pid <- Core, lists:member(Pid, Pids)]
+    ++ Find(Pids, Read(group_leader), fun({group_leader, Leader}) -> lists:member(Leader, Masters); (_) -> false end),
+  Guards = [Pid || Pid <- [whereis(edeliver_relup)], lists:member(Pid, Pids)],
+  %% Before OTP 25 only the dictionary knows.
+  Ancestor = fun(Pid) ->
+    case process_info(Pid, dictionary) of
+      {dictionary, Dictionary} ->
+        case lists:keyfind('$ancestors', 1, Dictionary) of
+          {_, [Name | _]} when is_atom(Name) -> {parent, whereis(Name)};
+          {_, [First | _]} -> {parent, First};
+          _ -> {parent, undefined}
+        end;
+      undefined -> undefined
+    end
+  end,
+  Infos = try Read(parent) catch error:badarg -> lists:map(Ancestor, Pids) end,
+  Above = SupervisorsAmong([P || {parent, P} <- lists:usort(Infos), is_pid(P), node(P) =:= node()]),
+  Loose = case Above of
+    [] -> Pids;
+    _ -> Find(Pids, Infos, fun({parent, P}) -> not lists:member(P, Above); (_) -> false end)
+  end,
+  Typed = lists:append([case lists:keymember(supervisor, 3, Children) of
+      false -> [];
+      true -> sets:to_list(sets:intersection(sets:from_list(Pids), sets:from_list([P || {_, P, supervisor, _} <- Children])))
+    end || Children <- lists:map(fun supervisor:which_children/1, Above)]),
+  Supervisors = SupervisorsAmong(Typed ++ Loose),
+  [{Kind, length(Found), lists:sublist(Found, 3)}
+    || {Kind, Found} <- [{guard, Guards}, {system, System}, {supervisor, Supervisors}, {typed, [P || P <- Typed, Installs]}],
+       Found =/= []].

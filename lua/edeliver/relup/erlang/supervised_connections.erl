@@ -1,0 +1,34 @@
+%% What is below these connections, which are typed supervisor: the websockets of cowboy 2, its http connections, the
+%% supervisors, and how many of Pids are none. Children are asked for only of what says itself that it is a supervisor.
+-module(supervised_connections).
+-export([run/1]).
+
+run(Pids) ->
+  IsSupervisor = fun(Pid) ->
+    case process_info(Pid, dictionary) of
+      {_, Entries} -> element(1, proplists:get_value('$initial_call', Entries, {none})) =:= supervisor;
+      undefined -> false
+    end
+  end,
+  Supervisors = [Pid || Pid <- Pids, IsSupervisor(Pid)],
+  Rows = lists:append([try supervisor:which_children(Sup) catch exit:_ -> [] end || Sup <- Supervisors]),
+  Cowboys = [Pid || {_, Pid, worker, [Module]} <- Rows, is_pid(Pid), Module =:= cowboy_clear orelse Module =:= cowboy_tls],
+  Status = fun(Pid) ->
+    case catch sys:get_status(Pid, 1000) of {status, _, {module, cowboy_websocket}, _} -> true; _ -> false end
+  end,
+  IsWebsocket = fun(Pid) ->
+    case process_info(Pid, current_function) of
+      {_, {cowboy_websocket, _, _}} -> true;
+      {_, {erlang, hibernate, _}} -> Status(Pid);
+      {_, {sys, _, _}} -> Status(Pid);
+      {_, {cowboy_http, _, _}} -> false;
+      {_, _} ->
+        case process_info(Pid, backtrace) of
+          {_, Stack} -> binary:match(Stack, <<"cowboy_websocket:">>) =/= nomatch;
+          undefined -> false
+        end;
+      undefined -> false
+    end
+  end,
+  {Websockets, Http} = lists:partition(IsWebsocket, Cowboys),
+  {Websockets, Http, Supervisors, length(Pids) - length(Supervisors)}.
