@@ -32,6 +32,7 @@ test_dependencies = {
 external_dependencies = {
   EI = { header = "ei.h", library = "ei" },
   OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
+  ZLIB = { header = "zlib.h", library = "z" },
 }
 
 build = {
@@ -47,6 +48,7 @@ build = {
     EI_INCDIR = "$(EI_INCDIR)",
     EI_LIBDIR = "$(EI_LIBDIR)",
     OPENSSL_DIR = "$(OPENSSL_DIR)",
+    ZLIB_DIR = "$(ZLIB_DIR)",
   },
   copy_directories = { "examples" },
 }

@@ -10,13 +10,13 @@ export ROOT BUILD
 # One line a need: Debian's package, and how another system shows that it has the same thing.
 BUILD_NEEDS=(
   gcc:gcc libc6-dev:header=stdio.h cmake:cmake ninja-build:ninja
-  lua5.4:lua5.4 liblua5.4-dev:header=lua5.4/lua.h libssl-dev:header=openssl/ssl.h
+  lua5.4:lua5.4 liblua5.4-dev:header=lua5.4/lua.h libssl-dev:header=openssl/ssl.h zlib1g-dev:header=zlib.h
   erlang-base:erl erlang-dev:erl=erl_interface
 )
 TEST_NEEDS=(
   "${BUILD_NEEDS[@]}" lua-busted:busted luarocks:luarocks
   lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term
-  erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools
+  erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools elixir:mix
   make:make zip:zip unzip:unzip openssl:openssl tmux:tmux lua-readline:lua=readline chromium:chromium zsh:zsh fish:fish groff-base:groff
 )
 # shellcheck disable=SC2034  # for tools/lint

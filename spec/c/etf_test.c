@@ -247,7 +247,7 @@ static void test_problem(void) {
   } cases[] = {{"69 00011170 616161", "a tuple of 70000 elements in 3 bytes"},
                {"6c 00011170 6a", "a list of 70000 elements in 1 bytes"},
                {"74 00011170", "a map of 70000 elements in 0 bytes"},
-               {"50", "a compressed term, which is not read"},
+               {"50", "a compressed term inside another term"},
                {"79", "a term that only the node that made it can read"},
                {"52", "a reference to an atom cache, which was never agreed on"},
                {"62 00", "the term is cut short"}};

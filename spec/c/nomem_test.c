@@ -3,14 +3,17 @@
  * freed. How they are made to: exhaust.h. Opening a connection: nomem_open_test.c. */
 #include <string.h>
 
+#include "beam.h"
 #include "check.h"
 #include "clock.h"
 #include "exhaust.h"
 #include "frame.h"
+#include "gzip.h"
 #include "paired_node.h"
 #include "pid_index.h"
 #include "processes.h"
 #include "relay.h"
+#include "tar.h"
 
 typedef edr_status (*scenario)(void);
 
@@ -70,6 +73,74 @@ static edr_status run_etf(void) {
   }
   edr_buf_deinit(&buf);
   edr_buf_deinit(&again);
+  return status;
+}
+
+/* Ten bytes, stored. */
+static const uint8_t gzipped[] = {0x1f, 0x8b, 8,    0,    0,    0,    0,    0,   0,   3,   1,
+                                  10,   0,    0xf5, 0xff, 'a',  'b',  'c',  'd', 'e', 'f', 'g',
+                                  'h',  'i',  'j',  0x3a, 0x70, 0x81, 0x39, 10,  0,   0,   0};
+
+static edr_status run_gzip(void) {
+  const char *problem = NULL;
+  edr_buf out;
+  edr_status status;
+  edr_buf_init(&out);
+  status = edr_gzip_expand(EDR_GZIP, gzipped, sizeof gzipped, 1000, &out, &problem);
+  CHECK(status != EDR_OK || (out.size == 10 && memcmp(out.data, "abcdefghij", 10) == 0));
+  CHECK(status == EDR_OK || problem != NULL);
+  edr_buf_deinit(&out);
+  return status;
+}
+
+/* A long name (GNU), then a file of it. */
+static edr_status run_tar(void) {
+  static uint8_t archive[4 * EDR_TAR_BLOCK];
+  edr_status status = EDR_OK;
+  edr_tar_event event = EDR_TAR_ENTRY;
+  edr_tar_entry entry = {.name = ""};
+  size_t at = 0, used = 0, size;
+  edr_tar tar;
+
+  for (int header = 0; header < 2; header++) {
+    uint8_t *block = archive + header * 2 * EDR_TAR_BLOCK;
+    unsigned sum = 0;
+    memset(block, 0, EDR_TAR_BLOCK);
+    memcpy(block, "lib/name", 8);
+    memcpy(block + 124, header == 0 ? "00000000620" : "00000000000", 11);
+    memset(block + 148, ' ', 8);
+    block[156] = header == 0 ? 'L' : '0';
+    for (size_t i = 0; i < EDR_TAR_BLOCK; i++) sum += block[i];
+    snprintf((char *)block + 148, 8, "%06o", sum);
+  }
+  memset(archive + EDR_TAR_BLOCK, 'n', 400);
+  archive[EDR_TAR_BLOCK + 3] = '/';
+  edr_tar_init(&tar, NULL, 1);
+  while (status == EDR_OK && event != EDR_TAR_END) {
+    status = edr_tar_next(&tar, archive + at, sizeof archive - at, &used, &event, &entry, &size);
+    if (status == EDR_OK && event == EDR_TAR_ENTRY) CHECK(strlen(entry.name) == 400);
+    at += used;
+  }
+  edr_tar_deinit(&tar);
+  return status;
+}
+
+/* A gzipped file would be no different; this one has atoms and literals. */
+static edr_status run_beam(void) {
+  static const uint8_t file[] = "FOR1\0\0\0\x2c"
+                                "BEAM"
+                                "AtU8\0\0\0\6\0\0\0\1\1m\0\0"
+                                "LitT\0\0\0\x10\0\0\0\0\0\0\0\1\0\0\0\2\x83\x6a\0\0";
+  edr_beam_bytes term;
+  const char *name;
+  edr_beam beam;
+  edr_status status = edr_beam_open(&beam, file, sizeof file - 1, 1000);
+  if (status != EDR_OK) return status;
+  status = edr_beam_atom(&beam, 1, &name);
+  if (status == EDR_OK) status = edr_beam_literal(&beam, 0, &term);
+  edr_beam_close(&beam);
+  if (status == EDR_OK)
+    status = edr_beam_open(&beam, gzipped, sizeof gzipped, 1000) == EDR_ENOMEM ? EDR_ENOMEM : EDR_OK;
   return status;
 }
 
@@ -293,6 +364,9 @@ static edr_status run_node(void) {
 
 int main(void) {
   exhaust("terms", run_etf, false);
+  exhaust("gzip", run_gzip, false);
+  exhaust("tar", run_tar, false);
+  exhaust("beam", run_beam, false);
   exhaust("frames", run_frame, false);
   exhaust("control", run_control, false);
   exhaust("pids", run_pids, false);

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "gzip.h"
 #include "support.h"
 #include "types.h"
 
@@ -276,7 +277,16 @@ edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const 
   return status;
 }
 
-/*** A term from the external term format.
+/* A compressed term is read from what it expands to. */
+static edr_status decode_compressed(lua_State *L, const uint8_t *bytes, size_t size, const char **out_problem) {
+  edr_buf *expanded = edr_lua_new_buf(L);
+  edr_status status = edr_gzip_expand_term(bytes, size, edr_etf_default_limits.max_size, expanded, out_problem);
+  if (status == EDR_OK) status = edr_lua_decode(L, expanded->data + 1, expanded->size - 1, out_problem);
+  edr_buf_deinit(expanded);
+  return status;
+}
+
+/*** A term from the external term format, compressed or not.
 @function decode
 @string bytes
 @return the term, or nil, message, code
@@ -287,6 +297,7 @@ int edr_lua_core_decode(lua_State *L) {
   edr_status status = EDR_EPROTOCOL;
   if (size < 1 || (uint8_t)bytes[0] != EDR_ETF_VERSION)
     return edr_lua_refused(L, status, "an external term starts with the byte 131");
-  status = edr_lua_decode(L, (const uint8_t *)bytes + 1, size - 1, &problem);
+  status = decode_compressed(L, (const uint8_t *)bytes, size, &problem);
+  if (status == EDR_EBADARG) status = edr_lua_decode(L, (const uint8_t *)bytes + 1, size - 1, &problem);
   return status == EDR_OK ? 1 : edr_lua_refused(L, status, problem);
 }

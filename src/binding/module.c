@@ -5,12 +5,15 @@
 #include <lua.h>
 #include <poll.h>
 
+#include "archive.h"
+#include "beam_file.h"
 #include "bulk.h"
 #include "calls.h"
 #include "clock.h"
 #include "connection.h"
 #include "decode.h"
 #include "encode.h"
+#include "folder.h"
 #include "messages.h"
 #include "open_file.h"
 #include "output.h"
@@ -69,6 +72,12 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"open_plain", edr_lua_open_plain},
                                      {"file_stat", edr_lua_file_stat},
                                      {"private_folder", edr_lua_private_folder},
+                                     {"list_folder", edr_lua_list_folder},
+                                     {"archive", edr_lua_archive},
+                                     {"md5", edr_lua_md5},
+                                     {"crc32", edr_lua_crc32},
+                                     {"gunzip", edr_lua_gunzip},
+                                     {"beam", edr_lua_beam},
                                      {NULL, NULL}};
 
 /* The one symbol that the module exports. */
@@ -81,6 +90,8 @@ int luaopen_edeliver_relup_core(lua_State *L) {
   edr_lua_pids_setup(L);
   edr_lua_connection_setup(L, methods, sizeof methods / sizeof methods[0]);
   edr_lua_calls_setup(L);
+  edr_lua_archive_setup(L);
+  edr_lua_beam_setup(L);
   luaL_newlib(L, functions);
   return 1;
 }

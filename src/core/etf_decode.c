@@ -234,7 +234,7 @@ static bool decode_compound(edr_etf_draft *draft, uint8_t tag) {
 static bool decode_refused(edr_etf_draft *draft, uint8_t tag) {
   switch (tag) {
   case TAG_COMPRESSED:
-    return no(draft, "a compressed term, which is not read");
+    return no(draft, "a compressed term inside another term");
   case TAG_ATOM_CACHE_REF:
     return no(draft, "a reference to an atom cache, which was never agreed on");
   case TAG_LOCAL:

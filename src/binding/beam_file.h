@@ -1,0 +1,12 @@
+/* BEAM files as Lua sees them. */
+#ifndef EDR_LUA_BEAM_FILE_H
+#define EDR_LUA_BEAM_FILE_H
+
+#include <lua.h>
+
+void edr_lua_beam_setup(lua_State *L);
+
+/* core.beam(bytes) -> a module's file */
+int edr_lua_beam(lua_State *L);
+
+#endif

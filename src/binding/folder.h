@@ -1,0 +1,10 @@
+/* What lies in a folder. */
+#ifndef EDR_LUA_FOLDER_H
+#define EDR_LUA_FOLDER_H
+
+#include <lua.h>
+
+/* core.list_folder(path) */
+int edr_lua_list_folder(lua_State *L);
+
+#endif
