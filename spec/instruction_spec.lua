@@ -128,6 +128,7 @@ describe("the built-in instructions", function()
       local ctx = fields or {}
       ctx.lines = {}
       function ctx:log(level, text) self.lines[#self.lines + 1] = level .. ": " .. text end
+      function ctx:time_left() return self.left or math.huge end
       return ctx
     end
 
@@ -150,10 +151,24 @@ describe("the built-in instructions", function()
 
     it("sleep counts down, and lets the node live meanwhile", function()
       local ctx, slept = recorder(), 0
-      local node = { sleep = function(_, ms) slept = slept + ms end }
+      local node = { sleep = function(_, ms) slept = slept + ms return true end }
       assert.is_true(instruction.load "sleep".run(node, 2, ctx))
       assert.are.equal(2000, slept)
-      assert.are.same({ "info: Waiting 2 seconds...", "info: Waiting 1 seconds...", "info: Waited 2 seconds." }, ctx.lines)
+      assert.are.same({ "info: Waiting 2 seconds...", "info: Waiting 1 second...", "info: Waited 2 seconds." }, ctx.lines)
+    end)
+
+    it("sleep waits for no longer than somebody waits for it, nor for ages, nor for what is no number", function()
+      local ctx = recorder { left = 2500 }
+      local node = { sleep = function(_, ms) ctx.left = ctx.left - ms return true end }
+      local sleep = instruction.load "sleep"
+      local answer, message, code = sleep.run(node, 20, ctx)
+      assert.same({ nil, "timeout" }, { answer, code })
+      assert.matches("gave up waiting 18 seconds early", message)
+      for _, seconds in ipairs { 301, -1, 1.5, "5", term.atom "long" } do
+        assert.equal("badarg", select(3, sleep.run(node, seconds, ctx)))
+      end
+      local lost = { sleep = function() return nil, "gone", "nodedown" end }
+      assert.equal("nodedown", select(3, sleep.run(lost, 2, recorder())))
     end)
 
     it("markers and soft_purge do nothing, well", function()

@@ -588,6 +588,36 @@ describe("sequence", function()
       assert(relup.sequence { "install" }:run(node, config { version = "1.0.0" }))
     end)
 
+    it("runs nothing for other processes on the node than what the relup calls for, and is kept by none of them", function()
+      local mine = { name = "mine", after = "install", before = "resume_channels", run = function()
+        return release:eval [==[
+          Ask = fun(Name, Arguments) ->
+            spawn(fun() -> put(said, catch gen_server:call(edeliver_relup, {run, Name, Arguments}, infinity)),
+                           receive stop -> ok end end)
+          end,
+          register(asked, spawn(fun() -> receive stop -> ok end end)),
+          persistent_term:put(askers, [Ask(Name, Arguments) || {Name, Arguments} <- [{sleep, [20]}, {resume_channels, none},
+            {resume_ranch_acceptors, [chat]}, {mine, [chat]}, {suspend_channels, [other]}, {nonsense, []}, {7, 7}]]),
+          timer:sleep(200), true ]==] == "true"
+      end }
+      local started = process.now()
+      local report = assert(steps_with(mine, 8):install(node, config { version = "2.0.0" }))
+      assert.is_true(process.now() - started < 10000 * process.patience)
+      assert.equal("2.0.0", current())
+      assert.matches("suspend_channels finish_running_requests mine rerun_failed_requests resume_channels "
+        .. "resume_ranch_acceptors put_relup_back$", names(report))
+      assert.equal("[true,true,true,true,true,true,true]", release:eval [==[
+        [case process_info(Pid, dictionary) of
+           {dictionary, [{said, {error, Text}}]} -> binary:match(Text, <<"does not call for now">>) =/= nomatch;
+           Other -> Other
+         end || Pid <- persistent_term:get(askers)] ]==])
+      release:eval "[exit(Pid, kill) || Pid <- [whereis(asked) | persistent_term:get(askers)]]"
+      assert.matches("a process on the node asked for sleep, which the relup does not call for now: refused",
+        table.concat(lines, "\n"), 1, true)
+      check_clean()
+      assert(relup.sequence { "install" }:run(node, config { version = "1.0.0" }))
+    end)
+
     it("says which step a relup asks for that nobody knows", function()
       local file = release.root .. "/releases/2.0.0/relup"
       local before = process.read_file(file)

@@ -104,7 +104,7 @@ function in_relup.install(this, sequence)
     end) and this:all_steps()
   end
   if not this:perform("patch_relup", 0, write, this, from) then return false end
-  if not this:perform("check_install_release", 0, install.check, node, this.config.version, ctx) then return false end
+  if not this:perform("check_install_release", 0, install.check, node, this.config.version, ctx, from) then return false end
   local installed = this:perform("install_release", 0, install.perform, node, ctx, options_of(sequence))
     and this:perform("put_relup_back", 0, ctx.undo, ctx, "relup")
   -- A step that failed past the point of no return has failed the run, though the release is installed.

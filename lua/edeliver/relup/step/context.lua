@@ -3,6 +3,7 @@
 --
 -- @classmod edeliver.relup.step.context
 
+local core = require "edeliver.relup.core"
 local escape = require "edeliver.relup.base.escape"
 local ledger = require "edeliver.relup.undo.ledger"
 local attempt = require "edeliver.relup.base.attempt"
@@ -21,11 +22,12 @@ context.__index = context
 -- - `requests_told`: how many requests were sent `upgrade_started`
 -- - `would_hide`: a dry run leaves connections in sight of the release handler that a real one hides
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
+-- - `deadline`: until when, as `core.now` counts, somebody waits for the release handler, and for what its relup calls for
 -- - `served`: the relup has called for a step of ours
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_told = "instructions.finish_running_requests", would_hide = "web.site", after_install = "step.install_outcome",
-  served = "run",
+  deadline = "step.install", served = "run",
 }
 
 -- In texts of a step's own may stand what a node said.
@@ -89,6 +91,9 @@ function context:suspended() return self.ledger:suspended() end
 
 --- For how long somebody has been suspended by now, in ms; 0 where nobody is.
 function context:standing() return self.ledger:standing() end
+
+--- For how many ms somebody still waits for what the relup calls for; `math.huge` where no install is under way.
+function context:time_left() return self.deadline and self.deadline - core.now() or math.huge end
 
 --- Makes calls on the node whose undoing is remembered first; undone by `undo`, or on the way out.
 -- @string key

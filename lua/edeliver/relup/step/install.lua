@@ -5,9 +5,9 @@
 --
 -- @module edeliver.relup.step.install
 
-local guard = require "edeliver.relup.undo.guard"
+local core = require "edeliver.relup.core"
+local expected_calls = require "edeliver.relup.step.expected_calls"
 local install_outcome = require "edeliver.relup.step.install_outcome"
-local effects = require "edeliver.relup.script.effects"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local relup = require "edeliver.relup.otp.relup"
 local term = require "edeliver.relup.term"
@@ -75,35 +75,34 @@ function install.unpack(node, version, ctx)
   return now.version
 end
 
--- How many calls of the guard a relup has, how many of them stand before the point of no return, and how many before the last
--- change that it makes.
-local function count_calls(script)
-  local counts = { before = 0, within = 0, all = 0 }
-  local past = false
-  for _, entry in ipairs(script) do
-    if entry == term.atom "point_of_no_return" then past = true end
-    local module, _, arguments = effects.applies(entry)
-    if module == term.atom "gen_server" and term.kind(arguments) == "list" and arguments[1] == term.atom(guard.NAME) then
-      counts.all = counts.all + 1
-      if not past then counts.before = counts.before + 1 end
-    elseif not module then
-      counts.within = counts.all
-    end
-  end
-  return counts
+-- The relup's calls of the guard; none where it cannot be read.
+local function calls_of(node, from, version)
+  local found = from and relup.read(node, from, version)
+  return expected_calls.new(found and found.script or {})
 end
 
 -- Who makes release_handler's calls: the guard, which then also knows which of the relup's calls may still cancel.
-local function caller(node, ctx, counts)
+local function caller(node, ctx, calls, timeout, count)
   if not ctx.guard then return node end
-  return ctx.guard:performer { before = counts and counts.before, within = counts and counts.within, serve = ctx.serve }
+  ctx.deadline = core.now() + timeout
+  return ctx.guard:performer {
+    before = calls.before, within = calls.within, serve = calls:serving(ctx.serve, {
+      deadline = ctx.deadline, count = count, refused = function(message) ctx:log("warning", message) end,
+    }),
+  }
 end
 
 --- Asks release_handler whether the release can be installed: it evaluates what stands before the point of no return.
+-- @param node
+-- @string version
+-- @param ctx
+-- @string now the version that runs
 -- @return[1] the version that it leads from
 -- @return[2] nil, message, code
-function install.check(node, version, ctx)
-  local from, message, code = release_handler.check_install_release(caller(node, ctx), version, CHECK_TIMEOUT)
+function install.check(node, version, ctx, now)
+  local calls = calls_of(node, now, version)
+  local from, message, code = release_handler.check_install_release(caller(node, ctx, calls, CHECK_TIMEOUT, calls.before),
+    version, CHECK_TIMEOUT)
   if not from then return nil, "check_install_release: " .. message, code end
   return from
 end
@@ -117,13 +116,12 @@ end
 function install.prepare(node, version, ctx)
   local now, message, code = install.unpack(node, version, ctx)
   if not now then return nil, message, code end
-  local found = relup.read(node, now, version)
-  if found and ctx.dry_run and count_calls(found.script).all > 0 then
+  if ctx.dry_run and #calls_of(node, now, version).calls > 0 then
     ctx:log("warning", "the relup calls for instructions, so check_install_release is not asked in a dry run")
     return now
   end
   local from
-  from, message, code = install.check(node, version, ctx)
+  from, message, code = install.check(node, version, ctx, now)
   if not from then return nil, message, code end
   return now
 end
@@ -151,12 +149,11 @@ function install.perform(node, ctx, options)
   local version = ctx.config.version
   local releases = release_handler.which_releases(node)
   local now = releases and release_handler.running(releases)
-  local found = now and relup.read(node, now.version, version)
-  local counts = found and count_calls(found.script)
+  local calls, timeout = calls_of(node, now and now.version, version), options.timeout or INSTALL_TIMEOUT
   local before = now and now.version or "?"
   ctx.under_way = install_outcome.pending(node, ctx, before)
   local done, message, code = install_outcome.tell(node, ctx, before,
-    release_handler.install_release(caller(node, ctx, counts), version, options.timeout or INSTALL_TIMEOUT))
+    release_handler.install_release(caller(node, ctx, calls, timeout), version, timeout))
   if done and ctx.guard then ctx.guard.performing = nil end -- it may have gone before it could say so
   if done or not install_outcome.UNCLEAR[code] then ctx.under_way = nil end
   return done, message, code
