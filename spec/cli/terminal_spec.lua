@@ -50,6 +50,21 @@ describe("a question before a node is touched that is not local", function()
     assert.matches("say --yes if that is meant", refused.err, 1, true)
   end)
 
+  it("is asked where the name says this machine, and the address another", function()
+    local here <close> = node.start {}
+    local words = { here.name, "call", "erlang", "node", "--address" }
+    local function refused(address)
+      words[6] = address
+      return program.run(words, { node = here })
+    end
+    -- Another machine for all that the program can know; here it is this one, by a name that resolves to it.
+    local own = process.output("hostname"):gsub("%s", "")
+    local asked = refused(own)
+    assert.same({ 1, "" }, { asked.code, asked.out })
+    assert.matches("say --yes if that is meant", asked.err, 1, true)
+    assert.equal(0, refused("127.0.0.1").code)
+  end)
+
   it("is not asked by commands that only look", function()
     assert.equal(0, program.run({ remote.name, "stuck" }, { node = remote }).code)
   end)

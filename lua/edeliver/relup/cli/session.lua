@@ -12,13 +12,14 @@ local terminal = require "term"
 
 local session = {}
 
--- The options of TLS, where the command line has any.
+-- The options of TLS, where the command line has any: each of them means TLS.
 local function tls_options(args)
   local given = {
     optfile = args.tls_optfile, cacertfile = args.tls_ca, certfile = args.tls_cert, keyfile = args.tls_key,
-    server_name = args.tls_name, password = os.getenv "EDELIVER_RELUP_KEY_PASSWORD",
+    server_name = args.tls_name,
   }
-  if not (args.tls_optfile or args.tls_ca or args.tls_cert) then return nil end
+  if next(given) == nil then return nil end
+  given.password = os.getenv "EDELIVER_RELUP_KEY_PASSWORD"
   return given
 end
 
@@ -70,10 +71,14 @@ end
 
 local LOCAL_HOSTS = { localhost = true, ["127.0.0.1"] = true, ["::1"] = true }
 
---- Whether the node's name says that it runs on this machine.
-function session.is_local(name)
-  local host = name:match "@(.*)$"
+local function is_local_host(host)
   return host ~= nil and (LOCAL_HOSTS[host] or host:find "^127%.%d+%.%d+%.%d+$" ~= nil) == true
+end
+
+--- Whether the node runs on this machine: its name says so, and so does the address that is connected to. A tunnel begins here
+-- and leads elsewhere, so the address alone says nothing.
+function session.is_local(args)
+  return is_local_host(args.node:match "@(.*)$") and (args.address == nil or is_local_host(args.address))
 end
 
 --- Asks before a node is touched that is not local.
@@ -81,7 +86,7 @@ end
 -- @string question what will be done to what, in a sentence
 -- @return whether to go on; why not was said
 function session.confirm(args, question)
-  if args.yes or session.is_local(args.node) then return true end
+  if args.yes or session.is_local(args) then return true end
   if not terminal.isatty(io.stdin) then
     args.output:fail(("%s This is not a terminal to ask at: say --yes if that is meant"):format(question), "not_confirmed")
     return false

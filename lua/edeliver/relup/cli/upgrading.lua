@@ -168,7 +168,7 @@ function upgrading.command(args, verb, make_steps)
   end
   local config = upgrading.config(args, name)
   config.dry_run = not verb
-  if verb and not (args.yes or session.is_local(args.node)) then
+  if verb and not (args.yes or session.is_local(args)) then
     local question = ("%s %s on %s to %s, with %s."):format(
       verb, name, node.name, args.version, upgrading.count_sockets(node, config))
     if not session.confirm(args, question) then return exit.REFUSED end

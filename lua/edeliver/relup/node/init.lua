@@ -76,10 +76,9 @@ function node.connect(name, options)
   local given = { node = name }
   for option, value in pairs(options) do given[option] = value end
   local connection, message, code
-  if options.tls then
-    given.tls, message, code = tls_options.resolve(options.tls, 2)
-    if not given.tls then return nil, message, code end
-  end
+  given.tls, message, code = tls_options.wanted(options.tls, 2)
+  if given.tls == nil then return nil, message, code end
+  given.tls = given.tls or nil
   connection, message, code = core.connect(given)
   if not connection then return nil, message, code end
   return take(setmetatable({ name = name, options = given }, node), connection)

@@ -9,6 +9,9 @@ local term = require "edeliver.relup.term"
 
 local tls_options = {}
 
+--- The environment variable that can say `required`: then no connection is made in the clear.
+tls_options.VARIABLE = "EDELIVER_RELUP_TLS"
+
 local atom = term.atom
 
 local OPTIONS = {
@@ -98,6 +101,20 @@ function tls_options.resolve(options, level)
     if option ~= "optfile" then resolved[option] = value end
   end
   return resolved
+end
+
+--- Whether and how a connection is made over TLS: where the caller gives options, and where the environment requires it.
+-- @tparam ?table options as `resolve` takes them; nil or false: none
+-- @tparam[opt=1] number level whose mistake a wrong option is
+-- @treturn[1] table|boolean what `resolve` gives; false: in the clear
+-- @return[2] nil, message, code
+function tls_options.wanted(options, level)
+  local said = os.getenv(tls_options.VARIABLE) or ""
+  if said ~= "" and said ~= "required" then
+    return nil, ("%s is %q: it can say \"required\", and nothing else"):format(tls_options.VARIABLE, said), "tls"
+  end
+  if not options and said == "" then return false end
+  return tls_options.resolve(options or {}, (level or 1) + 1)
 end
 
 return tls_options

@@ -44,7 +44,7 @@ end
 
 -- Looks first and asks, where the node is not local. Gives an exit code where that ends it.
 local function look_first(args, node)
-  if args.dry_run or args.yes or session.is_local(args.node) then return nil end
+  if args.dry_run or args.yes or session.is_local(args) then return nil end
   local seen, message, code = run(args, node, true)
   if not seen then
     args.output:fail(message, code)
