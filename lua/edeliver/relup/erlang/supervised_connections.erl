@@ -14,7 +14,9 @@ run(Pids) ->
   Rows = lists:append([try supervisor:which_children(Sup) catch exit:_ -> [] end || Sup <- Supervisors]),
   Cowboys = [Pid || {_, Pid, worker, [Module]} <- Rows, is_pid(Pid), Module =:= cowboy_clear orelse Module =:= cowboy_tls],
   Status = fun(Pid) ->
-    case catch sys:get_status(Pid, 1000) of {status, _, {module, cowboy_websocket}, _} -> true; _ -> false end
+    try sys:get_status(Pid, 1000) of {status, _, {module, cowboy_websocket}, _} -> true; _ -> false
+    catch exit:_ -> false
+    end
   end,
   IsWebsocket = fun(Pid) ->
     case process_info(Pid, current_function) of
