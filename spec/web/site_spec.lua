@@ -63,3 +63,23 @@ describe("web.site", function()
     assert.equal("ok", chat.release:eval "ranch:stop_listener(other)")
   end)
 end)
+
+describe("sites of all servers", function()
+  -- What instructions and commands ask of a site.
+  local ASKED = {
+    "describe", "missing_acceptors", "missing_connections", "acceptors", "acceptors_again", "reopening", "connections",
+    "requests", "target", "new_targets", "targets", "hide", "show",
+  }
+
+  it("answer the same questions", function()
+    for _, name in ipairs { "servers.cowboy_2", "servers.cowboy_1", "servers.supervised", "union" } do
+      local class = require("edeliver.relup.web." .. name)
+      for _, method in ipairs(ASKED) do assert.equal("function", type(class[method]), name .. " has no " .. method) end
+    end
+  end)
+
+  it("have nothing of a server in what they have in common", function()
+    local site = require "edeliver.relup.web.site"
+    for _, method in ipairs { "missing_connections", "requests", "candidates", "listening" } do assert.is_nil(site[method]) end
+  end)
+end)

@@ -2,7 +2,7 @@ local clients = require "support.clients"
 local servers = require "support.servers"
 local web = require "edeliver.relup.web"
 
-describe("web.several", function()
+describe("web.union", function()
   local chat, kiosk, booth
   setup(function()
     chat = servers.start()
@@ -38,6 +38,14 @@ describe("web.several", function()
     assert.equal(3, on_bandit:ping(2000))
     assert.equal(2, on_cowboy_1:ping(2000))
     assert.equal(0, sockets:drain(2000).pending)
+  end)
+
+  it("is a site: gives all that are to be suspended", function()
+    local sockets <close> = clients.open { port = chat.ports.endpoint, count = 2 } -- luacheck: ignore
+    local on_bandit <close> = chat:open(kiosk, 3, "upgrade", "join") -- luacheck: ignore
+    local site = assert(web.find(chat.node, "chat", { applications = { "kiosk" } }))
+    assert.equal(5, #assert(site:targets()))
+    assert.equal(5, #assert(site:targets "channels"))
   end)
 
   it("passes on what one of them cannot do", function()

@@ -31,7 +31,7 @@ describe("web.bandit", function()
     local none, message, code = web.find(chat.node, "kiosk", { port = 1 })
     assert.is_nil(none)
     assert.equal("not_detected", code)
-    assert.matches("no Bandit on port 1 stands below a Phoenix endpoint of kiosk", message)
+    assert.matches("no Phoenix endpoint of kiosk has a Bandit on port 1", message)
   end)
 
   it("tells websockets by their channels, and leaves the rest alone", function()
@@ -99,7 +99,7 @@ describe("web.bandit", function()
     local ctx = context { refuse = true }
     chat:run("suspend_ranch_acceptors", ctx)
     recover()
-    assert.matches("is suspended as a whole, by whomever: 'Elixir.ThousandIsland':resume", table.concat(lines, "\n"))
+    assert.matches("is suspended as a whole, and .* 'Elixir.ThousandIsland':resume lets", table.concat(lines, "\n"))
     assert.is_true(ctx:undo "acceptors")
   end)
 

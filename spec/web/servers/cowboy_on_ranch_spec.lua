@@ -43,7 +43,7 @@ for _, version in ipairs { 2, 1 } do
       local site, message, code = find("kernel", {})
       assert.is_nil(site)
       assert.equal("not_detected", code)
-      assert.matches("below a Phoenix endpoint of kernel", message)
+      assert.matches("no Phoenix endpoint of kernel on ", message)
       assert.matches(("chat_plain (port %d)"):format(chat.ports.plain), message, 1, true)
       site, message, code = find("chat", { port = 1 })
       assert.is_nil(site)

@@ -26,8 +26,8 @@ context.__index = context
 -- - `served`: the relup has called for a step of ours
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
-  requests_told = "instructions.finish_running_requests", would_hide = "web.site", after_install = "step.install_outcome",
-  deadline = "step.install", served = "run",
+  requests_told = "instructions.finish_running_requests", would_hide = "web.servers.cowboy_2",
+  after_install = "step.install_outcome", deadline = "step.install", served = "run",
 }
 
 -- In texts of a step's own may stand what a node said.
@@ -43,7 +43,7 @@ function context.new(fields)
   self.logger = self.logger or print_line
   self.by_hand = rawget(fields, "by_hand") == true -- the class has a function of that name
   self.ledger = ledger.new(self.node, {
-    -- A dry run hides no connections from the release handler, where the real one would; see web.site.
+    -- A dry run hides no connections from the release handler, where the real one would; see web.servers.cowboy_2.
     check = function(pids)
       return must_not_suspend.check(self.node, pids, self.installs and not self.would_hide)
     end,

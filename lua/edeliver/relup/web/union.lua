@@ -3,9 +3,11 @@
 --
 -- @classmod edeliver.relup.web.union
 
+local site = require "edeliver.relup.web.site"
+
 local union = {}
 union.__index = union
-union.__name = "edeliver.relup.web.site"
+union.__name = site.__name
 
 --- One site of a list of them: itself where it is the only one.
 -- @param node
@@ -69,7 +71,6 @@ function union:missing_connections() return missing(self, "missing_connections")
 function union:acceptors() return append(self, "acceptors") end
 function union:acceptors_again() return append(self, "acceptors_again") end
 function union:reopening() return append(self, "reopening") end
-function union:connection_supervisors() return append(self, "connection_supervisors") end
 function union:requests() return plus(self, "requests") end
 
 --- As for other sites: the connections of all of them.
@@ -88,7 +89,7 @@ end
 function union:target(target)
   local answers, message, code = ask_all(self, "target", target)
   if not answers then return nil, message, code end
-  self.targets = answers
+  self.chosen = answers
   for _, answer in ipairs(answers) do
     if answer ~= answers[1] then return "mixed" end
   end
@@ -99,12 +100,14 @@ end
 function union:new_targets(target, known)
   local all = self.node:pids {}
   for i, one in ipairs(self.sites) do
-    local new, message, code = one:new_targets(target == "mixed" and self.targets[i] or target, known)
+    local new, message, code = one:new_targets(target == "mixed" and self.chosen[i] or target, known)
     if not new then return nil, message, code end
     all = all:plus(new)
   end
   return all
 end
+
+union.targets = site.targets
 
 --- As for other sites. One whose channels are suspended has nothing to hide, and it does no harm.
 function union:hide(ctx)

@@ -14,6 +14,8 @@ local ranch = {}
 
 local atom = term.atom
 
+ranch.not_accepting = "acceptors supervisor: it is suspended already (ranch:suspend_listener), or of an unknown kind"
+
 local APPLICATION = shape.tuple(shape.is(atom "ok"), shape.atom)
 local LISTENERS = shape.either(shape.is(atom "none"),
   shape.list(shape.tuple(shape.any, shape.pid, shape.any, shape.any, shape.list(shape.atom))))
@@ -35,11 +37,6 @@ function ranch.listeners(node)
     }
   end
   return found
-end
-
---- A listener in words.
-function ranch.describe(listener)
-  return ("%s (%s)"):format(term.format(listener.ref), listener.port and "port " .. listener.port or "not listening")
 end
 
 local function with_details(node, listeners)
@@ -76,9 +73,8 @@ local function pids_of(items)
   return pids
 end
 
---- Looks below listeners: `protocol`, `typed_supervisor` (whether connections are), `can_refuse` (whether this ranch can suspend
--- a listener as a whole, as it can since 1.6), `acceptors_sup`, `connection_sups`.
--- What is missing stays nil.
+--- Looks below listeners: `accepts`, `can_refuse` (whether this ranch can suspend a listener as a whole, as it can since 1.6),
+-- `protocol`, `typed_supervisor` (whether connections are), `acceptors_sup`, `connection_sups`. What is missing stays nil.
 -- @return[1] true
 -- @return[2] nil, message, code
 function ranch.look_below(node, listeners)
@@ -91,6 +87,7 @@ function ranch.look_below(node, listeners)
   for i, listener in ipairs(listeners) do
     listener.acceptors_sup, listener.connection_sups = nil, nil
     sort_children(listener, below[i], above)
+    listener.accepts = listener.acceptors_sup ~= nil
   end
   below, message, code = supervisor.which_children(node, pids_of(above))
   if not below then return nil, message, code end
@@ -119,7 +116,7 @@ end
 
 --- The acceptors of listeners as they are now.
 -- @return[1] a list of `{ listener =, supervisor = pid, running = ids, stopped = ids, stop =, refuse =, restart = }`, for each
--- listener that has an acceptors' supervisor. `stop` and `refuse` are acts for `ctx:apply`: terminate those that run, or
+-- listener that accepts. `stop` and `refuse` are acts for `ctx:apply`: terminate those that run, or
 -- suspend the listener as a whole; `restart` is the call that restarts those that are stopped
 -- @return[2] nil, message, code
 function ranch.acceptors(node, listeners)
@@ -140,28 +137,6 @@ function ranch.acceptors(node, listeners)
     with_acts(node, pool)
   end
   return pools
-end
-
---- What restarts the stopped acceptors of pools: undos for a ledger.
-function ranch.restarts(pools)
-  local undos = {}
-  for _, pool in ipairs(pools) do
-    if #pool.stopped > 0 then
-      undos[#undos + 1] = {
-        key = ("%d acceptors of %s"):format(#pool.stopped, ranch.describe(pool.listener)), undo = pool.restart,
-      }
-    end
-  end
-  return undos
-end
-
---- Warns of a listener that was suspended as a whole, which may have been anybody.
--- @param listener
--- @tparam table call what lets it accept again
--- @tparam function log
-function ranch.warn(listener, call, log)
-  log("warning", ("%s is suspended as a whole, by whomever: %s:%s lets it accept again"):format(
-    ranch.describe(listener), term.format(atom(call[1])), call[2]))
 end
 
 local DIED = shape.tuple(shape.is(atom "died"), shape.pid)

@@ -13,10 +13,12 @@ local thousand_island = {}
 
 local TIMEOUT = 30000 -- ms
 
+thousand_island.not_accepting = "listener: it is suspended already (ThousandIsland.suspend)"
+
 local POOL = shape.list(shape.tuple(shape.pid, shape.boolean, shape.any))
 local SERVER = shape.tuple(shape.any, shape.boolean, POOL, shape.boolean)
 
---- Looks below listeners: `port`, `listens`, `can_refuse` (whether it can suspend a server as a whole), `acceptor_sups` (a list
+--- Looks below listeners: `accepts`, `can_refuse` (whether it can suspend a server as a whole), `port`, `acceptor_sups` (a list
 -- of `{ pid =, running = boolean }`), `connection_sups`.
 -- @param node
 -- @tparam table listeners a list of `{ ref =, pid = of the server }`
@@ -30,7 +32,7 @@ function thousand_island.look_below(node, listeners)
   if not answer then return nil, message, code end
   for i, row in ipairs(answer) do
     local listener = listeners[i]
-    listener.port, listener.listens = math.type(row[1]) == "integer" and row[1] or nil, row[2]
+    listener.port, listener.accepts = math.type(row[1]) == "integer" and row[1] or nil, row[2]
     listener.can_refuse = row[4]
     listener.acceptor_sups, listener.connection_sups = {}, {}
     for j, pair in ipairs(row[3]) do
@@ -51,21 +53,26 @@ local function ids_of(sups)
   return ids
 end
 
---- The acceptors of listeners, as `look_below` found them; see `edeliver.relup.web.ranch.acceptors`. `running` and `stopped` are
--- the pids of the acceptors' supervisors.
+-- The acceptors of a listener, and what can be done to them.
+local function pool_of(node, listener)
+  local pool = { listener = listener, running = {}, stopped = {} }
+  for _, sup in ipairs(listener.acceptor_sups) do table.insert(sup.running and pool.running or pool.stopped, sup.pid) end
+  local running, stopped = ids_of(pool.running), ids_of(pool.stopped)
+  pool.stop = {
+    call = supervisor.terminate_children(pool.running, running),
+    undo = supervisor.restart_children(node, pool.running, running),
+  }
+  pool.refuse = { call = { "Elixir.ThousandIsland", "suspend", { listener.pid } }, undo = thousand_island.resume(listener) }
+  pool.restart = supervisor.restart_children(node, pool.stopped, stopped)
+  return pool
+end
+
+--- The acceptors of listeners, as `look_below` found them; see `edeliver.relup.web.listeners.ranch.acceptors`. `running` and
+-- `stopped` are the pids of the acceptors' supervisors.
 function thousand_island.acceptors(node, listeners)
   local pools = {}
-  for i, listener in ipairs(listeners) do
-    local pool = { listener = listener, running = {}, stopped = {} }
-    for _, sup in ipairs(listener.acceptor_sups) do table.insert(sup.running and pool.running or pool.stopped, sup.pid) end
-    local running, stopped = ids_of(pool.running), ids_of(pool.stopped)
-    pool.stop = {
-      call = supervisor.terminate_children(pool.running, running),
-      undo = supervisor.restart_children(node, pool.running, running),
-    }
-    pool.refuse = { call = { "Elixir.ThousandIsland", "suspend", { listener.pid } }, undo = thousand_island.resume(listener) }
-    pool.restart = supervisor.restart_children(node, pool.stopped, stopped)
-    pools[i] = pool
+  for _, listener in ipairs(listeners) do
+    if listener.accepts then pools[#pools + 1] = pool_of(node, listener) end
   end
   return pools
 end

@@ -6,8 +6,9 @@
 --
 -- @module edeliver.relup.web.servers.bandit
 
+local count = require "edeliver.relup.base.count"
 local endpoints = require "edeliver.relup.web.phoenix.endpoints"
-local ranch = require "edeliver.relup.web.listeners.ranch"
+local kinds = require "edeliver.relup.web.listeners"
 local shape = require "edeliver.relup.node.shape"
 local site = require "edeliver.relup.web.site"
 local term = require "edeliver.relup.term"
@@ -59,8 +60,8 @@ function bandit.find(node, name, config)
   if not looked then return nil, message, code end
   local picked, above = pick(listeners, config)
   if #picked == 0 then
-    return nil, ("no Bandit%s stands below a Phoenix endpoint of %s"):format(
-      config.port and " on port " .. tostring(config.port) or config.listener and " of that ref" or "", name), "not_detected"
+    return nil, ("no Phoenix endpoint of %s has a Bandit%s"):format(name,
+      config.port and " on port " .. tostring(config.port) or config.listener and " of that ref" or ""), "not_detected"
   end
   local words = {}
   for i, endpoint in ipairs(above) do words[i] = term.format(endpoint) end
@@ -70,7 +71,7 @@ function bandit.find(node, name, config)
   }, bandit_site)
 end
 
---- See `edeliver.relup.web`: stopped acceptors, below whichever endpoint.
+--- See `edeliver.relup.web`: stopped acceptors, below every endpoint.
 function bandit.traces(node, _, log)
   local all, message, code = endpoints.all(node)
   if not all then return nil, message, code end
@@ -79,27 +80,15 @@ function bandit.traces(node, _, log)
   local listeners
   listeners, message, code = servers(node, names)
   if not listeners then return nil, message, code end
-  local looked
-  looked, message, code = thousand_island.look_below(node, listeners)
-  if not looked then return nil, message, code end
-  local listening = {}
-  for _, listener in ipairs(listeners) do
-    if listener.listens then
-      listening[#listening + 1] = listener
-    else
-      ranch.warn(listener, thousand_island.resume(listener), log)
-    end
-  end
-  local pools
-  pools, message, code = thousand_island.acceptors(node, listening)
-  if not pools then return nil, message, code end
-  return ranch.restarts(pools)
+  return kinds.traces(thousand_island, node, listeners, log)
 end
 
+-- The site -----------------------------------------------------------------------------------------------------------
+
+bandit_site.listening = thousand_island
+
 function bandit_site:missing_acceptors(refuse)
-  return refuse and self:missing("way to refuse connections in this version of the server: leave config.refuse out",
-    function(listener) return listener.can_refuse end)
-    or self:missing("listener: it is suspended already (ThousandIsland.suspend)", function(one) return one.listens end)
+  return site.missing_acceptors(self, refuse)
     or self:missing("acceptors", function(listener) return #listener.acceptor_sups > 0 end)
 end
 
@@ -110,23 +99,9 @@ function bandit_site:missing_connections()
   if missing then return missing end
   local all, strangers = thousand_island.connections(self.node, self.listeners)
   if not all then return strangers end
-  if strangers > 0 then return ("%s: %d connections are not Bandit's"):format(self:describe(), strangers) end
-end
-
-function bandit_site:acceptors() return thousand_island.acceptors(self.node, self.listeners) end
-
-function bandit_site:acceptors_again()
-  local looked, message, code = thousand_island.look_below(self.node, self.listeners)
-  if not looked then return nil, message, code end
-  return self:acceptors()
-end
-
-function bandit_site:reopening()
-  local calls = {}
-  for _, listener in ipairs(self.listeners) do
-    if not listener.listens then calls[#calls + 1] = thousand_island.resume(listener) end
+  if strangers > 0 then
+    return ("%s: %s not Bandit's"):format(self:describe(), count.of(strangers, "connection is", "connections are"))
   end
-  return calls
 end
 
 function bandit_site:candidates()
@@ -147,9 +122,5 @@ function bandit_site:requests()
   if not found then return nil, message, code end
   return thousand_island.requests(self.node, found.http)
 end
-
--- Bandit's connections are typed worker: the release handler asks them nothing.
-function bandit_site:hide() return self ~= nil end
-bandit_site.show = bandit_site.hide
 
 return bandit

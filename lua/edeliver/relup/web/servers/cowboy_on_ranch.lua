@@ -6,20 +6,15 @@
 
 local cowboy = require "edeliver.relup.web.servers.cowboy"
 local cowboy_1 = require "edeliver.relup.web.servers.cowboy_1"
+local cowboy_2 = require "edeliver.relup.web.servers.cowboy_2"
 local endpoints = require "edeliver.relup.web.phoenix.endpoints"
+local kinds = require "edeliver.relup.web.listeners"
 local ranch = require "edeliver.relup.web.listeners.ranch"
-local union = require "edeliver.relup.web.union"
-local site = require "edeliver.relup.web.site"
 local supervised = require "edeliver.relup.web.servers.supervised"
 local term = require "edeliver.relup.term"
+local union = require "edeliver.relup.web.union"
 
 local cowboy_on_ranch = {}
-
-local function describe_all(listeners)
-  local words = {}
-  for i, listener in ipairs(listeners) do words[i] = ranch.describe(listener) end
-  return #words > 0 and table.concat(words, ", ") or "none"
-end
 
 local function is_ref(listener, wanted)
   if type(wanted) == "string" and listener.ref == term.atom(wanted) then return true end
@@ -61,7 +56,7 @@ end
 local function class_of(listener)
   if listener.protocol == "cowboy_protocol" then return cowboy_1 end
   if listener.typed_supervisor and not cowboy.protocols[listener.protocol] then return supervised end
-  return site
+  return cowboy_2
 end
 
 -- The listeners by class: `{ class =, listeners = }`, in order.
@@ -86,11 +81,10 @@ local function describe_kind(above)
 end
 
 local function not_detected(node, name, listeners, what)
-  if what then
-    return nil, ("%s has no ranch listener %s; it has: %s"):format(node.name, what, describe_all(listeners)), "not_detected"
-  end
-  return nil, ("no ranch listener on %s stands below a Phoenix endpoint of %s; ranch has: %s. config.port or "
-    .. "config.listener picks one of them"):format(node.name, name, describe_all(listeners)), "not_detected"
+  local has = #listeners > 0 and kinds.describe_all(listeners) or "none"
+  if what then return nil, ("%s has no ranch listener %s; it has: %s"):format(node.name, what, has), "not_detected" end
+  return nil, ("no Phoenix endpoint of %s on %s has a ranch listener; ranch has: %s. config.port or config.listener picks one of "
+    .. "them"):format(name, node.name, has), "not_detected"
 end
 
 --- See `edeliver.relup.web`.
@@ -113,43 +107,30 @@ function cowboy_on_ranch.find(node, name, config)
   return union.as_one(node, sites)
 end
 
--- The undos of stopped acceptors.
-local function restarts(node, listeners)
-  local pools, message, code = ranch.acceptors(node, listeners)
-  if not pools then return nil, message, code end
-  return ranch.restarts(pools)
-end
-
 -- Connections that were hidden from the release handler.
 local function showing(node, listeners)
   local undos = {}
   for _, listener in ipairs(listeners) do
     if listener.typed_supervisor and listener.connection_sups then
       local act = cowboy.hiding(node, listener.connection_sups)
-      undos[#undos + 1] = { key = "the type of the connections of " .. ranch.describe(listener), undo = act.undo }
+      undos[#undos + 1] = { key = "the type of the connections of " .. kinds.describe(listener), undo = act.undo }
     end
   end
   return undos
 end
 
---- See `edeliver.relup.web`: stopped acceptors, and, where somebody sits suspended, hidden connections.
+--- See `edeliver.relup.web`: stopped acceptors, and, where somebody is suspended, hidden connections.
 function cowboy_on_ranch.traces(node, anybody_suspended, log)
   local listeners, message, code = ranch.listeners(node)
   if not listeners then
     if code == "not_detected" then return {} end
     return nil, message, code
   end
-  local looked
-  looked, message, code = ranch.look_below(node, listeners)
-  if not looked then return nil, message, code end
-  for _, listener in ipairs(listeners) do
-    if not listener.acceptors_sup then ranch.warn(listener, ranch.resume(listener), log) end
-  end
+  local restarts
+  restarts, message, code = kinds.traces(ranch, node, listeners, log)
+  if not restarts then return nil, message, code end
   local undos = anybody_suspended and showing(node, listeners) or {}
-  local found
-  found, message, code = restarts(node, listeners)
-  if not found then return nil, message, code end
-  return table.move(found, 1, #found, #undos + 1, undos)
+  return table.move(restarts, 1, #restarts, #undos + 1, undos)
 end
 
 return cowboy_on_ranch
