@@ -9,7 +9,7 @@ local here = debug.getinfo(1, "S").source:match "^@(.*)lint_spec.lua$"
 local function parse(text) return assert(consult.parse(text))[1] end
 
 -- A relup whose up script is given, and whose down script is sound.
-local function relup(up) return parse(('{"2",[{"1",[],%s}],[{"1",[],[point_of_no_return]}]}.'):format(up)) end
+local function relup(up) return parse(('{"2",[{"1",[],%s}],[{"1",[],[{apply,{erlang,garbage_collect,[]}}]}]}.'):format(up)) end
 
 local function find(findings, kind)
   local found = {}
@@ -49,7 +49,7 @@ describe("check", function()
     for _, text in ipairs { "a.", "{a,[],[]}.", '{"1",[],x}.', '{"1",[]}.', '{<<"1">>,[],[]}.' } do
       assert.are.equal("bad_shape", lint(parse(text))[1].kind)
     end
-    assert.are.equal("bad_shape", lint(parse '{"1",[{"0",[]}],[]}.')[1].kind)
+    assert.are.equal("bad_shape", lint.relup(parse '{"1",[{"0",[]}],[]}.')[1].kind)
   end)
 
   local BAD = {
@@ -96,8 +96,11 @@ describe("check", function()
   end)
 
   it("counts points of no return", function()
-    only("[]", "no_point_of_no_return")
-    assert.are.equal(3, only("[point_of_no_return,{apply,{m,f,[]}},point_of_no_return]", "several_points_of_no_return").position)
+    only('[{load_object_code,{a,"2",[m]}},{load,{m,soft_purge,soft_purge}}]', "no_point_of_no_return")
+    silent "[{suspend,[m]},{resume,[m]}]"
+    local several = only("[point_of_no_return,{apply,{m,f,[]}},point_of_no_return]", "several_points_of_no_return")
+    assert.are.equal(3, several.position)
+    assert.are.equal("warning", several.level)
   end)
 
   local GUARD = "{apply,{gen_server,call,[edeliver_relup,{run,%s,[x]},infinity]}}"
@@ -114,8 +117,9 @@ describe("check", function()
 
     it("wants checks before the point of no return: " .. runtime, function()
       local found = only("[point_of_no_return," .. check_acceptors .. "]", "late_check")
-      assert.matches("check_ranch_acceptors stands after the point of no return", found.reason, 1, true)
+      assert.matches("check_ranch_acceptors is behind the point of no return", found.reason, 1, true)
       silent("[" .. check_acceptors .. ",point_of_no_return]")
+      only("[" .. check_acceptors .. "]", "late_check")
     end)
 
     it("holds instructions to their order: " .. runtime, function()
@@ -162,13 +166,61 @@ describe("check", function()
     assert.matches("from before the last upgrade are killed", found.reason)
     assert.matches("when the release is made permanent",
       only(LOAD:format("load", "soft_purge", "brutal_purge"), "brutal_purge").reason)
-    only(LOAD:format("remove", "brutal_purge", "brutal_purge"), "brutal_purge")
+    only("[point_of_no_return,{remove,{m,brutal_purge,brutal_purge}}]", "brutal_purge")
     only("[point_of_no_return,{purge,[m]}]", "brutal_purge")
-    silent(LOAD:format("remove", "soft_purge", "soft_purge"))
+    silent "[point_of_no_return,{remove,{m,soft_purge,soft_purge}}]"
   end)
 
   it("wants object code read before it is loaded", function()
     only("[point_of_no_return,{load,{m,soft_purge,soft_purge}}]", "no_object_code")
+  end)
+
+  it("makes one finding of what repeats for each module, with the modules and their number", function()
+    local loads, names = {}, {}
+    for i = 1, 12 do
+      names[i] = "m" .. i
+      loads[i] = ("{load,{m%d,brutal_purge,soft_purge}}"):format(i)
+    end
+    local finding = only(('[{load_object_code,{a,"2",[%s]}},point_of_no_return,%s]'):format(
+      table.concat(names, ","), table.concat(loads, ",")), "brutal_purge")
+    assert.are.equal(12, finding.count)
+    assert.are.same(names, finding.modules)
+    assert.are.same({ 3, 14 }, { finding.positions[1], finding.positions[12] })
+    assert.are.equal("warning: up from 1, instructions 3 to 14: processes that run code of 12 modules (m1, m2, m3, m4, m5, "
+      .. "m6, m7, m8 and 4 more) from before the last upgrade are killed", tostring(finding))
+    finding = only("[point_of_no_return,{load_module,a},{load_module,b},{update,c}]", "high_level")
+    assert.are.equal("2 kinds of instructions (load_module, update) belong into an appup: systools translates them, "
+      .. "the release handler does not know them", finding.reason)
+  end)
+
+  it("makes one finding of what repeats for each version", function()
+    local ups = {}
+    for i = 1, 5 do ups[i] = ('{"1.%d",[],[restart_new_emulator]}'):format(i) end
+    local found = lint(parse(('{"2",[%s],[{"1.1",[],[restart_emulator,point_of_no_return]}]}.'):format(table.concat(ups, ","))))
+    assert.are.equal("warning: up from 1.1 and 4 more versions, instruction 1: restart_new_emulator: restart_new_emulator "
+      .. "restarts the node: every connection is lost, whatever is suspended", tostring(found[1]))
+    assert.are.same({ "1.1", "1.2", "1.3", "1.4", "1.5" }, found[1].versions)
+    assert.are.equal("early_restart", found[2].kind)
+    assert.are.equal(2, #found)
+  end)
+
+  it("says of a relup that leads nowhere that it does, and of one that does nothing", function()
+    local found = lint.relup(parse '{"2",[],[]}.')
+    assert.are.equal("error: relup: it has no way up and no way down: release_handler refuses every install (no_matching_relup)",
+      tostring(found[1]))
+    assert.are.equal("warning", lint.appup(parse '{"2",[],[]}.')[1].level)
+    for _, script in ipairs { "[]", "[point_of_no_return]", "[point_of_no_return,{sync_nodes,a,[]}]" } do
+      assert.are.equal("warning", only(script, "changes_nothing").level)
+    end
+    assert.are.equal("entry_twice", lint(parse(
+      '{"2",[{"1",[],[{apply,{m,f,[]}}]},{"1",[],[{apply,{m,f,[]}}]}],[]}.'))[1].kind)
+  end)
+
+  it("wants no call of the guard on an emulator that has none", function()
+    local call = "{apply,{gen_server,call,[edeliver_relup,{run,info,[x]},infinity]}}"
+    local found = find(lint(relup("[restart_new_emulator," .. call .. "," .. call .. "]")), "no_guard")
+    assert.are.equal(1, #found)
+    assert.are.equal(2, found[1].position)
   end)
 
   it("wants modules loaded before they are run, and not run once removed", function()
@@ -205,6 +257,7 @@ describe("check, against real releases:", function()
         for _, finding in ipairs(lint(parse(read(name)), options)) do
           -- What the appup really leaves out, and what it really kills.
           local is_true = finding.kind == "brutal_purge" and read(name):find "brutal_purge"
+            or finding.kind == "restart" and name:find "restart" or finding.kind == "changes_nothing" and name == "nothing"
             or finding.kind == "module_not_loaded" and options.old
           assert.is_truthy(is_true, name .. ": " .. tostring(finding))
         end
@@ -218,7 +271,9 @@ describe("check, against real releases:", function()
     assert.are.equal(#find(findings, "brutal_purge"), #findings)
     findings = lint(parse(read "swap"), { old = old, new = new })
     assert.are.equal(#find(findings, "brutal_purge"), #findings)
-    assert.are.same({}, lint(parse(read "restart_new_emulator"), { old = old, new = new }))
+    findings = lint(parse(read "restart_new_emulator"), { old = old, new = new })
+    assert.are.equal(2, #find(findings, "restart"))
+    assert.are.equal(2, #findings)
   end)
 
   it("modules whose code differs and that nothing loads", function()
@@ -227,17 +282,15 @@ describe("check, against real releases:", function()
       found[#found + 1] = tostring(finding)
     end
     assert.are.same({
-      "error: up from 1.0.0: the code of m_a differs, and nothing loads it",
-      "error: up from 1.0.0: the code of m_b differs, and nothing loads it",
+      "error: up from 1.0.0: the code of 3 modules (m_a, m_b, m_sup) differs, and nothing loads them",
       "warning: up from 1.0.0: m_new is new, and nothing loads it: a node in embedded mode will not find it",
-      "error: up from 1.0.0: the code of m_sup differs, and nothing loads it",
-      "error: down to 1.0.0: the code of m_a differs, and nothing loads it",
-      "error: down to 1.0.0: the code of m_b differs, and nothing loads it",
+      "error: down to 1.0.0: the code of 3 modules (m_a, m_b, m_sup) differs, and nothing loads them",
       "warning: down to 1.0.0: m_old is new, and nothing loads it: a node in embedded mode will not find it",
-      "error: down to 1.0.0: the code of m_sup differs, and nothing loads it",
     }, found)
     -- The folders of another release than the entry's say nothing.
-    assert.are.same({}, lint(parse(read "nothing"), { old = old, new = new, version = "0.9" }))
+    for _, finding in ipairs(lint(parse(read "nothing"), { old = old, new = new, version = "0.9" })) do
+      assert.are.equal("changes_nothing", finding.kind)
+    end
   end)
 
   it("functions that do not exist when they are called", function()

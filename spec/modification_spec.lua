@@ -54,8 +54,9 @@ describe("modification.apply", function()
     local relup = parse(RELUP)
     local changed = modification.apply(relup, { name = "myapp" }, mine)
     assert.are.equal(parse [[{"3",
-      [{"1",[],[{load_object_code,{myapp,"3",[a,b]}},{load_object_code,{other,"3",[c]}},point_of_no_return,v1]},{"2",[x],[b,v2]}],
-      [{"2",[],[c,v2]},{"0","text",[d,v0]}]} ]], changed)
+      [{"1",[],[{load_object_code,{myapp,"3",[a,b]}},{load_object_code,{other,"3",[c]}},point_of_no_return,v1]},
+       {"2",[x],[point_of_no_return,b,v2]}],
+      [{"2",[],[point_of_no_return,c,v2]},{"0","text",[point_of_no_return,d,v0]}]} ]], changed)
     assert.are.equal(parse(RELUP), relup)
     assert.are.equal(3, #seen)
   end)
@@ -65,7 +66,7 @@ describe("modification.apply", function()
     assert.are.same({ "1", "2", "0" }, { seen[1].down_version, seen[2].down_version, seen[3].down_version })
     assert.are.equal("3", seen[1].up_version)
     assert.are.equal(parse "[a,b]", seen[1].changed_modules)
-    assert.are.equal(parse "[c]", seen[2].down_instructions)
+    assert.are.equal(parse "[point_of_no_return,c]", seen[2].down_instructions)
     assert.are.equal(parse "[]", seen[1].down_instructions)
     assert.are.equal(parse "[]", seen[3].up_instructions)
   end)
@@ -79,10 +80,19 @@ describe("modification.apply", function()
   it("leaves alone what restarts the emulator, and of two entries for a version changes the first", function()
     local RELUP_WITH = [[{"3",
       [{"1",[],[restart_new_emulator,{load_object_code,{a,"3",[m]}},point_of_no_return,{load,{m,soft_purge,soft_purge}}]},
-       {"2",[],[a%s]},{"2",[],[b]}],
-      [{"1",[],[c%s]},{"2",[],[point_of_no_return,restart_emulator]}]} ]]
+       {"2",[],[point_of_no_return,a%s]},{"2",[],[b]}],
+      [{"1",[],[point_of_no_return,c%s]},{"2",[],[point_of_no_return,restart_emulator]}]} ]]
     local changed = modification.apply(parse(RELUP_WITH:format("", "")), { name = "myapp" }, mine)
     assert.are.equal(parse(RELUP_WITH:format(",v2", ",v1")), changed)
+  end)
+
+  it("puts checks before the point of no return also where the script has none; what does not change stays", function()
+    local relup = parse '{"2",[{"1",[],[{apply,{m,f,[]}}]}],[{"1",[],[]}]}'
+    local lint = require "edeliver.relup.lint"
+    local changed = modification.apply(relup, { name = "myapp" }, phoenix_modification)
+    assert.are.same({}, lint(changed))
+    assert.matches("check_ranch_connections,%[myapp%]},infinity%]}},point_of_no_return,", (term.format(changed)))
+    assert.are.equal(relup, modification.apply(relup, { name = "myapp" }, default_modification))
   end)
 
   it("has the guard called by default", function()

@@ -151,6 +151,19 @@ describe("edeliver-relup on relup files", function()
     assert.matches("point_of_some_return", program.run({ "lint", relup }).out)
   end)
 
+  it("lint: takes an appup, and says that systools reads but its first term", function()
+    local appup = folder .. "/myapp.appup"
+    local file = assert(io.open(appup, "w"))
+    file:write '{"2",[{<<"1.*">>,[{load_module,m}]}],[]}. {"1",[],[]}.'
+    file:close()
+    local checked = program.run { "lint", appup }
+    assert.equal(0, checked.code, checked.err)
+    assert.equal("Found nothing wrong with " .. appup .. ".\n", checked.out)
+    assert.matches("holds 2 terms; systools reads the first", checked.err, 1, true)
+    os.execute(("cp %s %s"):format(appup, relup))
+    assert.equal(1, program.run({ "lint", relup }).code)
+  end)
+
   it("lint: compares the code of both releases", function()
     os.execute(("mkdir -p %s/new && tar -xzf %s/chat-2.0.0.tar.gz -C %s/new"):format(folder, chat.built(), folder))
     local checked = program.json(("lint %s --old %s/root/lib/chat-1.0.0/ebin --new %s/new/lib/chat-2.0.0/ebin"):format(

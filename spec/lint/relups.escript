@@ -1,7 +1,12 @@
 #!/usr/bin/env escript
 %% Makes two releases of an application `shop` and, for each form of appup(5), the relup that systools makes of it.
 %% Usage: relups.escript FOLDER. Leaves FOLDER/lib/shop-{1,2}.0.0/ebin and FOLDER/relups/NAME/relup.
+%%        relups.escript FOLDER CASES: does systools take these appups? CASES holds terms {Name, Up}; prints {Name, ok} or
+%%        {Name, {error, Reason}} for each.
 
+main([Dir, Cases]) ->
+    {ok, Scripts} = file:consult(Cases),
+    [io:format("~0tp.~n", [{Name, judge(Dir, Up)}]) || {Name, Up} <- Scripts];
 main([Dir]) ->
     ok = make_lib(Dir, "shop", "1.0.0", [{m_old, 1}, {m_a, 1}, {m_b, 1}, {m_same, 1}, {m_sup, 1}]),
     ok = make_lib(Dir, "shop", "2.0.0", [{m_new, 2}, {m_a, 2}, {m_b, 2}, {m_same, 1}, {m_sup, 2}]),
@@ -60,6 +65,12 @@ forms_of(M, V) ->
     [{attribute, 1, module, M}, {attribute, 2, export, Exports},
      {function, 3, version, 0, [{clause, 3, [], [], [{integer, 3, V}]}]} | Later].
 
+judge(Dir, Up) ->
+    case catch make_relup(Dir, "judged", [noexec], Up, [], []) of
+        ok -> ok;
+        {'EXIT', {{badmatch, {error, _, Reason}}, _}} -> {error, Reason}
+    end.
+
 make_relup(Dir, Name, Options, Up, Down, With) ->
     Out = filename:join([Dir, "relups", Name]),
     ok = filelib:ensure_dir(filename:join(Out, "x")),
@@ -69,7 +80,8 @@ make_relup(Dir, Name, Options, Up, Down, With) ->
     write(filename:join(Out, "two.rel"), release("2.0.0", Extra(With =:= [two]))),
     Path = [filename:join([Dir, "lib", "*", "ebin"])],
     {ok, _, _, _} = systools:make_relup(filename:join(Out, "two"), [filename:join(Out, "one")], [filename:join(Out, "one")],
-        [{path, Path}, {outdir, Out}, silent | Options]).
+        [{path, Path}, {outdir, Out}, silent | Options]),
+    ok.
 
 release(Vsn, Extra) ->
     Vsns = [{App, vsn(App)} || App <- [kernel, stdlib, sasl]],

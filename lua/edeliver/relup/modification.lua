@@ -10,6 +10,8 @@ local relup_of = require "edeliver.relup.script.relup"
 local up_and_down = require "edeliver.relup.script.up_and_down"
 local effects = require "edeliver.relup.script.effects"
 
+local POINT_OF_NO_RETURN = term.atom "point_of_no_return"
+
 local modification = {
   PRIORITY_NONE = 0, -- switches a modification off without taking it away
   PRIORITY_DEFAULT = 1,
@@ -65,15 +67,25 @@ end
 
 local function copy(list) return term.list(table.move(list, 1, #list, 1, {})) end
 
--- Puts one changed script into its entry, unless it restarts the emulator.
+-- A script without a point of no return is behind it as a whole: said in so many words, so that what is to be before it can be.
+local function with_point_of_no_return(script)
+  for i = 1, #script do
+    if effects.is_point_of_no_return(script[i]) then return script end
+  end
+  return term.list(table.move(script, 1, #script, 2, { POINT_OF_NO_RETURN }))
+end
+
+-- Puts one changed script into its entry, unless it restarts the emulator or has not changed.
 local function put(entries, position, script)
   local entry = position and entries[position]
-  if entry and not relup_of.restart_in(entry[3]) then entries[position] = term.tuple { entry[1], entry[2], script } end
+  if not entry or relup_of.restart_in(entry[3]) or term.equal(script, with_point_of_no_return(entry[3])) then return end
+  entries[position] = term.tuple { entry[1], entry[2], script }
 end
 
 --- Applies a modification to every entry of a relup, up and down.
 -- An entry for upgrades and the one for downgrades to the same version make one instructions value; where there is only
 -- one of them the other side is an empty list, and stays out of the relup.
+-- A script without a point of no return gets one at its beginning, where all of it is behind that point as before.
 -- Entries that restart the emulator stay as they are: all connections end with the old one, and the new one has no guard to call.
 -- @param relup the term `{Vsn, [{UpFrom, Descr, Up}], [{DownTo, Descr, Down}]}`
 -- @param config as the instructions take it
@@ -86,10 +98,11 @@ function modification.apply(relup, config, chosen)
   local up_at, down_at = entries_by_version(ups), entries_by_version(downs)
   local function modify(other)
     local up, down = up_at[other], down_at[other]
-    local up_list = up and ups[up][3] or term.list {}
+    local function script_of(entries, at) return at and with_point_of_no_return(entries[at][3]) or term.list {} end
+    local up_list = script_of(ups, up)
     local changed = chosen.modify_relup({
       up_instructions = up_list,
-      down_instructions = down and downs[down][3] or term.list {},
+      down_instructions = script_of(downs, down),
       up_version = version,
       down_version = other,
       changed_modules = changed_modules(up_list, version, term.text(config.name)),

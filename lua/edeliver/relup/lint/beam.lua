@@ -5,8 +5,8 @@
 
 local beam = {}
 
--- Chunks that make the code; the others hold documentation, debug information, line numbers.
-local CODE_CHUNKS = { "Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT", "LitT" }
+-- Chunks that make the code (Meta from OTP 25 on); the others hold documentation, debug information, line numbers.
+local CODE_CHUNKS = { "Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT", "LitT", "Meta" }
 
 local function read_bytes(path)
   local handle <close> = io.open(path, "rb")

@@ -89,7 +89,7 @@ local application = atom "an application"
 local start_type = one_of("permanent", "transient", "temporary", "load", "none")
 local supervisor_or = function(value) return value ~= term.atom "supervisor" and change(value) and modules(value) end
 
--- Low-level: what the release handler evaluates. By name: the forms, each a list of what stands behind the name.
+-- Low-level: what the release handler evaluates. By name: the forms, each a list of what is behind the name.
 local LOW = {
   load_object_code = { { object_code } },
   point_of_no_return = { {} },
@@ -151,6 +151,7 @@ end
 --- What is wrong with an instruction's shape.
 -- @treturn ?string "unknown_instruction", "bad_shape" or "high_level"; nil where nothing is wrong
 -- @treturn ?string the reason
+-- @treturn ?string of a high-level one the name
 function shapes.problem(instruction)
   local name, size = effects.name(instruction)
   local forms = name and (LOW[name] or HIGH[name])
@@ -160,7 +161,7 @@ function shapes.problem(instruction)
   local reason = mismatch(forms, instruction, size)
   if reason then return "bad_shape", reason end
   if HIGH[name] then
-    return "high_level", "it belongs into an appup: systools translates it, the release handler does not know it"
+    return "high_level", "it belongs into an appup: systools translates it, the release handler does not know it", name
   end
   return nil
 end
