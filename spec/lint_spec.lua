@@ -351,6 +351,13 @@ describe("check, against real releases:", function()
       assert.is_true(beam.is_same_code(old[1] .. "/m_a.beam", path))
     end)
 
+    it("may be folders or pipes, which are refused, and never waited for", function()
+      os.execute(("mkdir %s/folder.beam && mkfifo %s/pipe.beam"):format(folder, folder))
+      for _, name in ipairs { "folder", "pipe" } do
+        assert.same({ nil, "it cannot be read" }, { beam.exports(("%s/%s.beam"):format(folder, name)) })
+      end
+    end)
+
     it("never crash us, wherever they are cut short", function()
       local bytes = bytes_of(old[1] .. "/m_a.beam")
       local path = folder .. "/cut.beam"

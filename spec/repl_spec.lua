@@ -133,6 +133,7 @@ describe("edeliver-relup NODE repl", function()
     screen:type("", "C-c")
     screen:wait_for "suspend_channels\">>\n[^\n]*>$"
     screen:type("cookie = 4711", "Enter")
+    screen:type('options = { password = "4712" }', "Enter")
     screen:type("node:sleep(60000)", "Enter")
     process.sleep(300)
     screen:type("", "C-c")
@@ -149,7 +150,32 @@ describe("edeliver-relup NODE repl", function()
     assert.equal(0, screen:exit_code())
     local kept = assert(process.read_file(history))
     assert.matches("40 + 2\n", kept, 1, true)
-    assert.is_nil(kept:find "4711")
+    assert.is_nil(kept:find "471[12]")
+    assert.equal("600\n700\n", (process.output(("stat -c %%a %s %s"):format(history, history:match "^(.*)/"))))
+  end)
+end)
+
+describe("the history of the prompt", function()
+  it("is kept nowhere where somebody else could read it or lead us elsewhere, and the prompt says so", function()
+    local erlang <close> = node.start {}
+    local folder = erlang.folder .. "/state/edeliver-relup"
+    local prompt = erlang.name:gsub("%p", "%%%0") .. ">$"
+    for command, says in pairs {
+      ["mkdir -p %s && chmod 777 %s"] = "No history is kept: others can write in the folder",
+      ["mkdir -p %s && : >%s/history && chmod 644 %s/history"] = "No history is kept: others than its owner can use",
+      ["mkdir -p %s && ln -s ../../stolen %s/history"] = "history is a symbolic link, which is not followed here",
+    } do
+      os.execute(("rm -rf %s; umask 077; "):format(folder) .. (command:gsub("%%s", folder)))
+      local screen <close> = terminal.open(program.command({ erlang.name, "repl" }, { node = erlang }))
+      screen:wait_for(prompt)
+      assert.matches(says, (screen:screen():gsub("\n", "")), 1, true)
+      screen:type("1 + 1", "Enter")
+      screen:wait_for "\n2\n"
+      screen:type("", "C-d")
+      assert.equal(0, screen:exit_code())
+      assert.is_nil(process.read_file(erlang.folder .. "/stolen"))
+      assert.falsy((process.read_file(folder .. "/history") or ""):find "1 %+ 1")
+    end
   end)
 end)
 

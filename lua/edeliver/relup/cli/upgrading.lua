@@ -115,7 +115,7 @@ end
 
 local function write_page(args, report)
   if not args.report then return true end
-  local file, message = io.open(args.report, "w")
+  local file, message = core.open_private(args.report, "w")
   if not file then return nil, message end
   local written, problem = file:write(report_page.page(report))
   local closed, why = file:close()

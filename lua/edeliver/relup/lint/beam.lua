@@ -3,13 +3,15 @@
 -- Reads the chunks that hold code and names (an IFF file, "FOR1" ... "BEAM"), within bounds: a file that is cut short or
 -- compressed is told apart from one that is sound. Needs no Erlang.
 
+local core = require "edeliver.relup.core"
+
 local beam = {}
 
 -- Chunks that make the code (Meta from OTP 25 on); the others hold documentation, debug information, line numbers.
 local CODE_CHUNKS = { "Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT", "LitT", "Meta" }
 
 local function read_bytes(path)
-  local handle <close> = io.open(path, "rb")
+  local handle <close> = core.open_plain(path) -- never a pipe: nobody may write into it
   return handle and handle:read "a"
 end
 

@@ -134,6 +134,16 @@ local function evaluate(self, line)
   if line:find "%S" then evaluate_lua(self, line) end
 end
 
+-- What nodes were opened with, and a typed line must not keep.
+local function known_secrets(self)
+  local found = {}
+  for _, node in pairs(self.nodes) do
+    found[#found + 1] = node.options.cookie
+    found[#found + 1] = node.options.tls and node.options.tls.password
+  end
+  return found
+end
+
 local function prompt(self)
   local node = self.environment.node
   return (node and node.name or "no node") .. "> "
@@ -146,7 +156,8 @@ function repl.run(node, options)
   local self = setmetatable({ nodes = {}, options = options, erlang = erlang.new() }, session)
   self.environment = new_environment(self)
   if node then self:use(node) end
-  self.reader = reader.new(complete.new(self.environment, function() return self.environment.node end))
+  self.reader = reader.new(complete.new(self.environment, function() return self.environment.node end),
+    function() return known_secrets(self) end)
   local closing <close> = setmetatable({}, { __close = function() self:close() end }) -- luacheck: ignore closing
   for line in function() return read_line(self, prompt(self)) end do evaluate(self, line) end
   self.reader.close()

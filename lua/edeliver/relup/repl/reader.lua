@@ -3,21 +3,27 @@
 -- @module edeliver.relup.repl.reader
 
 local core = require "edeliver.relup.core"
+local journal = require "edeliver.relup.undo.journal"
+local secrets = require "edeliver.relup.repl.secrets"
 local terminal = require "term"
 
 local reader = {}
 
 local KEPT = 2000 -- lines of history
 
-local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
-
+-- A file that is nobody else's, in the folder where the journals lie. Nil, and why not.
 local function history_file()
-  local state, home = os.getenv "XDG_STATE_HOME", os.getenv "HOME"
-  local base = state and state ~= "" and state or home and home .. "/.local/state"
-  if not base then return nil end
-  local folder = base .. "/edeliver-relup"
-  if not os.execute(("mkdir -p -m 700 %s 2>/dev/null"):format(quote(folder))) then return nil end
-  return folder .. "/history"
+  local folder, message = journal.folder()
+  if not folder then return nil, message end
+  local made
+  made, message = core.private_folder(folder)
+  if not made then return nil, message end
+  local path = folder .. "/history"
+  local file
+  file, message = core.open_private(path, "a")
+  if not file then return nil, message end
+  file:close()
+  return path
 end
 
 local function no_more() end
@@ -57,8 +63,10 @@ local function edit(readline, settings, prompt)
   return readline.readline(prompt)
 end
 
-local function with_readline(readline, completer)
-  local path, settings = history_file(), terminal_settings()
+local function with_readline(readline, completer, known_secrets)
+  local path, message = history_file()
+  if not path then print("No history is kept: " .. message) end
+  local settings = terminal_settings()
   readline.set_options { auto_add = false, histfile = path or "", keeplines = KEPT, completion = true }
   readline.set_readline_name "edeliver-relup"
   readline.set_complete_function(function(line, from, to)
@@ -69,9 +77,8 @@ local function with_readline(readline, completer)
   end)
   return {
     read = function(prompt) return edit(readline, settings, prompt) end,
-    -- A line that may hold a cookie is kept nowhere.
     remember = function(line)
-      if #line > 1 and not line:lower():find "cookie" then readline.add_history(line) end
+      if #line > 1 and not secrets.may_be_in(line, known_secrets()) then readline.add_history(line) end
     end,
     close = function()
       if path then readline.save_history() end
@@ -81,11 +88,12 @@ end
 
 --- Makes a reader: `read(prompt)` gives a line, or nil at the end; `remember(line)`; `close()`.
 -- @param completer see `edeliver.relup.repl.complete`
-function reader.new(completer)
+-- @tparam function known_secrets gives a list of strings; a line in which one stands is kept nowhere
+function reader.new(completer, known_secrets)
   if not terminal.isatty(io.stdin) then return plain(false) end
   local found, readline = pcall(require, "readline")
   if not found then return plain(true) end
-  return with_readline(readline, completer)
+  return with_readline(readline, completer, known_secrets)
 end
 
 return reader
