@@ -157,7 +157,26 @@ describe("TLS distribution", function()
       tls { certfile = secret_certificate, keyfile = secret_key, password = "wrong" })
     local node <close> = assert(connect(new, tls { certfile = secret_certificate, keyfile = secret_key, password = "sesame" }))
     assert_talks(node)
-    assert_refused("tls", "ssl_dist_optfile cannot be read", new, { optfile = "/nowhere/ssl.conf" })
+    assert_refused("tls", "ssl_dist_optfile cannot be used", new, { optfile = "/nowhere/ssl.conf" })
+  end)
+
+  it("wants key and optfile to be nobody else's", function()
+    local our_certificate, our_key = ours:sign("seen", "operator")
+    for _, mode in ipairs { "644", "640", "602" } do
+      assert(os.execute(("chmod %s %s"):format(mode, our_key)))
+      assert_refused("tls", "chmod 600", new, tls { certfile = our_certificate, keyfile = our_key })
+    end
+    local path = ours:optfile("shared", { client = { ("{cacertfile, %q}"):format(ours.ca) } })
+    assert(os.execute("chmod 666 " .. path))
+    assert_refused("tls", "chmod 600", new, { optfile = path })
+    if process.output "id -u" ~= "0\n" then return end -- only root can give a file away
+    assert(os.execute(("chmod 600 %s; chown 12345 %s"):format(our_key, our_key)))
+    assert_refused("tls", "belongs to another user (12345)", new, tls { certfile = our_certificate, keyfile = our_key })
+  end)
+
+  it("refuses a name that any host, or any below a domain, would have", function()
+    assert_refused("tls", "the server_name is empty", new, tls { server_name = "" })
+    assert_refused("tls", "begins with a dot", new, tls { server_name = ".example" })
   end)
 
   it("reports a node that is killed as down, and opens the connection again", function()

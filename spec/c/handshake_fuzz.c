@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cookie.h"
 #include "handshake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,8 +22,9 @@ static void check_given_name(const uint8_t *packet, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   edr_handshake handshake;
   edr_error error;
+  uint8_t digest[EDR_MD5_SIZE];
   int dynamic = size > 0 && (data[0] & 1) != 0;
-  edr_handshake_init(&handshake, "n1@h", dynamic ? NULL : "a@h");
+  edr_handshake_init(&handshake, "n1@h", dynamic ? NULL : "a@h", "a_cookie");
   while (size > 3) {
     size_t length = (size_t)data[1] << 8 | data[2];
     size_t there = length < size - 3 ? length : size - 3;
@@ -34,7 +36,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       promise(handshake.stage == stage + 1);
       if (stage == EDR_HANDSHAKE_STATUS && dynamic) check_given_name(packet, there);
       if (stage == EDR_HANDSHAKE_CHALLENGE) promise(there >= 19 && memcmp(packet + 19, "n1@h", 4) == 0);
-      if (stage == EDR_HANDSHAKE_ACK) promise(there == 17);
+      if (stage == EDR_HANDSHAKE_ACK) {
+        edr_cookie_digest(EDR_HANDSHAKE_STAND_IN, handshake.our_challenge, digest);
+        promise(there == 17 && memcmp(packet + 1, digest, sizeof digest) == 0);
+      }
     } else {
       promise(handshake.stage == stage && memchr(error.text, 0, sizeof error.text) != NULL);
     }

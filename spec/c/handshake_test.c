@@ -6,8 +6,9 @@
 
 #include "check.h"
 #include "control.h"
+#include "cookie.h"
 
-static const char node[] = "n1@host";
+static const char node[] = "n1@host", cookie[] = "a_cookie";
 
 /* Tag, flags, challenge, creation, length of the name, name. */
 static size_t challenge(uint8_t *packet, uint64_t flags, const char *name) {
@@ -30,10 +31,12 @@ static size_t named(uint8_t *packet, const char *name, size_t length) {
   return 9 + length + 4;
 }
 
-static edr_status status_packet(const char *our_name, const void *packet, size_t size, edr_error *error) {
+static edr_status status_packet(const char *our_name, const void *data, size_t size, edr_error *error) {
   edr_handshake handshake;
   edr_status status;
-  edr_handshake_init(&handshake, node, our_name);
+  uint8_t packet[600];
+  memcpy(packet, data, size);
+  edr_handshake_init(&handshake, node, our_name, cookie);
   status = edr_handshake_receive(&handshake, packet, size, error);
   CHECK(handshake.stage == (status == EDR_OK ? EDR_HANDSHAKE_CHALLENGE : EDR_HANDSHAKE_STATUS));
   return status;
@@ -43,16 +46,12 @@ static void test_sending(void) {
   uint8_t name[] = {'N', 0, 0, 0, 6, 7, 7, 0x4F, 0x9C, 0, 0, 0, 1, 0, 1, 'h'};
   uint8_t old_name[] = {'n', 0, 5, 7, 7, 0x4F, 0x9C, 'a', '@', 'h'};
   uint8_t complement[] = {'c', 0, 0, 0, 4, 0, 0, 0, 1};
-  uint8_t reply[21] = {'r', 1, 2, 3, 4, 5, 6, 7, 8, 9}, same[21];
   edr_handshake handshake;
-  edr_handshake_init(&handshake, node, NULL);
+  edr_handshake_init(&handshake, node, NULL, cookie);
   edr_handshake_send(&handshake, name, sizeof name);
   CHECK(name[8] == (0x9C | 0x20) && name[7] == 0x4F && name[9] == 0);
   CHECK(handshake.our_flags == (0x607074F9CULL | EDR_DFLAG_DIST_MONITOR_NAME));
-  memcpy(same, reply, sizeof same);
-  edr_handshake_send(&handshake, reply, sizeof reply);
-  CHECK(memcmp(same, reply, sizeof same) == 0);
-  edr_handshake_init(&handshake, node, "a@h");
+  edr_handshake_init(&handshake, node, "a@h", cookie);
   edr_handshake_send(&handshake, old_name, sizeof old_name);
   CHECK(old_name[6] == (0x9C | 0x20) && old_name[5] == 0x4F && old_name[7] == 'a');
   edr_handshake_send(&handshake, complement, sizeof complement);
@@ -101,12 +100,13 @@ static void test_given_name(void) {
 }
 
 static void ready_for_challenge(edr_handshake *handshake) {
-  edr_handshake_init(handshake, node, "a@h");
-  CHECK(edr_handshake_receive(handshake, (const uint8_t *)"sok", 3, NULL) == EDR_OK);
+  uint8_t sok[] = {'s', 'o', 'k'};
+  edr_handshake_init(handshake, node, "a@h", cookie);
+  CHECK(edr_handshake_receive(handshake, sok, 3, NULL) == EDR_OK);
 }
 
 static void test_challenge(void) {
-  uint8_t packet[600], ack[17] = {'a'};
+  uint8_t packet[600], ack[17] = {'a'}, reply[21] = {'r', 1, 2, 3, 4, 5}, digest[EDR_MD5_SIZE];
   edr_handshake handshake;
   edr_error error = {EDR_OK, 0, ""};
   size_t size = challenge(packet, 0x407074F9C, node);
@@ -118,7 +118,16 @@ static void test_challenge(void) {
   CHECK((handshake.peer_flags & EDR_DFLAG_UNLINK_ID) != 0 && (handshake.peer_flags & EDR_DFLAG_ALIAS) == 0);
   CHECK(edr_handshake_receive(&handshake, ack, 16, NULL) == EDR_EPROTOCOL);
   CHECK(edr_handshake_receive(&handshake, packet, 17, NULL) == EDR_EPROTOCOL);
+  /* The digests of the cookie go out and are wanted back; ei sees those of its stand-in. */
+  edr_handshake_send(&handshake, reply, sizeof reply);
+  edr_cookie_digest(cookie, 0x07070707, digest); /* the challenge in `challenge` */
+  CHECK(memcmp(reply, "r\1\2\3\4", 5) == 0 && memcmp(reply + 5, digest, sizeof digest) == 0);
+  CHECK(edr_handshake_receive(&handshake, ack, 17, &error) == EDR_EAUTH && handshake.stage == EDR_HANDSHAKE_ACK);
+  CHECK(strstr(error.text, "could not prove") != NULL && strstr(error.text, cookie) == NULL);
+  edr_cookie_digest(cookie, 0x01020304, ack + 1);
   CHECK(edr_handshake_receive(&handshake, ack, 17, NULL) == EDR_OK && handshake.stage == EDR_HANDSHAKE_DONE);
+  edr_cookie_digest(EDR_HANDSHAKE_STAND_IN, 0x01020304, digest);
+  CHECK(memcmp(ack + 1, digest, sizeof digest) == 0);
   CHECK(edr_handshake_receive(&handshake, ack, 17, NULL) == EDR_EPROTOCOL);
   ready_for_challenge(&handshake);
   size = challenge(packet, 0x3000000, node);

@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "certificates.h"
 #include "check.h"
@@ -309,6 +310,23 @@ static void test_options(void) {
   server_start(&peer);
   check_open_fails(peer.port, &options, 2000, EDR_ETLS, "no cacertfile");
   server_end(&peer); /* it saw us go */
+  options = trusting();
+  options.server_name = "";
+  server_start(&peer);
+  check_open_fails(peer.port, &options, 2000, EDR_ETLS, "server_name is empty");
+  server_end(&peer);
+  options.server_name = ".localhost";
+  server_start(&peer);
+  check_open_fails(peer.port, &options, 2000, EDR_ETLS, "begins with a dot");
+  server_end(&peer);
+  options = trusting();
+  options.certfile = made.certificate;
+  options.keyfile = made.key;
+  CHECK(chmod(made.key, 0640) == 0);
+  server_start(&peer);
+  check_open_fails(peer.port, &options, 2000, EDR_ETLS, "chmod 600");
+  server_end(&peer);
+  CHECK(chmod(made.key, 0600) == 0);
   options = trusting();
   options.server_name = "127.0.0.2";
   server_start(&peer);

@@ -101,7 +101,7 @@ describe("the cookie", function()
     for _, mode in ipairs { "640", "604", "620" } do
       local refused = program.run({ erlang.name, "stuck", "--cookie-file", cookie_file(mode) }, { node = erlang })
       assert.equal(2, refused.code)
-      assert.matches("nobody else can use", refused.err)
+      assert.matches("others than its owner can use", refused.err)
       assert.is_nil(refused.err:find(erlang.cookie, 1, true))
     end
     os.execute(("chmod 644 %s/.erlang.cookie"):format(process.quote(erlang.folder)))

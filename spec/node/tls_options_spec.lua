@@ -14,8 +14,23 @@ describe("the options of TLS", function()
     local file = assert(io.open(path, "w"))
     file:write(text)
     file:close()
+    assert(os.execute("chmod 600 " .. path))
     return path
   end
+
+  it("are read from a file that is nobody else's", function()
+    local path = optfile [=[[{client, [{certfile, "/c/cert.pem"}, {password, "p"}]}].]=]
+    assert(tls_options.read(path))
+    for _, mode in ipairs { "666", "644", "620" } do
+      assert(os.execute(("chmod %s %s"):format(mode, path)))
+      local options, message, code = tls_options.read(path)
+      assert.same({ nil, "tls" }, { options, code })
+      assert.truthy(message:find("chmod 600", 1, true), message)
+    end
+    local options, message, code = tls_options.read(folder)
+    assert.same({ nil, "tls" }, { options, code })
+    assert.truthy(message:find("not a plain file", 1, true), message)
+  end)
 
   it("are the caller's, as they are", function()
     local given = { cacertfile = "ca.pem", certfile = "me.pem", keyfile = "me.key", password = "x", server_name = "web1",

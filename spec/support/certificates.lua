@@ -51,6 +51,7 @@ function methods:optfile(name, sections)
   local file = assert(io.open(path, "w"))
   file:write("[", table.concat(text, ",\n "), "].\n")
   file:close()
+  run("chmod 600 " .. path)
   return path, { "-proto_dist", "inet_tls", "-ssl_dist_optfile", path }
 end
 

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <poll.h>
+#include <string.h>
 
 #include "archive.h"
 #include "beam_file.h"
@@ -18,6 +19,7 @@
 #include "open_file.h"
 #include "output.h"
 #include "pid_sets.h"
+#include "program.h"
 #include "replace_file.h"
 #include "signals.h"
 #include "support.h"
@@ -53,6 +55,18 @@ static int core_await_input(lua_State *L) {
   return 1;
 }
 
+/*** Keeps the memory of this program, with the cookies and keys in it, out of core dumps, and away from debuggers of
+the same user. The program `edeliver-relup` calls it first of all; a program of one's own decides for itself.
+@function no_core_dumps
+@return true, or nil, message, code
+*/
+static int core_no_core_dumps(lua_State *L) {
+  const int problem = edr_program_no_core_dumps();
+  if (problem != 0) return edr_lua_refused(L, EDR_ESYSTEM, strerror(problem));
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"encode", edr_lua_core_encode},
                                      {"decode", edr_lua_core_decode},
@@ -61,6 +75,7 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"now", core_now},
                                      {"sleep", core_sleep},
                                      {"await_input", core_await_input},
+                                     {"no_core_dumps", core_no_core_dumps},
                                      {"catch_signals", edr_lua_catch_signals},
                                      {"block_signals", edr_lua_block_signals},
                                      {"let_signals_through", edr_lua_let_signals_through},
@@ -86,6 +101,7 @@ __attribute__((visibility("default"))) int luaopen_edeliver_relup_core(lua_State
 int luaopen_edeliver_relup_core(lua_State *L) {
   static const luaL_Reg *const methods[] = {edr_lua_call_methods, edr_lua_message_methods, edr_lua_bulk_methods,
                                             edr_lua_output_methods};
+  edr_program_open_standard();
   edr_lua_support_setup(L);
   edr_lua_pids_setup(L);
   edr_lua_connection_setup(L, methods, sizeof methods / sizeof methods[0]);

@@ -1,6 +1,6 @@
 /* core.replace_file: a file's content replaced at once or not at all, its old content kept beside it.
  * Plain POSIX; knows nothing of terms and nodes. Text is read and written as bytes. */
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _GNU_SOURCE /* realpath, mkostemp */
 #include "replace_file.h"
 
 #include <errno.h>
@@ -128,7 +128,7 @@ static int make_temporary(replacement *job, const char *text, size_t size) {
   if (job->temporary == NULL) return ENOMEM;
   memcpy(job->temporary, job->path, length);
   memcpy(job->temporary + length, ".XXXXXX", sizeof ".XXXXXX");
-  fd = mkstemp(job->temporary);
+  fd = mkostemp(job->temporary, O_CLOEXEC);
   if (fd < 0) return errno;
   job->made_temporary = true;
   return fill(fd, text, size, &job->before);

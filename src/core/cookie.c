@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "etf.h"
 #include "private_file.h"
 
 /* Opens a cookie file: a plain file, ours or root's, that nobody else can use. EDR_EAUTH, and EDR_EAGAIN where there is
@@ -79,14 +80,34 @@ static edr_status user_cookie(const char *home, const char *config, char cookie[
   return status == EDR_EAGAIN ? EDR_EAUTH : status;
 }
 
+/* Copies text as Latin-1. EDR_EBADARG for characters that are not in it. */
+static edr_status to_latin1(const char *text, char cookie[EDR_COOKIE_MAX + 1], edr_error *error) {
+  const uint8_t *from = (const uint8_t *)text;
+  const size_t size = strlen(text);
+  size_t at, used = 0;
+  if (!edr_etf_utf8_valid(text, size)) {
+    strcpy(cookie, text);
+    return EDR_OK;
+  }
+  for (at = 0; at < size; at++) {
+    if (from[at] > 0xC3)
+      return edr_error_set(error, EDR_EBADARG, 0,
+                           "a cookie has characters of Latin-1 alone (up to \\xff), as in Erlang");
+    /* U+0080 to U+00FF are two bytes, C2 or C3 and what follows. */
+    cookie[used++] = (char)(from[at] < 0x80 ? from[at] : (from[at] & 3) << 6 | (from[at + 1] & 0x3F));
+    if (from[at] >= 0x80) at++;
+  }
+  cookie[used] = '\0';
+  return EDR_OK;
+}
+
 edr_status edr_cookie_find(const char *given, char cookie[EDR_COOKIE_MAX + 1], edr_error *error) {
   const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
   if (given != NULL) {
     if (given[0] == '\0' || strlen(given) > EDR_COOKIE_MAX) {
       return edr_error_set(error, EDR_EBADARG, 0, "a cookie has 1 to %d bytes", (int)EDR_COOKIE_MAX);
     }
-    strcpy(cookie, given);
-    return EDR_OK;
+    return to_latin1(given, cookie, error);
   }
   if (home == NULL || home[0] == '\0') {
     return edr_error_set(error, EDR_EAUTH, 0,
@@ -94,4 +115,14 @@ edr_status edr_cookie_find(const char *given, char cookie[EDR_COOKIE_MAX + 1], e
                          "~/.erlang.cookie to look into");
   }
   return user_cookie(home, config != NULL && config[0] != '\0' ? config : NULL, cookie, error);
+}
+
+void edr_cookie_digest(const char *cookie, uint32_t challenge, uint8_t out_digest[EDR_MD5_SIZE]) {
+  char number[16];
+  edr_md5 md5;
+  snprintf(number, sizeof number, "%lu", (unsigned long)challenge);
+  edr_md5_init(&md5);
+  edr_md5_add(&md5, cookie, strlen(cookie));
+  edr_md5_add(&md5, number, strlen(number));
+  edr_md5_end(&md5, out_digest);
 }

@@ -228,7 +228,7 @@ static edr_status check_names(const edr_dial_options *options, target *to, edr_e
 /* ---- the handshake ---- */
 
 /* Sets `ec` up for one connection, under the name of ours or, without one, under that which the node will give us. */
-static edr_status prepare_ei(ei_cnode *ec, const char *name, const char *cookie, wire *through) {
+static edr_status prepare_ei(ei_cnode *ec, const char *name, wire *through) {
   char host[EI_MAXHOSTNAMELEN + 1] = "", alive[EI_MAXALIVELEN + 1] = "";
   struct timespec now;
   unsigned creation;
@@ -244,8 +244,8 @@ static edr_status prepare_ei(ei_cnode *ec, const char *name, const char *cookie,
     strcpy(host, "localhost");
   }
   host[sizeof host - 1] = '\0';
-  return ei_connect_xinit_ussi(ec, host, name != NULL ? alive : NULL, name, NULL, cookie, creation, &callbacks,
-                               (int)sizeof callbacks, through) < 0
+  return ei_connect_xinit_ussi(ec, host, name != NULL ? alive : NULL, name, NULL, EDR_HANDSHAKE_STAND_IN, creation,
+                               &callbacks, (int)sizeof callbacks, through) < 0
              ? EDR_ESYSTEM
              : EDR_OK;
 }
@@ -261,12 +261,6 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
   }
   if (failed->status == EDR_OK && ei_errno == ENOMEM) {
     return edr_error_set(error, EDR_ENOMEM, ENOMEM, "no memory for the handshake with node %s", node);
-  }
-  if (failed->status == EDR_OK && stage == EDR_HANDSHAKE_DONE) {
-    return edr_error_set(error, EDR_EAUTH, 0,
-                         "node %s at %s port %u has another cookie than we have: it took ours, but "
-                         "could not prove that it knows it",
-                         node, address, port);
   }
   if (failed->status == EDR_OK) {
     return edr_error_set(error, EDR_EPROTOCOL, 0,
@@ -302,15 +296,14 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
 }
 
 /* Runs ei's handshake over `through->transport`. On failure it is closed. */
-static edr_status shake_hands(const target *to, const char *name, const char *cookie, wire *through,
-                              edr_dialed *out_dialed, edr_error *error) {
+static edr_status shake_hands(const target *to, const char *name, wire *through, edr_dialed *out_dialed,
+                              edr_error *error) {
   ei_cnode ec;
   struct in_addr unused = {0};
   const edr_transport transport = through->transport;
-  edr_status status = prepare_ei(&ec, name, cookie, through);
+  edr_status status = prepare_ei(&ec, name, through);
   if (status != EDR_OK) {
     on_close(through);
-    OPENSSL_cleanse(&ec, sizeof ec);
     return edr_error_set(error, status, 0, "erl_interface could not be set up for node %s", to->node);
   }
   if (ei_xconnect_host_port_tmo(&ec, &unused, to->port, 0) < 0) {
@@ -328,7 +321,6 @@ static edr_status shake_hands(const target *to, const char *name, const char *co
     out_dialed->self.creation = ec.creation;
     snprintf(out_dialed->self.node, sizeof out_dialed->self.node, "%s", ec.thisnodename);
   }
-  OPENSSL_cleanse(&ec, sizeof ec); /* the cookie is in it */
   return status;
 }
 
@@ -390,7 +382,7 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   if (status != EDR_OK) return status;
   memset(&through, 0, sizeof through);
   through.deadline_ms = options->deadline_ms;
-  edr_handshake_init(&through.handshake, to.node, options->name);
+  edr_handshake_init(&through.handshake, to.node, options->name, cookie);
   through.transport = edr_transport_tcp(-1);
   through.length_size = options->tls != NULL ? TLS_LENGTH_SIZE : LENGTH_SIZE;
   status = reach(options, &to, &through.transport.fd, error);
@@ -402,7 +394,7 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   }
   if (status == EDR_OK && options->tls != NULL) status = begin_tls(options, &to, &through, error);
   if (status == EDR_OK) {
-    status = shake_hands(&to, options->name, cookie, &through, out_dialed, error);
+    status = shake_hands(&to, options->name, &through, out_dialed, error);
   } else {
     edr_transport_close(&through.transport);
   }

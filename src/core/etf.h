@@ -169,6 +169,8 @@ void edr_etf_put_pid(edr_buf *buf, const edr_pid *pid);
 void edr_etf_put_ref(edr_buf *buf, const edr_ref *ref);
 void edr_etf_put_export(edr_buf *buf, const char *module, const char *function, uint8_t arity);
 
+bool edr_etf_utf8_valid(const char *utf8, size_t size);
+
 /* Whether these bytes are valid UTF-8 of at most EDR_ATOM_MAX_CHARS characters. */
 bool edr_etf_atom_valid(const char *utf8, size_t size);
 

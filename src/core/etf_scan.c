@@ -33,6 +33,15 @@ static size_t utf8_size(const uint8_t *data, size_t left) {
   return size;
 }
 
+bool edr_etf_utf8_valid(const char *utf8, size_t size) {
+  const uint8_t *data = (const uint8_t *)utf8;
+  for (size_t at = 0, step; at < size; at += step) {
+    step = utf8_size(data + at, size - at);
+    if (step == 0) return false;
+  }
+  return true;
+}
+
 bool edr_etf_atom_valid(const char *utf8, size_t size) {
   const uint8_t *data = (const uint8_t *)utf8;
   size_t characters = 0;

@@ -1,11 +1,13 @@
 /* The handshake, read along; contracts in handshake.h. Bytes only. */
 #include "handshake.h"
 
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control.h"
+#include "cookie.h"
 
 /* Capability flags that matter here and nowhere else. */
 #define DFLAG_MANDATORY_25_DIGEST ((uint64_t)0x4000000)
@@ -19,12 +21,17 @@ enum {
   /* ei keeps status packets of up to 100 bytes on its stack; for longer ones it frees a pointer into the middle of a
    * block, or none. The name is a dozen letters and our own host's name, so it never has to be longer. */
   GIVEN_NAME_PACKET_MAX = 100,
-  ACK_SIZE = 1 + 16,
+  REPLY_SIZE = 1 + 4 + EDR_MD5_SIZE, /* tag, our challenge, digest */
+  ACK_SIZE = 1 + EDR_MD5_SIZE,
   TLS_ALERT = 0x1503 /* the first two bytes of a TLS alert, read as a length */
 };
 
 static uint16_t read_u16(const uint8_t *data) {
   return (uint16_t)(data[0] << 8 | data[1]);
+}
+
+static uint32_t read_u32(const uint8_t *data) {
+  return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
 }
 
 static uint64_t read_flags(const uint8_t *data, int size) {
@@ -41,10 +48,11 @@ static const char *printable(const uint8_t *data, size_t size, char text[64]) {
   return text;
 }
 
-void edr_handshake_init(edr_handshake *handshake, const char *node, const char *our_name) {
+void edr_handshake_init(edr_handshake *handshake, const char *node, const char *our_name, const char *cookie) {
   memset(handshake, 0, sizeof *handshake);
   handshake->node = node;
   handshake->our_name = our_name;
+  handshake->cookie = cookie;
   handshake->stage = EDR_HANDSHAKE_STATUS;
 }
 
@@ -60,6 +68,9 @@ void edr_handshake_send(edr_handshake *handshake, uint8_t *packet, size_t size) 
     handshake->our_flags = read_flags(packet + 3, 4);
   } else if (size >= 1 + 4 && packet[0] == 'c') { /* the other 32, once the peer turned out to be new */
     handshake->our_flags |= read_flags(packet + 1, 4) << 32;
+  } else if (size == REPLY_SIZE && packet[0] == 'r') {
+    handshake->our_challenge = read_u32(packet + 1);
+    edr_cookie_digest(handshake->cookie, handshake->peer_challenge, packet + 1 + 4);
   }
 }
 
@@ -130,13 +141,27 @@ static edr_status receive_challenge(edr_handshake *handshake, const uint8_t *pac
         "mend the address or port",
         handshake->node, printable(name, length, text));
   }
+  handshake->peer_challenge = read_u32(packet + 1 + 8);
   flags = read_flags(packet + 1, 8);
   if ((flags & DFLAG_MANDATORY_25_DIGEST) != 0) flags |= DFLAG_MANDATORY_25;
   handshake->peer_flags = flags;
   return EDR_OK;
 }
 
-edr_status edr_handshake_receive(edr_handshake *handshake, const uint8_t *packet, size_t size, edr_error *error) {
+/* `packet` is an ack: the peer's proof that it knows the cookie. */
+static edr_status receive_proof(const edr_handshake *handshake, uint8_t *packet, edr_error *error) {
+  uint8_t expected[EDR_MD5_SIZE];
+  edr_cookie_digest(handshake->cookie, handshake->our_challenge, expected);
+  if (CRYPTO_memcmp(packet + 1, expected, sizeof expected) != 0) {
+    return edr_error_set(error, EDR_EAUTH, 0,
+                         "node %s has another cookie than we have: it took ours, but could not prove that it knows it",
+                         handshake->node);
+  }
+  edr_cookie_digest(EDR_HANDSHAKE_STAND_IN, handshake->our_challenge, packet + 1);
+  return EDR_OK;
+}
+
+edr_status edr_handshake_receive(edr_handshake *handshake, uint8_t *packet, size_t size, edr_error *error) {
   edr_status status = EDR_EPROTOCOL;
   if (size == TLS_ALERT) {
     return edr_error_set(error, EDR_ETLS, 0,
@@ -157,7 +182,7 @@ edr_status edr_handshake_receive(edr_handshake *handshake, const uint8_t *packet
     break;
   case EDR_HANDSHAKE_ACK:
     if (size == ACK_SIZE && packet[0] == 'a') {
-      status = EDR_OK;
+      status = receive_proof(handshake, packet, error);
       break;
     }
     /* fall through */

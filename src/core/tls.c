@@ -4,8 +4,10 @@
 #include "tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -14,8 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "buf.h"
+#include "private_file.h"
 #include "socket.h"
 
 enum { READ_AHEAD = 64 * 1024, READS_A_STEP = 2 };
@@ -225,6 +229,31 @@ static edr_status refuse_file(edr_error *error, const char *option, const char *
   return edr_error_set(error, status_of(number), 0, "the %s %.200s cannot be used: %s", option, path, text_of(number));
 }
 
+/* The key of our certificate. The file is looked at by the descriptor that it is read from. */
+static edr_status load_key(SSL_CTX *context, const edr_tls_options *options, const char *path, edr_error *error) {
+  struct stat about;
+  edr_error cause = {EDR_OK, 0, ""};
+  int used = 0, fd = -1;
+  BIO *file;
+  EVP_PKEY *key = NULL;
+  edr_status status = edr_file_open(path, O_RDONLY, &fd, &about, &cause);
+  if (status == EDR_OK) status = edr_file_check_private(&about, path, &cause);
+  if (status != EDR_OK) {
+    if (fd >= 0) close(fd);
+    return edr_error_set(error, EDR_ETLS, cause.sys_errno, "the keyfile cannot be used: %s", cause.text);
+  }
+  file = BIO_new_fd(fd, BIO_CLOSE);
+  if (file == NULL) {
+    close(fd);
+  } else {
+    key = PEM_read_bio_PrivateKey(file, NULL, on_password, (void *)(uintptr_t)options->password);
+    BIO_free(file);
+    used = key != NULL ? SSL_CTX_use_PrivateKey(context, key) : 0;
+    EVP_PKEY_free(key);
+  }
+  return used == 1 ? EDR_OK : refuse_file(error, "keyfile", path);
+}
+
 /* Whom we trust and who we are. */
 static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
   const char *key = options->keyfile != NULL ? options->keyfile : options->certfile;
@@ -239,10 +268,7 @@ static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, e
   if (options->certfile != NULL && SSL_CTX_use_certificate_chain_file(context, options->certfile) != 1) {
     return refuse_file(error, "certfile", options->certfile);
   }
-  if (key != NULL && SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
-    return refuse_file(error, "keyfile", key);
-  }
-  return EDR_OK;
+  return key != NULL ? load_key(context, options, key, error) : EDR_OK;
 }
 
 static edr_status set_up_context(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
@@ -254,9 +280,23 @@ static edr_status set_up_context(SSL_CTX *context, const edr_tls_options *option
   SSL_CTX_set_verify(context, options->verify_none ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD);
-  SSL_CTX_set_default_passwd_cb(context, on_password);
-  SSL_CTX_set_default_passwd_cb_userdata(context, (void *)(uintptr_t)options->password);
+  SSL_CTX_set_default_passwd_cb(context, on_password); /* nobody is asked for that of a certificate, either */
   return load_files(context, options, error);
+}
+
+/* To OpenSSL an empty name is none, so that any certificate would do, and ".example.com" is every host below it. */
+static edr_status check_host(const char *host, edr_error *error) {
+  if (host[0] == '\0')
+    return edr_error_set(
+        error, EDR_ETLS, 0,
+        "the server_name is empty: give the name in the node's certificate, or leave it out where that "
+        "is the node's host");
+  if (host[0] == '.')
+    return edr_error_set(error, EDR_ETLS, 0,
+                         "the server_name \"%.80s\" begins with a dot, which would accept the certificate of any host "
+                         "below that domain: give one name",
+                         host);
+  return EDR_OK;
 }
 
 /* The name that the certificate must have, and that the peer is told where it has several. False: no memory. */
@@ -323,6 +363,9 @@ edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host
   SSL_CTX *context;
   edr_tls *tls;
   edr_status status;
+  if (options->server_name != NULL) host = options->server_name;
+  status = check_host(host, error);
+  if (status != EDR_OK) return status;
   ERR_clear_error();
   context = SSL_CTX_new(TLS_client_method());
   if (context == NULL) {
@@ -335,7 +378,7 @@ edr_status edr_tls_open(int fd, const edr_tls_options *options, const char *host
     SSL_CTX_free(context);
     return status;
   }
-  tls = make(fd, context, options->server_name != NULL ? options->server_name : host);
+  tls = make(fd, context, host);
   SSL_CTX_free(context);
   if (tls == NULL) {
     ERR_clear_error();

@@ -1,8 +1,10 @@
 --- Where the cookie comes from: a file that is named, an environment variable, a prompt, or ~/.erlang.cookie.
 --
--- Never from an argument, which `ps` would show; never into a message. A file that others can read is refused.
+-- Never from an argument, which `ps` would show; never into a message. A file that is somebody else's, or that others can use, is refused.
 --
 -- @module edeliver.relup.cli.cookie
+
+local core = require "edeliver.relup.core"
 
 local cookie = {}
 
@@ -10,8 +12,6 @@ local cookie = {}
 cookie.VARIABLE = "EDELIVER_RELUP_COOKIE"
 
 local MAX = 255 -- bytes
-
-local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
 
 -- What a shell command prints; nil where it fails.
 local function output_of(command)
@@ -21,26 +21,22 @@ local function output_of(command)
   return pipe:close() and text or nil
 end
 
--- Whether it is a plain file that nobody but its owner may use; what Erlang and the core ask of ~/.erlang.cookie, too.
-local function is_private(path)
-  local found = output_of(("find -L %s -prune -type f ! -perm /077 2>/dev/null"):format(
-    quote(path:find "^[-(!]" and "./" .. path or path)))
-  return found ~= nil and found ~= ""
+-- Erlang takes the file's bytes as they are, and so as Latin-1; what is given to the core is UTF-8.
+local function from_latin1(bytes)
+  return (bytes:gsub("[\x80-\xff]", function(byte) return utf8.char(byte:byte()) end))
 end
 
 local function read(path)
-  if not is_private(path) then
-    return nil, ("the cookie file %s must be a plain file that nobody else can use: chmod 400 it"):format(path), "cookie_file"
+  local file <close>, message, code = core.open_private(path)
+  if not file then
+    return nil, "no cookie: " .. message, (code == "not_private" or code == "not_plain") and "cookie_file" or "auth"
   end
-  local file, message = io.open(path, "rb")
-  if not file then return nil, "no cookie: " .. message, "auth" end
   local line = file:read "l"
-  file:close()
   line = line and line:gsub("[\r\n]+$", "") or ""
   if line == "" or #line > MAX then
     return nil, ("no cookie: the first line of %s is empty or too long"):format(path), "auth"
   end
-  return line
+  return from_latin1(line)
 end
 
 -- A shell of its own reads the line, so that a Ctrl-C leaves the terminal as it was.

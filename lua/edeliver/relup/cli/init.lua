@@ -4,6 +4,7 @@
 --
 -- @module edeliver.relup.cli
 
+local core = require "edeliver.relup.core"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local parser = require "edeliver.relup.cli.parser"
@@ -21,10 +22,14 @@ local function explain_crash(problem)
   return { message = debug.traceback("this is a fault of edeliver-relup itself: " .. text, 2), code = "lua" }
 end
 
---- Runs the program.
+-- The environment variable that, when it is set, lets this program leave core dumps, and a debugger look into it.
+local CORE_DUMPS = "EDELIVER_RELUP_CORE_DUMPS"
+
+--- Runs the program. Cookies and keys that it holds are in no core dump: it leaves none.
 -- @tparam table arguments of the command line
 -- @treturn integer the exit code
 function cli.main(arguments)
+  if not os.getenv(CORE_DUMPS) then core.no_core_dumps() end
   local args, stopped = parser.parse(arguments)
   if not args then
     if not stopped.help then return refuse_usage(stopped) end

@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.node.tls_options
 
+local core = require "edeliver.relup.core"
 local term = require "edeliver.relup.term"
 
 local tls_options = {}
@@ -59,14 +60,15 @@ local function choose(client, server)
 end
 
 --- Reads a node's `ssl_dist_optfile`: `[{server, [{certfile, "..."}, ...]}, {client, [...]}].` Paths in it are taken as the
--- node takes them, relative ones from the current folder. Of its options only files, password and
+-- node takes them, relative ones from the current folder. The file is ours or root's, and nobody else can use it: a password may be in it, and
+-- it names whom we trust. Of its options only files, password and
 -- `server_name_indication` are used.
 -- @string path
 -- @treturn[1] table `cacertfile`, `certfile`, `keyfile`, `password`, `server_name`, each where the file has it
 -- @return[2] nil, message, code
 function tls_options.read(path)
-  local file, message = io.open(path, "rb")
-  if not file then return nil, "the ssl_dist_optfile cannot be read: " .. message, "tls" end
+  local file, message = core.open_private(path)
+  if not file then return nil, "the ssl_dist_optfile cannot be used: " .. message, "tls" end
   local text = file:read "a"
   file:close()
   if not text then return nil, ("the ssl_dist_optfile %s cannot be read"):format(path), "tls" end
