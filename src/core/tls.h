@@ -11,12 +11,13 @@
 #include "status.h"
 
 typedef struct edr_tls_options {
-  const char *cacertfile;  /* PEM: whom we trust. Only with `verify_none` may it be missing */
-  const char *certfile;    /* PEM: who we are, with the certificates above it; NULL: nobody */
-  const char *keyfile;     /* PEM, ours or root's and nobody else's; NULL: it is in `certfile` */
-  const char *password;    /* of the key; NULL: it has none. Nobody is ever asked for one */
-  const char *server_name; /* the one name that must be in the peer's certificate; NULL: the host that is connected to */
-  bool verify_none;        /* take any certificate: an eavesdropper who answers in the node's place is not noticed */
+  const char *cacertfile; /* PEM: whom we trust. Only with `verify_none` may it be missing */
+  const char *certfile;   /* PEM: who we are, with the certificates above it; NULL: nobody */
+  const char *keyfile;    /* PEM, ours or root's and nobody else's; NULL: it is in `certfile` */
+  const char *password;   /* of the key; NULL: it has none. Nobody is ever asked for one */
+  const char
+      *server_name; /* the one name that must be in the peer's certificate; NULL: the host that is connected to */
+  bool verify_none; /* take any certificate: an eavesdropper who answers in the node's place is not noticed */
 } edr_tls_options;
 
 typedef struct edr_tls edr_tls;
