@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "beam_parts.h"
 #include "gzip.h"
 
 #define MAX_ATOMS ((size_t)1 << 20) /* what a VM can have */

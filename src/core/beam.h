@@ -133,4 +133,12 @@ edr_status edr_beam_walk_next(edr_beam_walk *walk, unsigned *out_code, size_t *o
 /* The next operand of this instruction; a list's elements follow it. EDR_EAGAIN where there is none. */
 edr_status edr_beam_walk_operand(edr_beam_walk *walk, edr_beam_operand *out_operand);
 
+/* ---- inside the reader: what beam.c and beam_code.c share ---- */
+
+/* Remembers why, and gives the status back. */
+edr_status edr_beam_fail(edr_beam *beam, edr_status status, const char *problem);
+
+/* Four bytes, big-endian. */
+uint32_t edr_beam_u32(const uint8_t *at);
+
 #endif

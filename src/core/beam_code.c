@@ -1,8 +1,8 @@
 /* The instructions of a BEAM file, one after another: the reader of beam.h's lower half. How many operands an
  * instruction has is all that is known of it here; what comes from a newer compiler than the table is refused. */
-#include <string.h>
+#include "beam.h"
 
-#include "beam_parts.h"
+#include <string.h>
 
 /* By code, from 1. Source: genop.tab of OTP 29. */
 static const uint8_t operand_counts[] = {

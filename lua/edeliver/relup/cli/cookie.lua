@@ -1,6 +1,7 @@
 --- Where the cookie comes from: a file that is named, an environment variable, a prompt, or ~/.erlang.cookie.
 --
--- Never from an argument, which `ps` would show; never into a message. A file that is somebody else's, or that others can use, is refused.
+-- Never from an argument, which `ps` would show; never into a message. A file that is somebody else's, or that
+-- others can use, is refused.
 --
 -- @module edeliver.relup.cli.cookie
 

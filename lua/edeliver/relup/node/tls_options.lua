@@ -60,9 +60,8 @@ local function choose(client, server)
 end
 
 --- Reads a node's `ssl_dist_optfile`: `[{server, [{certfile, "..."}, ...]}, {client, [...]}].` Paths in it are taken as the
--- node takes them, relative ones from the current folder. The file is ours or root's, and nobody else can use it: a password may be in it, and
--- it names whom we trust. Of its options only files, password and
--- `server_name_indication` are used.
+-- node takes them, relative ones from the current folder. The file is ours or root's, and nobody else can use it: it may hold a
+-- password, and it names whom we trust. Of its options only files, password and `server_name_indication` are used.
 -- @string path
 -- @treturn[1] table `cacertfile`, `certfile`, `keyfile`, `password`, `server_name`, each where the file has it
 -- @return[2] nil, message, code
