@@ -105,23 +105,23 @@ static int push_table(lua_State *L, edr_beam_chunk chunk) {
 
 /*** The functions that the module exports.
 @function file:exports
-@treturn table a list of "name/arity"
+@treturn table a list of "name/arity"; or nil, message, code
 */
 static int beam_exports(lua_State *L) {
   return push_table(L, EDR_BEAM_EXPT);
 }
 
-/*** The functions that the module calls of others.
+/*** The functions of other modules that it calls.
 @function file:imports
-@treturn table a list of "module:name/arity", in the order that instructions name them by
+@treturn table a list of "module:name/arity", in the order that instructions name them by; or nil, message, code
 */
 static int beam_imports(lua_State *L) {
   return push_table(L, EDR_BEAM_IMPT);
 }
 
-/*** The functions that the module keeps to itself, where that was not stripped.
+/*** The functions that it keeps to itself, where that was not stripped.
 @function file:locals
-@treturn table a list of "name/arity"
+@treturn table a list of "name/arity"; or nil, message, code
 */
 static int beam_locals(lua_State *L) {
   return push_table(L, EDR_BEAM_LOCT);

@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -67,4 +69,23 @@ int edr_lua_list_folder(lua_State *L) {
     lua_setfield(L, -2, entry->d_name);
   }
   return errno == 0 ? 1 : refused(L, path, errno);
+}
+
+/*** Where a symbolic link leads, as it is written in it.
+@function read_link
+@string path
+@treturn string; or nil, message, "system"
+*/
+int edr_lua_read_link(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  char target[PATH_MAX];
+  const ssize_t size = readlink(path, target, sizeof target);
+  if (size < 0) {
+    lua_pushnil(L);
+    lua_pushfstring(L, "cannot read the link %s: %s", path, strerror(errno));
+    lua_pushstring(L, "system");
+    return 3;
+  }
+  lua_pushlstring(L, target, (size_t)size);
+  return 1;
 }

@@ -4,7 +4,8 @@
 
 #include <lua.h>
 
-/* core.list_folder(path) */
+/* core.list_folder(path), core.read_link(path) */
 int edr_lua_list_folder(lua_State *L);
+int edr_lua_read_link(lua_State *L);
 
 #endif

@@ -41,6 +41,11 @@ end
 -- @see edeliver.relup.recover.run
 function relup.recover(node, journal, options) return require("edeliver.relup.recover").run(node, journal, options) end
 
+--- Says what an upgrade between two releases is: what changes, whether it is hot, and why.
+-- @function plan
+-- @see edeliver.relup.plan.compare
+function relup.plan(old, new) return require("edeliver.relup.plan").compare(old, new) end
+
 --- Reads a file of Erlang terms (relup, appup, rel, app, config).
 -- @string path
 -- @return[1] the list of its terms

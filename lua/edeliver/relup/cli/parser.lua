@@ -12,7 +12,7 @@ local parser = {}
 --- The commands, in the order of the help. Each is a module of `edeliver.relup.cli.commands`.
 parser.commands = {
   "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload", "check", "upgrade", "downgrade",
-  "call", "repl", "show", "patch", "lint", "diff", "completion", "man",
+  "call", "repl", "plan", "show", "patch", "lint", "diff", "completion", "man",
 }
 
 --- A command's module.

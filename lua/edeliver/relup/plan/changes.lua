@@ -1,0 +1,151 @@
+--- What differs between two releases, by content: applications, modules, protocols, files, configuration.
+--
+-- Two releases in, plain tables of names out. It judges nothing, reads no file and asks no node.
+--
+-- @module edeliver.relup.plan.changes
+
+local term = require "edeliver.relup.term"
+
+local changes = {}
+
+local function sorted_keys(set)
+  local names = {}
+  for name in pairs(set) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- The names of both tables, in order, and what is_same says of those that are in both.
+local function compare(old, new, is_same)
+  local found = { added = {}, removed = {}, changed = {}, same = {} }
+  for _, name in ipairs(sorted_keys(new)) do
+    if old[name] == nil then
+      table.insert(found.added, name)
+    else
+      table.insert(is_same(old[name], new[name]) and found.same or found.changed, name)
+    end
+  end
+  for _, name in ipairs(sorted_keys(old)) do
+    if new[name] == nil then table.insert(found.removed, name) end
+  end
+  return found
+end
+
+--- Modules: `changed` where the code is another, `touched` where only attributes, lines or other chunks are.
+-- @return `changed`, `added`, `removed`, `touched`: sorted lists of names
+function changes.modules(old, new)
+  local found = compare(old.modules, new.modules, function(a, b) return a.md5 == b.md5 end)
+  local touched = {}
+  for _, name in ipairs(found.same) do
+    local a, b = old.modules[name], new.modules[name]
+    if a.crc ~= b.crc or a.size ~= b.size then touched[#touched + 1] = name end
+  end
+  return { changed = found.changed, added = found.added, removed = found.removed, touched = touched }
+end
+
+--- Protocols whose consolidated code is another, or that are new.
+function changes.protocols(old, new)
+  local found = compare(old.protocols, new.protocols, function(a, b) return a.md5 == b.md5 end)
+  local names = found.changed
+  table.move(found.added, 1, #found.added, #names + 1, names)
+  table.sort(names)
+  return names
+end
+
+-- The version's folders have other names in each release: files are compared by what follows.
+local function relative_files(release)
+  local files = {}
+  for path, file in pairs(release.files) do
+    local application, rest = path:match "^lib/([^/]-)%-[^/]+/(priv/.*)$"
+    if application then files[application .. "/" .. rest] = file end
+  end
+  return files
+end
+
+--- Files below the applications' priv folders, as "application/priv/file".
+-- @return `changed`, `added`, `removed`: sorted lists of names
+function changes.files(old, new)
+  local found = compare(relative_files(old), relative_files(new), function(a, b) return a.md5 == b.md5 end)
+  return { changed = found.changed, added = found.added, removed = found.removed }
+end
+
+-- Applications that hold a changed, added or removed module, or a priv file of that kind.
+local function with_other_content(old, new, modules, files)
+  local other = {}
+  local function mark(release, names)
+    for _, name in ipairs(names) do
+      local module = release.modules[name]
+      -- A protocol consolidates anew for other reasons than its application's.
+      if module.application and not module.consolidated then other[module.application] = true end
+    end
+  end
+  mark(new, modules.changed)
+  mark(new, modules.added)
+  mark(old, modules.removed)
+  for _, kind in ipairs { "changed", "added", "removed" } do
+    for _, name in ipairs(files[kind]) do other[name:match "^[^/]+"] = true end
+  end
+  return other
+end
+
+local function change_of(a, b, is_other)
+  if not a then return "added" end
+  if not b then return "removed" end
+  if a.version ~= b.version then return is_other and "changed" or "version_only" end
+  return is_other and "changed_under_same_version" or "same"
+end
+
+--- Applications, sorted by name: `name`, `from`, `to` (versions; nil where it is not there), `change`: "same", "changed",
+-- "version_only" (another version of the same content), "changed_under_same_version", "added", "removed".
+function changes.applications(old, new, modules, files)
+  local other, all, list = with_other_content(old, new, modules, files), {}, {}
+  for name in pairs(old.applications) do all[name] = true end
+  for name in pairs(new.applications) do all[name] = true end
+  for i, name in ipairs(sorted_keys(all)) do
+    local a, b = old.applications[name], new.applications[name]
+    list[i] = { name = name, from = a and a.version, to = b and b.version, change = change_of(a, b, other[name]) }
+  end
+  return list
+end
+
+-- Configuration -------------------------------------------------------------------------------------------------------
+
+-- The environment in an .app file, where it has the shape of one.
+local function environment_of(application)
+  local values, env = {}, application.app.env
+  for i = 1, env ~= nil and term.kind(env) == "list" and #env or 0 do
+    local pair = env[i]
+    if term.kind(pair) == "tuple" and #pair == 2 then values[term.format(pair[1])] = pair[2] end
+  end
+  return values
+end
+
+-- What says where the providers are: it differs in each version.
+local function is_our_own(application, key) return application == "elixir" and key == "config_provider_init" end
+
+-- "application.key" to value: .app files below, sys.config above.
+local function effective(release, other)
+  local values = {}
+  local function add(application, keys)
+    for key, value in pairs(keys) do
+      if not is_our_own(application, key) then values[application .. "." .. key] = value end
+    end
+  end
+  for name, application in pairs(release.applications) do
+    if other.applications[name] then add(name, environment_of(application)) end
+  end
+  for name, keys in pairs(release.configuration) do add(name, keys) end
+  return values
+end
+
+--- Configuration as it is in .app files and sys.config; what providers resolve is not known here.
+-- @return `added`, `removed`, `changed`: sorted lists of "application.key"
+-- @return the old values, by "application.key"
+-- @return the new ones
+function changes.configuration(old, new)
+  local before, after = effective(old, new), effective(new, old)
+  local found = compare(before, after, term.equal)
+  return { added = found.added, removed = found.removed, changed = found.changed }, before, after
+end
+
+return changes

@@ -1,0 +1,153 @@
+--- What the changed modules' files say of an upgrade: structs, code_change, supervisors, applications' children, NIFs.
+--
+-- By attributes, literals and instructions of both releases' files. It judges nothing and asks no node: what a supervisor's
+-- `init` or an application's `start` would give is told by the modules that they mention.
+--
+-- @module edeliver.relup.plan.facts
+
+local facts = {}
+
+local function list_of(set)
+  local names = {}
+  for name in pairs(set) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- Modules whose mention makes no child.
+local BUILT_IN = { kernel = true, stdlib = true, elixir = true, logger = true, sasl = true }
+
+-- Of the atoms that a function mentions, those that are modules of the release and could be children.
+local function children_in(release, mentioned, own)
+  local children = {}
+  for name in pairs(mentioned or {}) do
+    local module = release.modules[name]
+    if module and name ~= own and not BUILT_IN[module.application or ""] then children[name] = true end
+  end
+  return children
+end
+
+-- What is asked of one module's file.
+local function describe(release, name, module)
+  local about = {
+    code_change = module:code_change(), is_server = module:is_server(), is_supervisor = module:is_supervisor(),
+    has_on_load = module:has_on_load(), has_nif = module:has_nif(), is_protocol = module:is_protocol(),
+    struct = module:struct(), init = module:mentions("init", 1),
+  }
+  if about.is_supervisor then about.children = children_in(release, about.init, name) end
+  if module:exports "start/2" then about.started = children_in(release, module:mentions("start", 2), name) end
+  return about
+end
+
+local function describe_all(release, names)
+  local found = {}
+  local done, message, code = release:visit_modules(names, function(name, module)
+    found[name] = describe(release, name, module)
+  end)
+  if not done then return nil, message, code end
+  return found
+end
+
+local function only_in(a, b)
+  local found = {}
+  for name in pairs(a or {}) do
+    if not (b or {})[name] then found[name] = true end
+  end
+  return list_of(found)
+end
+
+-- Structs -------------------------------------------------------------------------------------------------------------
+
+-- A struct whose fields are others; nil where they are the same, or are not known.
+local function struct_change(name, old, new)
+  if not old.struct or not new.struct then return nil end
+  local added, removed = only_in(new.struct, old.struct), only_in(old.struct, new.struct)
+  if #added == 0 and #removed == 0 then return nil end
+  return { module = name, added = added, removed = removed }
+end
+
+-- Servers that begin with such a struct and keep their state as it is when code changes. Those that did not change count, too:
+-- their state is of the changed struct all the same.
+local function holders_of(struct, before, after)
+  local holders = {}
+  for name, about in pairs(before) do
+    local later = after[name]
+    local begins_with_it = about.init and (name == struct.module and about.is_server or about.init[struct.module])
+    if begins_with_it and about.is_server and later and later.code_change ~= "own" then holders[name] = true end
+  end
+  return list_of(holders)
+end
+
+-- Supervisors and applications ----------------------------------------------------------------------------------------
+
+local function supervisor_change(name, old, new)
+  if not old.children or not new.children then return nil end
+  local gained, lost = only_in(new.children, old.children), only_in(old.children, new.children)
+  if #gained == 0 and #lost == 0 then return nil end
+  return { module = name, gained = gained, lost = lost, found_by = "literals" }
+end
+
+local function application_change(old, new, application, before, after)
+  local from = old.applications[application]
+  local to = new.applications[application]
+  local module = to and to.app.mod
+  if not from or not module or from.app.mod ~= module then return nil end
+  local a, b = before[module], after[module]
+  if not a or not b or not a.started or not b.started then return nil end
+  local gained, lost = only_in(b.started, a.started), only_in(a.started, b.started)
+  if #gained == 0 and #lost == 0 then return nil end
+  return { application = application, module = module, gained = gained, lost = lost, found_by = "literals" }
+end
+
+-- Servers of applications that are ours: those whose state may be of a struct that changed.
+local function servers_to_ask(old, modules)
+  local names = {}
+  for _, name in ipairs(modules.changed) do names[name] = true end
+  local of_changed = {}
+  for name in pairs(names) do
+    if old.modules[name] and old.modules[name].application then of_changed[old.modules[name].application] = true end
+  end
+  for name, module in pairs(old.modules) do
+    if module.application and of_changed[module.application] and not BUILT_IN[module.application] then names[name] = true end
+  end
+  return names
+end
+
+--- Finds out.
+-- @tparam table old a release
+-- @tparam table new a release
+-- @tparam table modules what changes.modules gave
+-- @treturn[1] table `structs` (`module`, `added`, `removed` fields, `holders`: servers with no code_change of their own),
+-- `supervisors` (`module`, `gained`, `lost`), `applications` (`application`, `module`, `gained`, `lost`), `on_load` and `nifs`
+-- (names of changed modules), `about` (what is known of each changed module, as it will be)
+-- @return[2] nil, message, code
+function facts.collect(old, new, modules)
+  local asked = servers_to_ask(old, modules)
+  local before, message, code = describe_all(old, asked)
+  if not before then return nil, message, code end
+  for _, name in ipairs(modules.added) do asked[name] = true end
+  local after
+  after, message, code = describe_all(new, asked)
+  if not after then return nil, message, code end
+  local found = { structs = {}, supervisors = {}, applications = {}, on_load = {}, nifs = {}, before = before, about = after }
+  for _, name in ipairs(modules.changed) do
+    local a, b = before[name], after[name]
+    local struct = struct_change(name, a, b)
+    if struct then
+      struct.holders = holders_of(struct, before, after)
+      table.insert(found.structs, struct)
+    end
+    table.insert(found.supervisors, supervisor_change(name, a, b))
+    if b.has_nif then
+      table.insert(found.nifs, name)
+    elseif b.has_on_load then
+      table.insert(found.on_load, name)
+    end
+  end
+  for _, application in ipairs(new.order) do
+    table.insert(found.applications, application_change(old, new, application, before, after))
+  end
+  return found
+end
+
+return facts

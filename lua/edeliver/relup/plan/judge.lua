@@ -1,0 +1,214 @@
+--- From what differs to reasons: which differences make an upgrade cold, which want a look, which are only said.
+--
+-- Two releases, what changed between them and what their files say of it; a list of reasons comes out. Reads no file and asks no
+-- node.
+--
+-- @module edeliver.relup.plan.judge
+
+local count = require "edeliver.relup.base.count"
+local reasons = require "edeliver.relup.plan.reasons"
+
+local judge = {}
+
+-- What runs an upgrade cannot change in it.
+local CORE = { "kernel", "stdlib", "sasl", "elixir" }
+
+local function words(names)
+  if #names <= 3 then return table.concat(names, ", ") end
+  return ("%s, %s and %d more"):format(names[1], names[2], #names - 2)
+end
+
+local function judge_machine(add, old, new)
+  if old.erts ~= new.erts then add("erts_changed", "erts-" .. new.erts, old.erts, new.erts) end
+  if old.machine and new.machine and old.machine ~= new.machine then
+    add("machine_changed", "erts-" .. new.erts, new.machine, old.machine)
+  end
+end
+
+local function judge_core(add, plan)
+  local change_of = {}
+  for _, application in ipairs(plan.applications) do change_of[application.name] = application end
+  for _, name in ipairs(CORE) do
+    local it = change_of[name]
+    if it and it.from and it.to and (it.change ~= "same") then
+      add("core_application_changed", name, name, it.from, it.from == it.to and it.to .. " with other content" or it.to)
+    end
+  end
+end
+
+local OWN_FILES = {
+  ["vm.args"] = "vm_args_changed", ["env.sh"] = "env_sh_changed", ["runtime.exs"] = "runtime_configuration_changed",
+}
+
+local function judge_own_files(add, old, new)
+  for name, code in pairs(OWN_FILES) do
+    local a, b = old:own_file(name), new:own_file(name)
+    if (a and a.md5) ~= (b and b.md5) then add(code, new.folder .. "/" .. name) end
+  end
+end
+
+local function is_library(name) return name:find "%.so$" or name:find "%.so%.[%d.]+$" or name:find "%.dylib$" end
+
+local function judge_libraries(add, old, plan)
+  local users = {}
+  for name, about in pairs(plan.facts.before) do
+    local application = about.has_nif and old.modules[name] and old.modules[name].application
+    if application then users[application] = users[application] or name end
+  end
+  for _, kind in ipairs { "changed", "removed" } do
+    for _, name in ipairs(plan.files[kind]) do
+      local application = name:match "^[^/]+"
+      if is_library(name) then
+        local user = users[application]
+        add("nif_library_changed", name, name, user and user .. " has loaded it" or "the node may have loaded it")
+      end
+    end
+  end
+end
+
+local function judge_code(add, plan)
+  for _, name in ipairs(plan.facts.nifs) do add("nif_module_changed", name, name) end
+  for _, name in ipairs(plan.facts.on_load) do add("on_load_changed", name, name) end
+  local has_struct = {}
+  for _, struct in ipairs(plan.facts.structs) do
+    for _, holder in ipairs(struct.holders) do has_struct[holder] = true end
+  end
+  for _, name in ipairs(plan.modules.changed) do
+    local about = plan.facts.about[name]
+    if about.is_server and about.code_change == "default" and not has_struct[name] then
+      add("default_code_change", name, name)
+    end
+  end
+end
+
+-- "gains A and loses B, C"; with a noun, "gains the field A and loses the fields B, C".
+local function gains_and_loses(gained, lost, noun)
+  local parts = {}
+  local function add(verb, names)
+    if #names == 0 then return end
+    local what = noun and ("the %s "):format(count.verb(#names, noun, noun .. "s")) or ""
+    parts[#parts + 1] = ("%s %s%s"):format(verb, what, words(names))
+  end
+  add("gains", gained)
+  add("loses", lost)
+  return table.concat(parts, " and ")
+end
+
+local function judge_structs(add, plan)
+  for _, struct in ipairs(plan.facts.structs) do
+    local how = gains_and_loses(struct.added, struct.removed, "field")
+    for _, holder in ipairs(struct.holders) do
+      local name = holder == struct.module and "it keeps" or holder .. " keeps"
+      add("struct_fields_changed", holder, struct.module, how, name)
+    end
+    if #struct.holders == 0 then add("struct_may_be_in_states", struct.module, struct.module, how) end
+  end
+end
+
+local function judge_children(add, plan)
+  for _, supervisor in ipairs(plan.facts.supervisors) do
+    add("children_changed", supervisor.module, supervisor.module, gains_and_loses(supervisor.gained, supervisor.lost))
+  end
+  for _, application in ipairs(plan.facts.applications) do
+    for _, child in ipairs(application.gained) do add("application_child_added", child, application.module, child) end
+    for _, child in ipairs(application.lost) do add("application_child_removed", child, application.module, child) end
+  end
+end
+
+-- Whether an appup has an entry for a version. Which versions a pattern matches is left to whoever writes the relup.
+local function has_entry(list, version)
+  for _, entry in ipairs(list) do
+    if entry.version == version or entry.is_pattern then return true end
+  end
+  return false
+end
+
+local function judge_appup(add, application, from)
+  if application.appup_problem then
+    add("appup_unreadable", application.name, application.name, application.appup_problem)
+  elseif application.appup and has_entry(application.appup.up, from.version) then
+    add("appup_found", application.name, application.name)
+  end
+end
+
+local function judge_applications(add, old, new, plan)
+  for _, it in ipairs(plan.applications) do
+    local a, b = old.applications[it.name], new.applications[it.name]
+    if it.change == "added" then
+      add("application_added", it.name, it.name, it.to)
+    elseif it.change == "removed" then
+      add("application_removed", it.name, it.name, it.from)
+    else
+      if a.start_type ~= b.start_type then add("start_type_changed", it.name, it.name, a.start_type, b.start_type) end
+      if a.app.mod ~= b.app.mod then
+        add("application_callback_changed", it.name, it.name, a.app.mod or "none", b.app.mod or "none")
+      end
+      if it.change == "changed_under_same_version" then add("version_not_bumped", it.name, it.name, it.to) end
+      if a.version ~= b.version then judge_appup(add, b, a) end
+    end
+  end
+end
+
+local function judge_providers(add, old, new)
+  local a, b = words(old.providers), words(new.providers)
+  if a ~= b then add("providers_changed", new.folder .. "/sys.config", a == "" and "none" or a, b == "" and "none" or b) end
+end
+
+--- Whether anything differs at all.
+function judge.is_same(plan)
+  for _, part in ipairs { plan.modules, plan.files, plan.configuration } do
+    for _, names in pairs(part) do
+      if #names > 0 then return false end
+    end
+  end
+  for _, application in ipairs(plan.applications) do
+    if application.change ~= "same" then return false end
+  end
+  return true
+end
+
+local function judge_version(add, old, new, plan)
+  local same = judge.is_same(plan)
+  if same then add("nothing_changed", new.name) end
+  if not same and old.version == new.version then add("version_unchanged", new.rel_path, new.version) end
+end
+
+--- Finds the reasons.
+-- @tparam table plan `applications`, `modules`, `files`, `configuration` (see `edeliver.relup.plan.changes`) and `facts` (see
+-- `edeliver.relup.plan.facts`)
+-- @return a list of reasons
+function judge.reasons(plan, old, new)
+  local found = {}
+  local function add(code, place, ...) found[#found + 1] = reasons.new(code, place, ...) end
+  judge_machine(add, old, new)
+  judge_core(add, plan)
+  judge_own_files(add, old, new)
+  judge_libraries(add, old, plan)
+  judge_code(add, plan)
+  judge_structs(add, plan)
+  judge_children(add, plan)
+  judge_applications(add, old, new, plan)
+  judge_providers(add, old, new)
+  judge_version(add, old, new, plan)
+  return found
+end
+
+--- "cold" where a reason is; else "hot".
+function judge.verdict(list)
+  for _, reason in ipairs(list) do
+    if reason.level == "cold" then return "cold" end
+  end
+  return "hot"
+end
+
+--- How many reasons are of a level.
+function judge.count(list, level)
+  local number = 0
+  for _, reason in ipairs(list) do
+    if reason.level == level then number = number + 1 end
+  end
+  return number
+end
+
+
+return judge

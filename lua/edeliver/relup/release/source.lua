@@ -1,0 +1,177 @@
+--- A release's files, whether they lie in a folder or in a tarball: names and contents, one after another.
+--
+-- A tarball is read from its beginning to its end each time, and never unpacked. No file is reached through a link, and a link
+-- that leads out of the release is refused. Knows nothing of what the files mean.
+--
+-- @module edeliver.relup.release.source
+
+local core = require "edeliver.relup.core"
+
+local source = {}
+source.__index = source
+
+local BLOCK = 256 * 1024
+local MAX_DEPTH = 64
+
+-- What of a file may be read at once.
+local MAX_SIZE = 1 << 30
+
+local function read_all(path)
+  local file <close>, message, code = core.open_plain(path)
+  if not file then return nil, message, code end
+  local size = file:seek "end"
+  if size > MAX_SIZE then return nil, ("%s has %d bytes, more than %d"):format(path, size, MAX_SIZE), "limit" end
+  file:seek "set"
+  local bytes = file:read "a"
+  if not bytes then return nil, ("cannot read %s"):format(path), "system" end
+  return bytes
+end
+
+-- As the core holds links of archives: climbing at the front alone, and no further than the link lies deep.
+local function stays_inside(name, target)
+  if target == "" or target:sub(1, 1) == "/" then return false end
+  local _, depth = name:gsub("/", "")
+  local at_front = true
+  for part in target:gmatch "[^/]+" do
+    if part == ".." then
+      depth = depth - 1
+      if not at_front or depth < 0 then return false end
+    elseif part ~= "." then
+      at_front = false
+    end
+  end
+  return true
+end
+
+-- Folders -------------------------------------------------------------------------------------------------------------
+
+local walk
+
+local function visit_link(root, name, visitor)
+  local target, message, code = core.read_link(root .. "/" .. name)
+  if not target then return nil, message, code end
+  if not stays_inside(name, target) then
+    return nil, ("%s/%s is a link out of the release, to %s. Copy the release with `cp -rL`."):format(root, name, target),
+      "refused"
+  end
+  if visitor.link then visitor.link(name, target) end
+  return true
+end
+
+local function visit_file(root, name, visitor)
+  if not visitor.wants(name) then return true end
+  local bytes, message, code = read_all(root .. "/" .. name)
+  if not bytes then return nil, message, code end
+  return visitor.file(name, bytes)
+end
+
+local function visit_one(root, name, kind, visitor, depth)
+  if kind == "folder" then return walk(root, name, visitor, depth + 1) end
+  if kind == "link" then return visit_link(root, name, visitor) end
+  if kind == "other" then return nil, ("%s/%s is no file, folder or link"):format(root, name), "refused" end
+  return visit_file(root, name, visitor)
+end
+
+function walk(root, folder, visitor, depth)
+  local path = folder == "" and root or root .. "/" .. folder
+  if depth > MAX_DEPTH then return nil, ("%s lies more than %d folders deep"):format(path, MAX_DEPTH), "limit" end
+  if folder ~= "" and visitor.enters and not visitor.enters(folder) then return true end
+  local kinds, message, code = core.list_folder(path)
+  if not kinds then return nil, message, code end
+  local names = {}
+  for name in pairs(kinds) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local done
+    done, message, code = visit_one(root, folder == "" and name or folder .. "/" .. name, kinds[name], visitor, depth)
+    if not done then return nil, message, code end
+  end
+  return true
+end
+
+-- Tarballs ------------------------------------------------------------------------------------------------------------
+
+local function visit_entry(self, archive, entry, visitor)
+  if entry.kind == "link" then
+    if visitor.link then visitor.link(entry.name, entry.target) end
+    return true
+  end
+  if entry.kind == "hard_link" and visitor.wants(entry.name) then
+    return nil, ("%s: %s is a hard link to %s, and those are not read; pack the release without them")
+      :format(self.path, entry.name, entry.target), "not_supported"
+  end
+  if entry.kind ~= "file" or not visitor.wants(entry.name) then return true end
+  local bytes, message, code = archive:content()
+  if not bytes then return nil, ("%s: %s: %s"):format(self.path, entry.name, message), code end
+  return visitor.file(entry.name, bytes)
+end
+
+local function read_archive(self, visitor)
+  local file <close>, message, code = core.open_plain(self.path)
+  if not file then return nil, message, code end
+  local archive <close> = core.archive(function() return file:read(BLOCK) end)
+  local last
+  while true do
+    local entry
+    entry, message, code = archive:next()
+    if message then
+      return nil, ("%s: %s%s"):format(self.path, last and ("after " .. last .. ": ") or "", message), code
+    end
+    if not entry then return true end
+    local done
+    done, message, code = visit_entry(self, archive, entry, visitor)
+    if not done then return nil, message, code end
+    last = entry.name
+  end
+end
+
+--- Goes through all files, in the order in which they are found.
+-- @tparam table visitor `wants(name)` says whether a file is read, `file(name, bytes)` is given it and returns true, or nil,
+-- message, code, which ends it; `link(name, target)` is told of links; `enters(folder)` may keep out of a folder (a tarball has
+-- nothing to keep out of)
+-- @return[1] true
+-- @return[2] nil, message with the file's name, code
+function source:each(visitor)
+  if self.kind == "tarball" then return read_archive(self, visitor) end
+  return walk(self.path, "", visitor, 0)
+end
+
+--- Reads some files.
+-- @tparam table names a set of names
+-- @func visit gets name and bytes; returns true, or nil, message, code, which ends it
+-- @return[1] true
+-- @return[2] nil, message, code
+function source:read(names, visit)
+  if self.kind == "tarball" then
+    return self:each { wants = function(name) return names[name] end, file = visit }
+  end
+  local sorted = {}
+  for name in pairs(names) do sorted[#sorted + 1] = name end
+  table.sort(sorted)
+  for _, name in ipairs(sorted) do
+    local bytes, message, code = read_all(self.path .. "/" .. name)
+    local done
+    if bytes then done, message, code = visit(name, bytes) end
+    if not done then return nil, message, code end
+  end
+  return true
+end
+
+--- A folder or a tarball.
+-- @string path
+-- @return[1] a source with `path` and `kind` ("folder" or "tarball")
+-- @return[2] nil, message, code
+function source.open(path)
+  local plain, message, code = core.open_plain(path)
+  if plain then
+    plain:close()
+    return setmetatable({ path = path, kind = "tarball" }, source)
+  end
+  if code ~= "not_plain" then return nil, message, code end
+  local listed
+  listed, message, code = core.list_folder(path)
+  if not listed then return nil, message, code end
+  return setmetatable({ path = (path:gsub("(.)/+$", "%1")), kind = "folder" }, source)
+end
+
+return source

@@ -1,0 +1,66 @@
+-- plan: the exit codes, the page and the document.
+
+local process = require "support.process"
+local program = require "cli.program"
+local releases = require "support.releases"
+
+describe("edeliver-relup plan", function()
+  local old, new, folder
+
+  setup(function()
+    folder = process.temporary_folder()
+    old, new = releases.built() .. "/shop-1.0.0", releases.built() .. "/shop-2.0.0.tar.gz"
+  end)
+  teardown(function() process.remove_folder(folder) end)
+
+  it("exits with 1 for a cold upgrade, and says why and what to do", function()
+    local ran = program.run { "plan", old, new }
+    assert.equal(1, ran.code, ran.err)
+    assert.matches("^shop 1%.0%.0 to 2%.0%.0: cold, 1 reason to restart instead, 3 warnings\n", ran.out)
+    assert.matches("cold     The struct Shop.Cart gains the field coupon", ran.out, 1, true)
+    assert.matches("         next: Write a code_change/3 in Shop.Cart", ran.out, 1, true)
+    assert.matches("\nmodules added (3): Shop.Cache, Shop.Price.BitString, Shop.Printer\n", ran.out, 1, true)
+    assert.matches("\nconfiguration changed (1): shop.color\n", ran.out, 1, true)
+    assert.is_nil(ran.out:find("blue", 1, true))
+  end)
+
+  it("shows values on demand, without secrets", function()
+    local shown = program.run({ "plan", old, new, "--values" }).out
+    assert.matches('- shop.color: <<"red">>\n+ shop.color: <<"blue">>\n', shown, 1, true)
+    assert.is_nil(shown:find("s3cret", 1, true))
+  end)
+
+  it("exits with 0 for a hot one, and with --strict only without warnings", function()
+    local path = releases.copy("1.0.0", folder)
+    assert.equal(0, program.run({ "plan", old, path, "--strict" }).code)
+    local priv = path .. "/lib/stock-0.1.0/priv"
+    os.execute(("mkdir -p %s && echo x > %s/x"):format(priv, priv))
+    assert.equal(0, program.run({ "plan", old, path }).code)
+    assert.equal(1, program.run({ "plan", old, path, "--strict" }).code)
+  end)
+
+  it("--json gives the document whose names are promised", function()
+    local document = program.json(("plan %s %s"):format(old, new)).json.result
+    assert.equal("cold", document.verdict)
+    local first = document.reasons[1]
+    assert.same({ "cold", "struct_fields_changed", "Elixir.Shop.Cart" }, { first.level, first.code, first.place })
+    assert.truthy(first.text and first.next)
+    assert.same({ name = "stock", from = "0.1.0", to = "0.1.0", change = "changed_under_same_version" }, document.applications[9])
+    assert.same({ "Elixir.Shop.Drawer" }, document.modules.removed)
+    assert.same({ "Elixir.Shop.OnlyLines" }, document.modules.touched)
+    assert.same({ "Elixir.Shop.Price" }, document.protocols)
+    assert.same({ "shop.added" }, document.configuration.added)
+    assert.same({}, document.processes)
+    assert.same({}, document.hot_patched)
+    local names = {}
+    for name in pairs(document) do names[#names + 1] = name end
+    table.sort(names)
+    assert.equal("applications configuration hot_patched modules processes protocols reasons verdict", table.concat(names, " "))
+  end)
+
+  it("exits with 2 where a release cannot be read", function()
+    local ran = program.run { "plan", old, folder .. "/none" }
+    assert.equal(2, ran.code)
+    assert.matches("none", ran.err, 1, true)
+  end)
+end)

@@ -1,0 +1,3 @@
+defmodule Stock do
+  def count, do: 1
+end

@@ -1,0 +1,8 @@
+defmodule Shop.Application do
+  use Application
+
+  def start(_type, _args) do
+    children = [{Shop.Cart, []}, Shop.Tills, {Shop.Cache, size: 10}]
+    Supervisor.start_link(children, strategy: :one_for_one, name: Shop.Supervisor)
+  end
+end

@@ -1,0 +1,5 @@
+defmodule Shop.Native do
+  @on_load :load
+  def load, do: :erlang.load_nif(:filename.join(:code.priv_dir(:shop), "native"), 0) && :ok
+  def version, do: 2
+end

@@ -1,0 +1,10 @@
+# A server that changes its own state.
+defmodule Shop.Till do
+  use GenServer
+
+  def start_link(name), do: GenServer.start_link(__MODULE__, 0, name: name)
+  def init(total), do: {:ok, {:total, total}}
+  def handle_call(:total, _from, {:total, total} = state), do: {:reply, total, state}
+  def code_change({:down, _}, {:total, total}, _extra), do: {:ok, total}
+  def code_change(_old, total, _extra) when is_integer(total), do: {:ok, {:total, total}}
+end

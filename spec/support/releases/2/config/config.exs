@@ -1,0 +1,3 @@
+import Config
+config :shop, color: "blue", added: %{deep: [secret: "s3cret"]}, list: [1, 2]
+config :logger, level: :warning
