@@ -5,11 +5,12 @@ local clients = require "support.clients"
 local guard = require "edeliver.relup.undo.guard"
 local relup = require "edeliver.relup"
 local must_not_suspend = require "edeliver.relup.step.must_not_suspend"
+local servers = require "support.servers"
 local term = require "edeliver.relup.term"
 
 local atom = term.atom
 
-describe("suspendable", function()
+describe("must_not_suspend", function()
   local release, sockets, node
 
   setup(function()
@@ -33,7 +34,7 @@ describe("suspendable", function()
     assert.is_nil(fine)
     assert.equal("not_suspendable", code)
     assert.matches(expected, message)
-    assert.matches("Nobody was suspended", message)
+    assert.matches("No process was suspended", message)
   end
 
   local function connections(ref)
@@ -53,7 +54,8 @@ describe("suspendable", function()
   end)
 
   it("refuses supervisors", function()
-    refused({ whereis "Elixir.Chat.Supervisor" }, false, "1 of 1 processes must not be suspended, as <.*>: it is a supervisor")
+    refused({ whereis "Elixir.Chat.Supervisor" }, false,
+      "1 of 1 process must not be suspended, for example <.*>: it is a supervisor")
     refused({ whereis "chat_counter", whereis "Elixir.Chat.Endpoint" }, false, "1 of 2 .* it is a supervisor")
   end)
 
@@ -84,5 +86,53 @@ describe("suspendable", function()
     assert.is_nil(report)
     assert.matches("careless failed: 1 of 2 processes must not be suspended", message)
     assert.equal(0, #node:suspended())
+  end)
+end)
+
+describe("must_not_suspend knows a supervisor", function()
+  local live
+
+  setup(function() live = servers.start() end)
+  teardown(function() live:stop() end)
+
+  local function started(call)
+    return assert(live.node:eval("Me = self(), spawn(fun() -> {ok, Pid} = " .. call .. ", Me ! Pid, receive stop -> ok end end), "
+      .. "receive Pid -> Pid end."))
+  end
+
+  local function child_of(sup) return assert(live.node:call("kiosk_sup2", "which_children", { sup }))[1][2] end
+
+  local function check(pid, installs) return must_not_suspend.check(live.node, live.node:pids { pid }, installs) end
+
+  it("by what its module exports, whatever its name is", function()
+    local sup = started "kiosk_sup2:start_link(worker)"
+    local fine, message = check(sup, false)
+    assert.is_nil(fine)
+    assert.matches("it is a supervisor", message)
+    assert.is_true(check(child_of(sup), true))
+  end)
+
+  it("and asks it who is typed so", function()
+    local child = child_of(started "kiosk_sup2:start_link(supervisor)")
+    local fine, message = check(child, true)
+    assert.is_nil(fine)
+    assert.matches("its parent types it supervisor", message)
+    assert.is_true(check(child, false))
+  end)
+
+  it("by its parent where its module exports nothing of the kind, as that of ranch's", function()
+    local sups = assert(live.node:eval "ets:match(ranch_server, {{conns_sup, chat_plain, '_'}, '$1'}).")
+    local fine, message = check(sups[1][1], false)
+    assert.is_nil(fine)
+    assert.matches("it is a supervisor", message)
+  end)
+
+  it("and asks nobody who only knows the question", function()
+    local worker = child_of(started "kiosk_sup2:start_link(worker)")
+    local below = assert(live.node:call("gen_server", "call", { worker, atom "child" }))
+    assert.is_true(check(below, true))
+    assert.is_true(check(worker, true))
+    assert.is_true(live.node:call("erlang", "is_process_alive", { worker }))
+    assert.is_true(live.node:call("erlang", "is_process_alive", { below }))
   end)
 end)

@@ -1,14 +1,13 @@
 %% What is below these connections, which are typed supervisor: the websockets of cowboy 2, its http connections, the
-%% supervisors, and how many of Pids are none. Children are asked for only of what says itself that it is a supervisor.
+%% supervisors, and how many of Pids are none. Only those are asked for their children whose module exports what a supervisor's
+%% does, as OTP's and RabbitMQ's supervisor2 do.
 -module(supervised_connections).
 -export([run/1]).
 
 run(Pids) ->
   IsSupervisor = fun(Pid) ->
-    case process_info(Pid, dictionary) of
-      {_, Entries} -> element(1, proplists:get_value('$initial_call', Entries, {none})) =:= supervisor;
-      undefined -> false
-    end
+    {Module, _, _} = proc_lib:translate_initial_call(Pid),
+    lists:all(fun(Question) -> erlang:function_exported(Module, Question, 1) end, [which_children, count_children])
   end,
   Supervisors = [Pid || Pid <- Pids, IsSupervisor(Pid)],
   Rows = lists:append([try supervisor:which_children(Sup) catch exit:_ -> [] end || Sup <- Supervisors]),
