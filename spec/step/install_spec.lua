@@ -47,9 +47,8 @@ describe("install", function()
     local report, message, unfinished = run "9.9.9"
     assert.is_nil(report)
     assert.equal("no_such_release", unfinished.code)
-    assert.matches("has no release 9.9.9: it knows 1.0.0 %(permanent%), and no tarball releases/chat%-9.9.9.tar.gz or "
-      .. "releases/9.9.9/chat.tar.gz can be unpacked there", message)
-    assert.matches("Copy the tarball to the node", message)
+    assert.matches("has no release 9.9.9: it knows 1.0.0 %(permanent%), and there is no tarball releases/chat%-9.9.9.tar.gz or "
+      .. "releases/9.9.9/chat.tar.gz. Bring the tarball to the node with `upload`", message)
   end)
 
   it("refuses the version that runs", function()

@@ -11,6 +11,15 @@ local atom, charlist = term.atom, term.charlist
 local SET = shape.either(shape.is(atom "undefined"), shape.tuple(shape.is(atom "ok"), shape.text))
 local VARIABLE = shape.either(shape.is(false), shape.text)
 
+--- The folder that releases are unpacked into: the root of the node's installation.
+-- @return[1] string
+-- @return[2] nil, message, code
+function release_folder.root(node)
+  local root, message, code = shape.expect(node, "code:root_dir", shape.text, node:call("code", "root_dir"))
+  if not root then return nil, message, code end
+  return shape.to_text(root)
+end
+
 --- Its path, found as release_handler does: sasl's `releases_dir`, RELDIR, or below the root.
 -- @return[1] string
 -- @return[2] nil, message, code
@@ -24,9 +33,9 @@ function release_folder.path(node)
   if variable == nil then return nil, message, code end
   if variable then return shape.to_text(variable) end
   local root
-  root, message, code = shape.expect(node, "code:root_dir", shape.text, node:call("code", "root_dir"))
+  root, message, code = release_folder.root(node)
   if not root then return nil, message, code end
-  return shape.to_text(root) .. "/releases"
+  return root .. "/releases"
 end
 
 --- The tarballs in it, and in the folders of versions below it.
@@ -70,6 +79,25 @@ function release_folder.md5(node, path)
     node:run("file_md5", { Path = charlist(path) }, 300000))
   if not sum then return nil, message, code end
   return (sum:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
+
+local CONTENT = shape.tuple(shape.is(atom "ok"), shape.binary)
+local NONE = shape.tuple(shape.is(atom "error"), shape.is(atom "enoent"))
+
+--- Reads a file below the release folder.
+-- @param node
+-- @string name as "1.4.6/sys.config"
+-- @return[1] its text; false where there is no such file
+-- @return[2] nil, message, code
+function release_folder.read(node, name)
+  local path, message, code = release_folder.path(node)
+  if not path then return nil, message, code end
+  local answer
+  answer, message, code = node:call("file", "read_file", { charlist(path .. "/" .. name) }, 60000)
+  if answer == nil then return nil, message, code end
+  if CONTENT(answer) then return answer[2] end
+  if NONE(answer) then return false end
+  return nil, ("releases/%s on %s cannot be read: %s"):format(name, node.name, term.format(answer)), "system"
 end
 
 --- Whether a file is there.

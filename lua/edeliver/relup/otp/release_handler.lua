@@ -16,7 +16,7 @@ local DONE, REFUSED = shape.is(OK), shape.tuple(shape.is(atom "error"), shape.an
 local NO_SUCH_RELEASE = shape.tuple(shape.is(atom "no_such_release"), shape.any)
 local NO_MATCHING_RELUP = shape.tuple(shape.is(atom "no_matching_relup"), shape.any, shape.any)
 local EXISTING_RELEASE = shape.tuple(shape.is(atom "existing_release"), shape.any)
-local RELEASES = shape.list(shape.tuple(shape.text, shape.text, shape.any, shape.atom))
+local RELEASES = shape.list(shape.tuple(shape.text, shape.text, shape.list(shape.text), shape.atom))
 local UNPACKED = shape.tuple(DONE, shape.text)
 local CHECKED = shape.tuple(DONE, shape.text, shape.any)
 local INSTALLED = shape.tuple(shape.either(DONE, shape.is(atom "continue_after_restart")), shape.text, shape.any)
@@ -50,17 +50,19 @@ end
 
 --- The releases that the node knows.
 -- @return[1] a list of `{ name =, version =, status = "permanent" | "current" | "old" | "unpacked" | "tmp_current" }`
+-- @return[1] their libraries, as far as they are known: `{ [version] = list of "NAME-VERSION" }`
 -- @return[2] nil, message, code
 function release_handler.which_releases(node, timeout)
   local answer, message, code = call(node, "which_releases", RELEASES, {}, timeout)
   if not answer then return nil, message, code end
-  local releases = {}
+  local releases, libraries = {}, {}
   for i, release in ipairs(answer) do
-    releases[i] = {
-      name = shape.to_text(release[1]), version = shape.to_text(release[2]), status = shape.to_text(release[4]),
-    }
+    local version, names = shape.to_text(release[2]), {}
+    for j, library in ipairs(release[3]) do names[j] = shape.to_text(library) end
+    releases[i] = { name = shape.to_text(release[1]), version = version, status = shape.to_text(release[4]) }
+    libraries[version] = names
   end
-  return releases
+  return releases, libraries
 end
 
 --- Unpacks `releases/NAME.tar.gz`.
@@ -92,6 +94,23 @@ function release_handler.install_release(node, version, timeout)
   return shape.to_text(answer[2]), answer[1].name
 end
 
+--- The release of a version, or nil.
+-- @tparam table releases what `which_releases` gave
+-- @string version
+function release_handler.find(releases, version)
+  for _, release in ipairs(releases) do
+    if release.version == version then return release end
+  end
+  return nil
+end
+
+--- The releases in words: "1.4.5 (permanent), 1.4.6 (unpacked)".
+function release_handler.describe(releases)
+  local words = {}
+  for i, release in ipairs(releases) do words[i] = ("%s (%s)"):format(release.version, release.status) end
+  return table.concat(words, ", ")
+end
+
 --- The release that runs: the current one, or the permanent one where that was never left.
 -- @tparam table releases what `which_releases` gave
 -- @return one of them, or nil
@@ -102,6 +121,25 @@ function release_handler.running(releases)
     if release.status == "permanent" then permanent = release end
   end
   return permanent
+end
+
+--- Removes a release that does not run, with the libraries that no other release uses.
+-- @return[1] true
+-- @return[2] nil, message, code
+function release_handler.remove_release(node, version, timeout)
+  local answer, message, code = call(node, "remove_release", DONE, { charlist(version) }, timeout)
+  if not answer then return nil, message, code end
+  return true
+end
+
+--- The release that the node starts with.
+-- @tparam table releases what `which_releases` gave
+-- @return one of them, or nil
+function release_handler.permanent(releases)
+  for _, release in ipairs(releases) do
+    if release.status == "permanent" then return release end
+  end
+  return nil
 end
 
 --- Makes the current release the one that the node starts with.

@@ -56,7 +56,8 @@ end
 -- The relup with the steps in it, and the file that it goes to.
 local function patched(this, sequence, from)
   local config = this.config
-  local found, message, code = relup_on.read(this.node, from, config.version)
+  local found, message, code = this.ctx.relup
+  if not config.dry_run then found, message, code = relup_on.read(this.node, from, config.version) end
   if not found then return nil, message, code end
   if found.restart then
     return nil, ("%s cannot be patched: %s ends every connection, and the new emulator has no guard to call"):format(
@@ -95,7 +96,8 @@ end
 function in_relup.install(this, sequence)
   local node, ctx = this.node, this.ctx
   this.sequence = sequence
-  local from = this:perform("unpack", 0, install.unpack, node, this.config.version, ctx)
+  local from = this:perform("unpack", 0, install.unpack, node, this.config.version, ctx,
+    options_of(sequence))
   if not from then return false end
   if this.config.dry_run then
     return this:perform("patch_relup", 0, function()

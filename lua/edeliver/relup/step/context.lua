@@ -23,11 +23,12 @@ context.__index = context
 -- - `would_hide`: a dry run leaves connections in sight of the release handler that a real one hides
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
 -- - `deadline`: until when, as `core.now` counts, somebody waits for the release handler, and for what its relup calls for
+-- - `relup`: the one that an install takes, as `otp.relup` reads it
 -- - `served`: the relup has called for a step of ours
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_told = "instructions.finish_running_requests", would_hide = "web.servers.cowboy_2",
-  after_install = "step.install_outcome", deadline = "step.install", served = "run",
+  after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", served = "run",
 }
 
 -- In texts of a step's own may stand what a node said.

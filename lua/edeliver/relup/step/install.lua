@@ -8,71 +8,35 @@
 local core = require "edeliver.relup.core"
 local expected_calls = require "edeliver.relup.step.expected_calls"
 local install_outcome = require "edeliver.relup.step.install_outcome"
+local look_before = require "edeliver.relup.step.look_before"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local relup = require "edeliver.relup.otp.relup"
+local target = require "edeliver.relup.step.target"
 local term = require "edeliver.relup.term"
+local way_back = require "edeliver.relup.step.way_back"
 
 local install = {}
 
-local UNPACK_TIMEOUT, CHECK_TIMEOUT, INSTALL_TIMEOUT = 120000, 60000, 300000 -- ms
+local CHECK_TIMEOUT, INSTALL_TIMEOUT = 60000, 300000 -- ms
 
-local function find(releases, wanted)
-  for _, release in ipairs(releases) do
-    if wanted(release) then return release end
-  end
-end
-
-local function describe(releases)
-  local words = {}
-  for i, release in ipairs(releases) do words[i] = ("%s (%s)"):format(release.version, release.status) end
-  return table.concat(words, ", ")
-end
-
--- Where tarballs lie by custom: releases/NAME-VERSION.tar.gz (systools), releases/VERSION/NAME.tar.gz (distillery, mix).
-local function tarballs(name, version) return { name .. "-" .. version, version .. "/" .. name } end
-
-local function unpack_any(node, names, releases, version, ctx)
-  local last
-  for _, name in ipairs(names) do
-    local unpacked, message, code = release_handler.unpack_release(node, name, UNPACK_TIMEOUT)
-    if unpacked == version then
-      ctx:log("info", ("unpacked releases/%s.tar.gz"):format(name))
-      return true
-    elseif unpacked then
-      return nil, ("releases/%s.tar.gz on %s holds version %s, not %s"):format(name, node.name, unpacked, version), "refused"
-    elseif code ~= "refused" then
-      return nil, message, code
-    end
-    last = message
-  end
-  return nil, ("%s has no release %s: it knows %s, and no tarball releases/%s.tar.gz can be unpacked there (%s). "
-    .. "Copy the tarball to the node and run this again"):format(
-    node.name, version, describe(releases), table.concat(names, ".tar.gz or releases/"), last), "no_such_release"
-end
-
---- Finds the release on the node; unpacks it where needed. One that was left before will do as well: that is a downgrade.
+--- Finds the release on the node, finds out what can be known before anything is touched, and unpacks the release where needed;
+-- a dry run leaves it in its tarball. One that was left before will do as well: that is a downgrade.
 -- @param node
 -- @string version
 -- @param ctx
+-- @tparam[opt] table options as `step` takes them
 -- @return[1] the version that runs now
 -- @return[2] nil, message, code
-function install.unpack(node, version, ctx)
-  local releases, message, code = release_handler.which_releases(node)
-  if not releases then return nil, message, code end
-  local now = release_handler.running(releases)
-  if not now then return nil, node.name .. " knows no release that it runs", "refused" end
-  if now.version == version then
-    return nil, ("%s runs %s already"):format(node.name, version), "already_installed"
-  end
-  if not find(releases, function(release) return release.version == version end) then
-    if ctx.dry_run then
-      return nil, ("%s is not unpacked on %s, and a dry run unpacks nothing"):format(version, node.name), "no_such_release"
-    end
-    local unpacked
-    unpacked, message, code = unpack_any(node, tarballs(now.name, version), releases, version, ctx)
-    if not unpacked then return nil, message, code end
-  end
-  return now.version
+function install.unpack(node, version, ctx, options)
+  local found, message, code = target.find(node, version, ctx)
+  if not found then return nil, message, code end
+  local fine
+  fine, message, code = look_before.look(node, found, options or {}, ctx)
+  if fine then fine, message, code = way_back.keep(node, found, ctx) end
+  if fine and not ctx.dry_run then fine, message, code = found:unpack(node, ctx) end
+  if not fine then return nil, message, code end
+  ctx.relup = found.relup
+  return found.from, found
 end
 
 -- The relup's calls of the guard; none where it cannot be read.
@@ -111,17 +75,21 @@ end
 -- @param node
 -- @string version
 -- @param ctx
+-- @tparam[opt] table options as `step` takes them
 -- @return[1] the version that runs now
 -- @return[2] nil, message, code
-function install.prepare(node, version, ctx)
-  local now, message, code = install.unpack(node, version, ctx)
-  if not now then return nil, message, code end
-  if ctx.dry_run and #calls_of(node, now, version).calls > 0 then
+function install.prepare(node, version, ctx, options)
+  local now, found, problem = install.unpack(node, version, ctx, options)
+  if not now then return nil, found, problem end
+  if ctx.dry_run and found.tarball then
+    ctx:log("warning", ("%s is not unpacked yet, so check_install_release is not asked in a dry run"):format(version))
+    return now
+  end
+  if ctx.dry_run and #expected_calls.new(found.relup.script).calls > 0 then
     ctx:log("warning", "the relup calls for instructions, so check_install_release is not asked in a dry run")
     return now
   end
-  local from
-  from, message, code = install.check(node, version, ctx, now)
+  local from, message, code = install.check(node, version, ctx, now)
   if not from then return nil, message, code end
   return now
 end
@@ -159,7 +127,7 @@ function install.perform(node, ctx, options)
   return done, message, code
 end
 
-local KNOWN = { permanent = true, timeout = true }
+local KNOWN = { permanent = true, timeout = true, restart_emulator = true }
 
 --- The step. The version is `config.version` of the run.
 -- @tparam[opt] table options `permanent` (when all steps have gone well, make it the release that the node starts
@@ -176,7 +144,7 @@ function install.step(options)
     prepare = function(node, ctx)
       local version = ctx.config.version
       if term.kind(version) ~= "binary" then error("an install needs config.version, a string", 0) end
-      return install.prepare(node, version, ctx)
+      return install.prepare(node, version, ctx, options)
     end,
     -- Last of all: it purges old code, and requests that wait in it for the end of the upgrade would die of that.
     complete = options.permanent and function(node, ctx) return make_permanent(node, ctx.config.version, ctx) end or nil,

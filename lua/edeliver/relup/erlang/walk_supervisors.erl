@@ -1,0 +1,98 @@
+%% Walks all supervision trees as release_handler will, before anything is suspended: `{walked, Supervisors, InTheWay, First}`, or
+%% `timeout` after Timeout ms. InTheWay counts whom its own walk would fail at, First names up to ten of them:
+%% `{Kind, Pid, Name, Application, Parent, Id, Module}`.
+%%
+%% Nobody is asked who might not know the question: it kills many a worker, and which_children is asked of supervisors alone. What
+%% the others are is told from outside: by the modules that they run in, and the atoms which those have.
+-module(walk_supervisors).
+-export([run/2]).
+
+run(Timeout, Patience) ->
+  Knows = fun(Module, Word) ->
+    try
+      {ok, {_, [{atoms, Atoms}]}} = beam_lib:chunks(code:which(Module), [atoms]),
+      lists:keymember(Word, 2, Atoms)
+    catch _:_ -> true
+    end
+  end,
+  Modules = fun(Pid, {Module, _, _}) ->
+    Stack = case process_info(Pid, current_stacktrace) of {current_stacktrace, Frames} -> Frames; undefined -> [] end,
+    lists:usort([Module | [element(1, Frame) || Frame <- Stack]])
+  end,
+  Answers = fun(Pid, Call, Word) -> lists:any(fun(Module) -> Knows(Module, Word) end, Modules(Pid, Call)) end,
+  IsSupervisor = fun(_, {Module, _, _}) when Module =:= supervisor; Module =:= supervisor_bridge; Module =:= ranch_conns_sup -> true;
+                    (Pid, Call) -> Answers(Pid, Call, which_children)
+                 end,
+  IsSuspended = fun(Pid) ->
+    case process_info(Pid, current_function) of
+      {current_function, {sys, Loop, _}} -> Loop =:= suspend_loop orelse Loop =:= suspend_loop_hib;
+      _ -> false
+    end
+  end,
+  Describe = fun(Kind, {_, Pid, Application, Parent, Id}) ->
+    Name = case process_info(Pid, registered_name) of {registered_name, Registered} -> Registered; _ -> undefined end,
+    {Module, _, _} = proc_lib:translate_initial_call(Pid),
+    {Kind, Pid, Name, Application, Parent, Id, Module}
+  end,
+  %% Whom to ask of these, and who of them is in the way.
+  Sort = fun({Kind, Pid, _, _, _} = Each, {Ask, Found}) ->
+    Call = proc_lib:translate_initial_call(Pid),
+    Alive = is_process_alive(Pid),
+    Suspended = Kind =/= dynamic andalso IsSuspended(Pid),
+    Fits = case Kind of
+      dynamic -> element(1, Call) =:= gen_event orelse Answers(Pid, Call, get_modules);
+      _ -> Suspended orelse IsSupervisor(Pid, Call)
+    end,
+    if
+      not Alive -> {Ask, Found};
+      Suspended -> {Ask, [Describe(suspended, Each) | Found]};
+      not Fits -> {Ask, [Describe(Kind, Each) | Found]};
+      Kind =:= dynamic -> {Ask, Found};
+      true -> {[Each | Ask], Found}
+    end
+  end,
+  %% The children of those that answer, and who does not.
+  Collect = fun Collect(Open, Got, _) when Open =:= #{} -> {Got, []};
+                Collect(Open, Got, Until) ->
+    receive
+      {{walk, Pid}, Children} when is_map_key(Pid, Open) ->
+        Collect(maps:remove(Pid, Open), [{map_get(Pid, Open), Children} | Got], Until)
+    after 50 ->
+      Alive = maps:filter(fun(Pid, _) -> is_process_alive(Pid) end, Open),
+      case erlang:monotonic_time(millisecond) > Until of
+        true -> {Got, maps:values(Alive)};
+        false -> Collect(Alive, Got, Until)
+      end
+    end
+  end,
+  Interesting = fun(Children) when is_list(Children) ->
+                      lists:keymember(supervisor, 3, Children) orelse lists:keymember(dynamic, 4, Children);
+                   (_) -> false
+                end,
+  %% Connections of cowboy answer the question, and there may be many of them.
+  Connections = [cowboy_clear, cowboy_tls, cowboy_protocol],
+  Candidates = fun({{_, Parent, Application, _, _}, Children}) ->
+    [{Kind, Pid, Application, Parent, Id}
+      || Interesting(Children), {Id, Pid, Type, Named} <- Children, is_pid(Pid), node(Pid) =:= node(),
+         not lists:member(Id, Connections),
+         Kind <- case {Type, Named} of {supervisor, _} -> [supervisor]; {worker, dynamic} -> [dynamic]; _ -> [] end]
+  end,
+  Walk = fun Walk([], Count, Found) -> {walked, Count, length(Found), lists:sublist(lists:reverse(Found), 10)};
+             Walk(Level, Count, Found) ->
+    {Ask, Sorted} = lists:foldl(Sort, {[], Found}, Level),
+    Pids = [Pid || {_, Pid, _, _, _} <- Ask],
+    _ = lists:zipwith(fun erlang:send/2, Pids, [{'$gen_call', {self(), {walk, Pid}}, which_children} || Pid <- Pids]),
+    Until = erlang:monotonic_time(millisecond) + Patience,
+    {Got, Silent} = Collect(maps:from_list(lists:zip(Pids, Ask)), [], Until),
+    Walk(lists:append(lists:map(Candidates, Got)), Count + length(Ask),
+         lists:reverse([Describe(silent, Each) || Each <- Silent], Sorted))
+  end,
+  Top = fun() ->
+    Masters = [{Application, application_controller:get_master(Application)} || {Application, _, _} <- application:which_applications()],
+    [{root, Root, Application, undefined, undefined}
+      || {Application, Master} <- Masters, is_pid(Master), {Root, _} <- [application_master:get_child(Master)], is_pid(Root)]
+  end,
+  {Walker, Ref} = spawn_monitor(fun() -> exit(Walk(Top(), 0, [])) end),
+  receive {'DOWN', Ref, process, Walker, Result} -> Result
+  after Timeout -> demonitor(Ref, [flush]), exit(Walker, kill), timeout
+  end.

@@ -1,0 +1,86 @@
+--- What is found out about an install before anything is touched, in this order: whether a relup leads there, whether it restarts
+-- the emulator, whether release_handler knows the libraries, and who is in the way of its walk.
+--
+-- `check` and `upgrade` ask the same questions. Changes nothing on the node.
+--
+-- @module edeliver.relup.step.look_before
+
+local count = require "edeliver.relup.base.count"
+local effects = require "edeliver.relup.script.effects"
+local relup = require "edeliver.relup.otp.relup"
+local supervision_trees = require "edeliver.relup.otp.supervision_trees"
+local tarball = require "edeliver.relup.otp.tarball"
+
+local look_before = {}
+
+-- The relup -----------------------------------------------------------------------------------------------------------
+
+-- Whether release_handler walks the supervision trees for a script.
+local function walks(script)
+  for _, instruction in ipairs(script) do
+    local name, size = effects.name(instruction)
+    if size == 1 and (name == "suspend" or name == "stop") then return true end
+  end
+  return false
+end
+
+local function look_for_restarts(node, target, options)
+  local name = target.relup.restart
+  if not name or options.restart_emulator then return true end
+  return nil, ("The relup from %s to %s restarts the emulator of %s (%s): every connection is lost. To do that all the same, "
+    .. "say so: --restart-emulator, or relup.install { restart_emulator = true }"):format(target.from, target.version, node.name,
+    name), "restart"
+end
+
+-- Without a file RELEASES the release handler knows no library of the release that it was started as; then it can leave that
+-- release, and not come back.
+local function look_at_libraries(node, target)
+  if not target.known or #target.libraries[target.version] > 0 then return true end
+  return nil, ("The release_handler of %s does not know the libraries of %s, because the node was started without "
+    .. "releases/RELEASES. It cannot install %s; a restart of the node goes back to its permanent release"):format(
+    node.name, target.version, target.version), "no_libraries"
+end
+
+-- Supervision trees ----------------------------------------------------------------------------------------------------
+
+local function look_at_trees(node, target, _, ctx)
+  if not walks(target.relup.script) then return true end
+  local supervisors, found, total = supervision_trees.walk(node)
+  if not supervisors then return nil, ("%s. release_handler would fail there, and the node restart"):format(found), total end
+  if total == 0 then
+    ctx:log("info", ("%s will answer release_handler"):format(count.of(supervisors, "supervisor")))
+    return true
+  end
+  local more = total > #found and (" And %d more."):format(total - #found) or ""
+  return nil, ("release_handler would fail past the point of no return, and the node restart, because of %s in its way: %s.%s")
+    :format(count.of(total, "process"), table.concat(found, "; "), more), "in_the_way"
+end
+
+-- All -----------------------------------------------------------------------------------------------------------------
+
+local LOOKS = { look_for_restarts, look_at_libraries, look_at_trees }
+
+--- Looks at everything that can be known before the first stop.
+-- @param node
+-- @tparam table target what `step.target` found
+-- @tparam table options of the install
+-- @param ctx
+-- @return[1] true
+-- @return[2] nil, message, code of the first that is in the way
+function look_before.look(node, target, options, ctx)
+  local message, code
+  local given
+  if target.tarball then
+    given = tarball.file(target.tarball, "relup") or false
+  end
+  target.relup, message, code = relup.read(node, target.from, target.version, given)
+  if not target.relup then return nil, message, code end
+  for _, look in ipairs(LOOKS) do
+    local fine
+    fine, message, code = look(node, target, options, ctx)
+    if not fine then return nil, message, code end
+  end
+  return true
+end
+
+return look_before
