@@ -74,6 +74,34 @@ describe("edeliver-relup NODE upload", function()
     assert.equal(64, upload(folder .. "/missing.tar.gz").code)
   end)
 
+  it("sends only what the owner of a key has signed, and what the digest beside it is about", function()
+    local function sh(command)
+      assert(os.execute(("cd %s && umask 077 && { %s; } >/dev/null 2>&1"):format(process.quote(folder), command)))
+    end
+    sh "cp chat-2.0.0.tar.gz signed-1.tar.gz"
+    sh "openssl genpkey -algorithm ed25519 -out private.pem && openssl pkey -in private.pem -pubout -out public.pem"
+    local words = { folder .. "/signed-1.tar.gz", "--verify-key", folder .. "/public.pem", "--json" }
+    local function refused(pattern)
+      local ran = upload(table.unpack(words))
+      assert.equal(1, ran.code, ran.err)
+      assert.matches(pattern, ran.err, 1, true)
+      assert.is_nil(there "signed-1.tar.gz")
+      assert.equal("", passing())
+    end
+    refused "has no signature"
+    sh "openssl pkeyutl -sign -rawin -inkey private.pem -in signed-1.tar.gz -out signed-1.tar.gz.sig"
+    sh "printf more >>signed-1.tar.gz"
+    refused "signed-1.tar.gz.sig is not the signature of"
+    sh "openssl pkeyutl -sign -rawin -inkey private.pem -in signed-1.tar.gz -out signed-1.tar.gz.sig"
+    sh "sha256sum chat-2.0.0.tar.gz | sed s/chat-2.0.0/signed-1/ >signed-1.tar.gz.sha256"
+    refused "is not the file that"
+    sh "sha256sum signed-1.tar.gz >signed-1.tar.gz.sha256"
+    local sent = upload(table.unpack(words))
+    assert.equal(0, sent.code, sent.err)
+    assert.same({ "sha256", "signature" }, require("dkjson").decode(sent.out).result.verified)
+    assert.equal(process.read_file(folder .. "/signed-1.tar.gz"), there "signed-1.tar.gz")
+  end)
+
   it("leaves nothing half-written behind when it cannot go on", function()
     -- The final name is a folder: the rename at the very end fails.
     os.execute(("mkdir -p %s/releases/blocked.tar.gz"):format(process.quote(release.root)))

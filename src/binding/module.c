@@ -22,6 +22,7 @@
 #include "program.h"
 #include "replace_file.h"
 #include "signals.h"
+#include "signature.h"
 #include "support.h"
 #include "sync.h"
 #include "types.h"
@@ -87,6 +88,8 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"open_plain", edr_lua_open_plain},
                                      {"file_stat", edr_lua_file_stat},
                                      {"private_folder", edr_lua_private_folder},
+                                     {"file_digest", edr_lua_file_digest},
+                                     {"check_signature", edr_lua_check_signature},
                                      {"list_folder", edr_lua_list_folder},
                                      {"read_link", edr_lua_read_link},
                                      {"archive", edr_lua_archive},

@@ -8,35 +8,33 @@ local core = require "edeliver.relup.core"
 local exit = require "edeliver.relup.cli.exit"
 local progress = require "edeliver.relup.cli.progress"
 local release_folder = require "edeliver.relup.otp.release_folder"
+local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
+local verified_file = require "edeliver.relup.release.verified_file"
 
 local charlist = require("edeliver.relup.term").charlist
 
 local upload = {
   on_node = true,
   summary = "Send a release's tarball to the node.",
-  description = "It goes to the node's releases folder. A half-written file never has the final name.",
+  description = "It goes to the node's releases folder. A half-written file never has the final name. Where <file>.sha256 lies\n"
+    .. "beside it, the file must have that digest. Sign a release with\n"
+    .. "openssl pkeyutl -sign -rawin -inkey private.pem -in FILE -out FILE.sig",
   examples = {
     "edeliver-relup myapp@web1 upload _build/myapp-1.4.6.tar.gz",
     "edeliver-relup myapp@web1 upload rel.tar.gz --as 1.4.6/myapp.tar.gz",
+    "edeliver-relup myapp@web1 upload myapp-1.4.6.tar.gz --verify-key release-key.pem",
   },
 }
 
+local UNVERIFIED = { checksum = true, signature = true, not_private = true }
 local SLICE = 512 * 1024 -- bytes
 
 function upload.add_to_parser(parser)
   parser:argument("file", "The tarball."):argname "<file>"
   parser:option("--as", "Its name below the releases folder (default: its own)."):argname "NAME"
   parser:flag("--replace", "Replace a file of that name which differs.")
-end
-
-local function md5_of(path)
-  local pipe = io.popen("md5sum < '" .. path:gsub("'", "'\\''") .. "'", "r")
-  local sum = pipe and pipe:read "a":match "^(%x+)"
-  if not pipe or not pipe:close() or not sum or #sum ~= 32 then
-    return nil, "md5sum could not read " .. path, "system"
-  end
-  return sum
+  parser:option("--verify-key", "Ed25519 public key (PEM): <file>.sig must be its signature of the tarball."):argname "FILE"
 end
 
 -- Looks at the local file: its size, or nil, message, code.
@@ -101,14 +99,14 @@ local function transfer(node, file, size, path, sum, out)
   return release_folder.file(node, "rename", passing, charlist(path))
 end
 
-local function run(args, node, file, size)
+local function run(args, node, file, size, verified)
   local out = args.output
   local name, message, code = final_name(args)
   local folder, path, sum, there
   if name then folder, message, code = release_folder.path(node) end
   if folder then
     path = folder .. "/" .. name
-    sum, message, code = md5_of(args.file)
+    sum, message, code = core.file_digest(file, "md5")
   end
   if sum then there, message, code = compare(node, path, sum, args.replace) end
   if not there then return nil, message, code end
@@ -122,7 +120,8 @@ local function run(args, node, file, size)
     if not made then return nil, message, code end
   end
   local ms = core.now() - started
-  out:give { path = path, bytes = size, md5 = sum, already_there = there == "same", ms = ms }
+  out:give { path = path, bytes = size, md5 = sum, already_there = there == "same", ms = ms,
+    verified = output.array(verified) }
   out:line(there == "same" and ("%s is there already, the same."):format(path)
     or ("%s: %s in %.1f s, checksum %s."):format(path, progress.bytes(size), ms / 1000, sum))
   return true
@@ -132,17 +131,17 @@ end
 -- @return exit code
 function upload.command(args)
   local out = args.output
-  local file <close>, problem = io.open(args.file, "rb")
+  local file <close>, verified, why = verified_file.open(args.file, args.verify_key)
   local size, message, code
-  if file then size, message, code = inspect(file, args.file) else message, code = problem, "system" end
+  if file then size, message, code = inspect(file, args.file) else message, code = verified, why end
   if not size then
     out:fail(message, code)
-    return exit.USAGE
+    return UNVERIFIED[code] and exit.REFUSED or exit.USAGE
   end
   local node <close>, failed = session.connect(args)
   if not node then return failed end
   local done
-  done, message, code = run(args, node, file, size)
+  done, message, code = run(args, node, file, size, verified)
   if done then return exit.OK end
   if done == false then return exit.REFUSED end
   out:fail(message, code)
