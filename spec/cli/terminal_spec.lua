@@ -177,9 +177,9 @@ describe("Ctrl-C", function()
     local script = release.folder .. "/slow.lua"
     local file = assert(io.open(script, "w"))
     file:write(([[
-      local upgrading = require "edeliver.relup.cli.upgrading"
-      local steps = upgrading.steps
-      function upgrading.steps(install)
+      local sequence_runner = require "edeliver.relup.cli.sequence_runner"
+      local steps = sequence_runner.steps
+      function sequence_runner.steps(install)
         local list = steps(install)
         table.insert(list, 7, { name = "wait_long", run = function(node) return node:sleep(60000) end })
         return list

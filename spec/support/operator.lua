@@ -136,10 +136,10 @@ end
 -- As `edeliver-relup NODE upgrade VERSION`, which has no options for these times, and no step of a user's.
 local function run_command()
   local output = require "edeliver.relup.cli.output"
-  local upgrading = require "edeliver.relup.cli.upgrading"
+  local sequence_runner = require "edeliver.relup.cli.sequence_runner"
   guard.GRACE, guard.LEASE = given.grace or guard.GRACE, given.lease or guard.LEASE
-  local steps, close = upgrading.steps, output.close
-  function upgrading.steps(...) return with_the_fault(steps(...)) end
+  local steps, close = sequence_runner.steps, output.close
+  function sequence_runner.steps(...) return with_the_fault(steps(...)) end
   function output.close(self, code)
     local file = assert(io.open(given.document, "w"))
     file:write(require("dkjson").encode { exit = code, result = self.result, error = self.failure })

@@ -3,7 +3,7 @@
 -- @module edeliver.relup.cli.commands.check
 
 local relup = require "edeliver.relup"
-local upgrading = require "edeliver.relup.cli.upgrading"
+local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 
 local check = {
   on_node = true,
@@ -12,12 +12,12 @@ local check = {
   examples = { "edeliver-relup myapp@web1 check 1.4.6 && edeliver-relup myapp@web1 upgrade 1.4.6" },
 }
 
-function check.add_to_parser(parser) upgrading.add_options(parser) end
+function check.add_to_parser(parser) sequence_runner.add_options(parser) end
 
 --- Runs the command.
 -- @return exit code
 function check.command(args)
-  return upgrading.command(args, nil, function() return upgrading.steps(relup.install()) end)
+  return sequence_runner.command(args, nil, function() return sequence_runner.steps(relup.install()) end)
 end
 
 return check

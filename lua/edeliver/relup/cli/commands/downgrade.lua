@@ -4,7 +4,7 @@
 
 local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
-local upgrading = require "edeliver.relup.cli.upgrading"
+local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 
 local downgrade = {
   on_node = true,
@@ -14,7 +14,7 @@ local downgrade = {
 }
 
 function downgrade.add_to_parser(parser)
-  upgrading.add_options(parser)
+  sequence_runner.add_options(parser)
   parser:flag("--permanent", "Make it the release that the node starts with.")
   parser:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
 end
@@ -22,11 +22,11 @@ end
 --- Runs the command.
 -- @return exit code
 function downgrade.command(args)
-  return upgrading.command(args, "Downgrades", function(node)
+  return sequence_runner.command(args, "Downgrades", function(node)
     local releases, message, code = release_handler.which_releases(node)
     if not releases then return nil, message, code end
     for _, release in ipairs(releases) do
-      if release.version == args.version then return upgrading.steps(relup.install { permanent = args.permanent }) end
+      if release.version == args.version then return sequence_runner.steps(relup.install { permanent = args.permanent }) end
     end
     return nil, ("%s has no release %s to go back to: see `releases`"):format(node.name, args.version), "no_such_release"
   end)

@@ -7,7 +7,7 @@ local output = require "edeliver.relup.cli.output"
 local parser = require "edeliver.relup.cli.parser"
 local processes = require "edeliver.relup.cli.processes"
 local session = require "edeliver.relup.cli.session"
-local upgrading = require "edeliver.relup.cli.upgrading"
+local site_options = require "edeliver.relup.cli.site_options"
 local web = require "edeliver.relup.web"
 
 local sockets = {
@@ -19,7 +19,7 @@ local sockets = {
 local KINDS = { "websockets", "channels", "http", "idle" }
 
 function sockets.add_to_parser(to)
-  upgrading.add_site_options(to)
+  site_options.add(to)
   to:option("--kind", "Only these; idle are websockets without a channel."):choices(KINDS)
   to:option("--limit", "How many of each kind to show (default: 20)."):argname "N":convert(parser.positive):default "20"
 end
@@ -28,7 +28,7 @@ local function look(node, args)
   local name, message, code = session.application(node, args)
   if not name and not (args.port or args.listener) then return nil, message, code end
   local site
-  site, message, code = web.find(node, name, upgrading.config(args, name))
+  site, message, code = web.find(node, name, site_options.config(args, name))
   if not site then return nil, message, code end
   local found
   found, message, code = site:connections()

@@ -7,7 +7,7 @@ local guard = require "edeliver.relup.undo.guard"
 local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
 local term = require "edeliver.relup.term"
-local upgrading = require "edeliver.relup.cli.upgrading"
+local site_options = require "edeliver.relup.cli.site_options"
 local web = require "edeliver.relup.web"
 
 local status = {
@@ -17,7 +17,7 @@ local status = {
 }
 
 function status.add_to_parser(parser)
-  upgrading.add_site_options(parser)
+  site_options.add(parser)
 end
 
 -- Asks one question; the first that fails ends the gathering, by an error that `gather` catches.
@@ -31,7 +31,7 @@ end
 local function sockets_of(node, args)
   local name, message = session.application(node, args)
   local site
-  if name then site, message = web.find(node, name, upgrading.config(args, name)) end
+  if name then site, message = web.find(node, name, site_options.config(args, name)) end
   if not site then return { none = message } end
   local found, problem = site:connections()
   if not found then return { none = problem } end

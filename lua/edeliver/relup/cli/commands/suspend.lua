@@ -5,7 +5,7 @@
 local exit = require "edeliver.relup.cli.exit"
 local resume = require "edeliver.relup.cli.commands.resume"
 local session = require "edeliver.relup.cli.session"
-local upgrading = require "edeliver.relup.cli.upgrading"
+local site_options = require "edeliver.relup.cli.site_options"
 local web = require "edeliver.relup.web"
 
 local suspend = {
@@ -18,7 +18,7 @@ local suspend = {
 
 function suspend.add_to_parser(to)
   to:argument("pids", "Pids, as `sockets` and `ps` show them."):args "*"
-  upgrading.add_site_options(to)
+  site_options.add(to)
   to:option("--target", "The websocket processes, or the channels behind them."):choices { "transports", "channels" }
   to:option("--wait", "How long to wait for their answers, in ms (default: 5000)."):argname "MS"
     :convert(require("edeliver.relup.cli.parser").positive)
@@ -32,7 +32,7 @@ local function chosen(node, args)
   local name, message, code = session.application(node, args)
   if not name then return nil, message, code end
   local site
-  site, message, code = web.find(node, name, upgrading.config(args, name))
+  site, message, code = web.find(node, name, site_options.config(args, name))
   if not site then return nil, message, code end
   return site:targets(args.target)
 end

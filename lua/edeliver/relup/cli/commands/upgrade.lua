@@ -3,7 +3,7 @@
 -- @module edeliver.relup.cli.commands.upgrade
 
 local relup = require "edeliver.relup"
-local upgrading = require "edeliver.relup.cli.upgrading"
+local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 
 local upgrade = {
   on_node = true,
@@ -17,7 +17,7 @@ local upgrade = {
 }
 
 function upgrade.add_to_parser(parser)
-  upgrading.add_options(parser)
+  sequence_runner.add_options(parser)
   parser:flag("--permanent", "Make it the release that the node starts with.")
   parser:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
 end
@@ -25,8 +25,8 @@ end
 --- Runs the command.
 -- @return exit code
 function upgrade.command(args)
-  return upgrading.command(args, "Upgrades", function()
-    return upgrading.steps(relup.install { permanent = args.permanent })
+  return sequence_runner.command(args, "Upgrades", function()
+    return sequence_runner.steps(relup.install { permanent = args.permanent })
   end)
 end
 

@@ -1,29 +1,21 @@
---- What `upgrade`, `downgrade` and `check` share: options, the question, the run shown live, the report, the exit code.
+--- Runs a sequence for `upgrade`, `downgrade` and `check`: options, the question, the run shown live, the report, the exit code.
 --
--- @module edeliver.relup.cli.upgrading
+-- @module edeliver.relup.cli.sequence_runner
 
 local core = require "edeliver.relup.core"
 local exit = require "edeliver.relup.cli.exit"
 local report_page = require "edeliver.relup.cli.report_page"
 local output = require "edeliver.relup.cli.output"
-local parser = require "edeliver.relup.cli.parser"
 local relup = require "edeliver.relup"
 local session = require "edeliver.relup.cli.session"
-local web = require "edeliver.relup.web"
+local site_options = require "edeliver.relup.cli.site_options"
 
-local upgrading = {}
-
---- The options that say which application and which listener is meant.
-function upgrading.add_site_options(to)
-  to:option("--app", "The application (default: the release's name)."):argname "NAME"
-  to:option("--listener", "The listener (a ranch ref), where there is no endpoint."):argname "REF"
-  to:option("--port", "The port of the listener, where there is no endpoint."):argname "PORT":convert(parser.port)
-end
+local sequence_runner = {}
 
 --- The options of a command that installs a release, or would.
-function upgrading.add_options(to)
+function sequence_runner.add_options(to)
   to:argument("version", "The version.")
-  upgrading.add_site_options(to)
+  site_options.add(to)
   to:option("--target", "Whom to suspend: the websocket processes, or the channels behind them.")
     :choices { "transports", "channels" }
   to:option("--journal", "Write the journal to this file (default: a new one in the XDG state folder)."):argname "FILE"
@@ -31,28 +23,13 @@ function upgrading.add_options(to)
 end
 
 --- The steps around an install, in the order that is safe.
-function upgrading.steps(install)
+function sequence_runner.steps(install)
   return {
     "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
     "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
     install,
     "rerun_failed_requests", "resume_channels", "resume_ranch_acceptors",
   }
-end
-
---- What the command line says about the site, as instructions take it.
-function upgrading.config(args, name)
-  return {
-    name = name, version = args.version, target = args.target, listener = args.listener, port = args.port,
-    journal = args.journal,
-  }
-end
-
---- How many websockets an application has now, in words; nothing found is no failure here.
-function upgrading.count_sockets(node, config)
-  local site = web.find(node, config.name, config)
-  local found = site and site:connections()
-  return found and ("%d websockets"):format(#found.websockets) or "an unknown number of websockets"
 end
 
 local REFUSING = { check_install_release = true, unpack = true, patch_relup = true }
@@ -79,7 +56,7 @@ local function texts(items)
 end
 
 --- A report as data for JSON.
-function upgrading.as_json(report)
+function sequence_runner.as_json(report)
   local given = {
     name = report.name, version = report.version, ok = report.ok, code = report.code, suspended = report.suspended,
     stood_still_ms = report.stood_still_ms, stood_still = report.stood_still, lost = texts(report.lost),
@@ -128,7 +105,7 @@ end
 local function tell(args, report, message)
   local out = args.output
   out:clear_progress()
-  out:give(upgrading.as_json(report))
+  out:give(sequence_runner.as_json(report))
   out:line ""
   out:line(report:summary(), report.ok and "green" or nil)
   if not report.ok then out:fail(message, report.code) end
@@ -139,7 +116,7 @@ end
 
 --- Runs a sequence on a node and shows it.
 -- @return exit code
-function upgrading.run(args, node, steps, config)
+function sequence_runner.run(args, node, steps, config)
   -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first.
   core.catch_signals()
   local ran, report, message, unfinished = pcall(function()
@@ -156,7 +133,7 @@ end
 -- @tparam ?string verb of the question, "Upgrades"; nil for a dry run
 -- @param make_steps a function of node and name that gives the steps, or nil, message, code
 -- @return exit code
-function upgrading.command(args, verb, make_steps)
+function sequence_runner.command(args, verb, make_steps)
   local node <close>, failed = session.connect(args)
   if not node then return failed end
   local name, message, code = session.application(node, args)
@@ -166,14 +143,14 @@ function upgrading.command(args, verb, make_steps)
     args.output:fail(message, code)
     return exit.REFUSED
   end
-  local config = upgrading.config(args, name)
+  local config = site_options.config(args, name)
   config.dry_run = not verb
   if verb and not (args.yes or session.is_local(args)) then
     local question = ("%s %s on %s to %s, with %s."):format(
-      verb, name, node.name, args.version, upgrading.count_sockets(node, config))
+      verb, name, node.name, args.version, site_options.count_sockets(node, config))
     if not session.confirm(args, question) then return exit.REFUSED end
   end
-  return upgrading.run(args, node, steps, config)
+  return sequence_runner.run(args, node, steps, config)
 end
 
-return upgrading
+return sequence_runner

@@ -1,0 +1,33 @@
+--- What the command line says about the site: which application, which listener, and whom of its connections.
+--
+-- @module edeliver.relup.cli.site_options
+
+local parser = require "edeliver.relup.cli.parser"
+local web = require "edeliver.relup.web"
+
+local site_options = {}
+
+--- Adds the options that say which application and which listener is meant.
+function site_options.add(to)
+  to:option("--app", "The application (default: the release's name)."):argname "NAME"
+  to:option("--listener", "The listener (a ranch ref), where there is no endpoint."):argname "REF"
+  to:option("--port", "The port of the listener, where there is no endpoint."):argname "PORT":convert(parser.port)
+end
+
+--- What the command line says, as instructions take it.
+function site_options.config(args, name)
+  return {
+    name = name, version = args.version, target = args.target, listener = args.listener, port = args.port,
+    journal = args.journal,
+  }
+end
+
+--- How many websockets an application has now, in words; nothing found is no failure here.
+function site_options.count_sockets(node, config)
+  local site = web.find(node, config.name, config)
+  local found = site and site:connections()
+  if not found then return "an unknown number of websockets" end
+  return #found.websockets == 1 and "1 websocket" or ("%d websockets"):format(#found.websockets)
+end
+
+return site_options
