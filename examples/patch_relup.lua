@@ -12,8 +12,9 @@ if not application then
   os.exit(64)
 end
 
-local backup = assert(relup.file.modify(path, { name = application, runtime = runtime }, phoenix))
-print(("%s is patched, the old one is %s"):format(path, backup))
+local backup, message = relup.file.modify(path, { name = application, runtime = runtime }, phoenix)
+if backup == nil then error(message, 0) end
+print(backup and ("%s is patched, the old one is %s"):format(path, backup) or path .. " is as it was: nothing to patch")
 
 local errors = 0
 for _, finding in ipairs(relup.lint(assert(relup.read(path))[1])) do

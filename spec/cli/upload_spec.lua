@@ -33,6 +33,21 @@ describe("edeliver-relup NODE upload", function()
     assert.equal(0, upgraded.code, upgraded.err)
   end)
 
+  it("takes every version that release_handler takes", function()
+    local version = "2.0.1~rc 1@b+c"
+    local script = [[cd 'FOLDER' && mkdir other && tar -xzf chat-2.0.0.tar.gz -C other && cd other/releases &&
+      mv 2.0.0 'VERSION' && sed -i '1s/"2.0.0"/"VERSION"/' chat-2.0.0.rel 'VERSION/chat-2.0.0.rel' 'VERSION/relup' &&
+      mv chat-2.0.0.rel 'chat-VERSION.rel' && mv 'VERSION/chat-2.0.0.rel' 'VERSION/chat-VERSION.rel' &&
+      cd .. && tar -czf '../chat-VERSION.tar.gz' *]]
+    assert(os.execute((script:gsub("FOLDER", folder):gsub("VERSION", version))))
+    local other <close> = chat.start { next = {} }
+    local sent = program.run({ other.name, "upload", ("%s/chat-%s.tar.gz"):format(folder, version) }, { node = other })
+    assert.equal(0, sent.code, sent.err)
+    local upgraded = program.run({ other.name, "upgrade", version, "--app", "chat" }, { node = other })
+    assert.equal(0, upgraded.code, upgraded.err)
+    assert.matches(version, assert(other:eval "release_handler:which_releases(current)"), 1, true)
+  end)
+
   it("sends nothing that is there already", function()
     local name = folder .. "/twice-1.tar.gz"
     os.execute(("cp %s %s"):format(process.quote(tarball), process.quote(name)))
@@ -61,7 +76,10 @@ describe("edeliver-relup NODE upload", function()
   end)
 
   it("refuses names that lead elsewhere, and files that are no tarballs", function()
-    for _, name in ipairs { "../chat.tar.gz", "/etc/chat.tar.gz", "a/b/c.tar.gz", "chat.zip", "-x.tar.gz" } do
+    for _, name in ipairs {
+      "../chat.tar.gz", "/etc/chat.tar.gz", "a/b/c.tar.gz", "chat.zip", "-x.tar.gz", " x.tar.gz", "~/x.tar.gz",
+      "a\27[2J.tar.gz", "a\nb.tar.gz", "a'b.tar.gz", "a$(x).tar.gz", "a`x`.tar.gz",
+    } do
       local refused = upload(tarball, "--as=" .. name)
       assert.equal(64, refused.code, name)
       assert.matches("is no name for a tarball", refused.err, 1, true)

@@ -1,13 +1,15 @@
-%% Which processes have old code of which modules: `[{Module, [Pid]}]`. A process that could only be looked at after a garbage
-%% collection counts, too.
+%% Which processes run old code of these modules, or of `all` that are loaded, and which modules nobody ran and were purged first,
+%% where that is asked for: `{[{Module, [Pid]}], [Module]}`.
 -module(running_old_code).
--export([run/0]).
+-export([run/2]).
 
-run() ->
+run(Modules, Purge) ->
+  Wanted = case Modules of all -> [Module || {Module, _} <- code:all_loaded()]; _ -> lists:usort(Modules) end,
+  Old = lists:filter(fun erlang:check_old_code/1, Wanted),
+  Purged = [Module || Purge, Module <- Old, code:soft_purge(Module)],
   Pids = processes(),
   Ask = fun(Module) ->
-    Answers = lists:zipwith3(fun erlang:check_process_code/3, Pids, lists:duplicate(length(Pids), Module),
-                             lists:duplicate(length(Pids), [{allow_gc, false}])),
-    [Pid || {Pid, Answer} <- lists:zip(Pids, Answers), Answer =/= false]
+    Answers = lists:zipwith(fun erlang:check_process_code/2, Pids, lists:duplicate(length(Pids), Module)),
+    proplists:get_all_values(true, lists:zip(Answers, Pids))
   end,
-  [{Module, Found} || {Module, _} <- code:all_loaded(), erlang:check_old_code(Module), Found <- [Ask(Module)], Found =/= []].
+  {[{Module, Found} || Module <- Old -- Purged, Found <- [Ask(Module)], Found =/= []], Purged}.

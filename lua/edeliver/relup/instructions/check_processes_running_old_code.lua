@@ -1,12 +1,14 @@
 --- Checks that no process still runs old code of the modules that the upgrade loads.
 --
--- Such a process would be killed, or keep the upgrade from purging, when its module is loaded anew.
+-- Such a process would be killed when its module is loaded anew, or make release_handler refuse. Old code that nobody runs is no
+-- reason to refuse: it is purged.
 
 local term = require "edeliver.relup.term"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local application = require "edeliver.relup.otp.application"
 local effects = require "edeliver.relup.script.effects"
+local release_handler = require "edeliver.relup.otp.release_handler"
 local relup = require "edeliver.relup.otp.relup"
 
 -- Whom to ask about where no relup is at hand here: the modules that the node's own relup to `config.version` loads, and
@@ -18,6 +20,28 @@ local function modules_on(node, name, ctx)
     if code ~= "no_matching_relup" then return nil, message, code end
   end
   return application.modules(node, name)
+end
+
+local function count(number) return number == 1 and "1 module" or number .. " modules" end
+
+local MAX_PIDS = 5
+
+local function names_of(pids)
+  local names = {}
+  for i = 1, math.min(#pids, MAX_PIDS) do names[i] = tostring(pids[i]) end
+  if #pids > MAX_PIDS then names[#names + 1] = ("and %d more"):format(#pids - MAX_PIDS) end
+  return (#pids == 1 and "1 process (%s)" or #pids .. " processes (%s)"):format(table.concat(names, ", "))
+end
+
+local function refusal(node, found)
+  local parts, total = {}, 0
+  for i, entry in ipairs(found) do
+    parts[i] = ("%s, run by %s"):format(term.format(term.atom(entry.module)), names_of(entry.pids))
+    total = total + #entry.pids
+  end
+  local what = total == 1 and "The upgrade would kill this process. Let it end, or restart it, and try again"
+    or "The upgrade would kill these processes. Let them end, or restart them, and try again"
+  return ("old code is still in use on %s: %s. %s"):format(node.name, table.concat(parts, "; "), what)
 end
 
 return instruction.define {
@@ -43,24 +67,20 @@ return instruction.define {
 
   insert_where = function() return insert_instruction.insert_before_point_of_no_return end,
 
-  --- Asks the node about all of them at once.
+  --- Asks the node about all of them at once. A dry run purges nothing.
   -- @param modules a list of modules, or the application's name
-  -- @return[1] in words, how many were asked about
-  -- @return[2] nil, the modules of which old code is loaded, "old_code"
+  -- @return[1] in words, how many were asked about, and how many were purged
+  -- @return[2] nil, who runs old code of which of them, "old_code"
   run = function(node, modules, ctx)
     if term.kind(modules) ~= "list" then
       local message, code
       modules, message, code = modules_on(node, ctx.name, ctx)
       if not modules then return nil, message, code end
     end
-    local answers, message, code = node:map("erlang", "check_old_code", modules)
-    if not answers then return nil, message, code end
-    local old = {}
-    for i, module in ipairs(modules) do
-      if answers[i] then old[#old + 1] = term.format(module) end
-    end
-    if #old == 0 then return ("no old code of %d modules"):format(#modules) end
-    return nil, ("old code of %s is still loaded: a process may be running it, and would be killed. code:soft_purge(Module) "
-      .. "unloads it where none does"):format(table.concat(old, ", ")), "old_code"
+    local found, message, code = release_handler.running_old_code(node, { modules = modules, purge = not ctx.dry_run })
+    if not found then return nil, message, code end
+    if #found > 0 then return nil, refusal(node, found), "old_code" end
+    local purged = found.purged > 0 and ("; purged it from %d"):format(found.purged) or ""
+    return ("nobody runs old code of %s%s"):format(count(#modules), purged)
   end,
 }

@@ -151,22 +151,22 @@ function release_handler.make_permanent(node, version, timeout)
   return true
 end
 
-local RUNNING_OLD_CODE = shape.list(shape.tuple(shape.atom, shape.list(shape.pid)))
+local RUNNING_OLD_CODE = shape.tuple(shape.list(shape.tuple(shape.atom, shape.list(shape.pid))), shape.list(shape.atom))
 
---- Who still runs old code, of any module: whom a brutal purge would kill.
+--- Who still runs old code: whom a brutal purge would kill, and before whom a soft one gives up.
 -- @param node
--- @return[1] a list of `{ module =, pids = }`, and the pid set of all of them
+-- @tparam[opt] table options `modules` (a list of atoms; default: all that are loaded), `purge` (whether old code that nobody
+-- runs is purged first), `timeout` (ms, 30000)
+-- @return[1] a list of `{ module =, pids = a pid set }`, with the number of modules that were `purged`
 -- @return[2] nil, message, code
-function release_handler.running_old_code(node, timeout)
-  local answer, message, code = shape.expect(node, "who runs old code", RUNNING_OLD_CODE,
-    node:run("running_old_code", {}, timeout or 30000))
+function release_handler.running_old_code(node, options)
+  options = options or {}
+  local answer, message, code = shape.expect(node, "who runs old code", RUNNING_OLD_CODE, node:run("running_old_code",
+    { Modules = options.modules or atom "all", Purge = options.purge == true }, options.timeout or 30000))
   if not answer then return nil, message, code end
-  local found, all = {}, {}
-  for i, row in ipairs(answer) do
-    found[i] = { module = shape.to_text(row[1]), pids = node:pids(row[2]) }
-    table.move(row[2], 1, #row[2], #all + 1, all)
-  end
-  return found, node:pids(all)
+  local found = { purged = #answer[2] }
+  for i, row in ipairs(answer[1]) do found[i] = { module = shape.to_text(row[1]), pids = node:pids(row[2]) } end
+  return found
 end
 
 return release_handler

@@ -96,13 +96,14 @@ end
 
 -- Makes the release permanent, and says before whom that may cost: what is left to be purged is purged then.
 local function make_permanent(node, version, ctx)
-  local old, pids = release_handler.running_old_code(node)
-  if not old then return nil, pids, "refused" end
+  local old, message, code = release_handler.running_old_code(node)
+  if not old then return nil, message, code end
   for _, entry in ipairs(old) do
     ctx:log("warning", ("make_permanent: %s run old code of %s, and end now if its post-purge is brutal_purge"):format(
       tostring(entry.pids), entry.module))
   end
-  local made, message, code = release_handler.make_permanent(node, version, CHECK_TIMEOUT)
+  local made
+  made, message, code = release_handler.make_permanent(node, version, CHECK_TIMEOUT)
   if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
   return version .. " is what the node starts with from now on"
 end

@@ -48,7 +48,7 @@ end
 
 local function final_name(args)
   local name = args.as or args.file:match "[^/]*$"
-  if not name:find "^[%w_][%w_.+/-]*%.tar%.gz$" or name:find("..", 1, true) or name:find "/.*/" then
+  if not name:find "^[%w_][%w_.+~@ /-]*%.tar%.gz$" or name:find("..", 1, true) or name:find "/.*/" then
     return nil, ("%q is no name for a tarball: NAME-VERSION.tar.gz or VERSION/NAME.tar.gz"):format(name), "badarg"
   end
   return name
