@@ -1,0 +1,357 @@
+%% The swap: gives many modules and their processes new code at once, from inside the node. step/swap.lua starts it.
+%%
+%% A process of its own, registered as edeliver_relup_swap and bound to the guard: prepared while everybody runs, short in the
+%% stop, purging afterwards. A relup calls it by {apply, {gen_server, call, [edeliver_relup_swap, {swap, Id}, infinity]}}. It
+%% finishes what it has begun whatever becomes of the operator: all of a stop's modules and processes are new then, or all old.
+%% Loads no code but the release's. What is done for every process is done by compiled functions.
+%%
+%% Stops is a list of #{id, cancels, load => [{Module, Application, Version}], remove => [Module],
+%% change => [{Module, up | down, Extra}], suspend => [Module]}; Named is [{Module, [Pid]}], processes that supervision trees name;
+%% Options #{timeout, on_failed => rollback | restart, max_stand_still}. Gives {ok, Pid, Found} | {error, Reason}.
+%%
+%% It answers gen_server calls:
+%%   {Token, {arm, Held}}  ok: the next {swap, Id} is meant, and not only asked by check_install_release, which is answered ok;
+%%                         Held are suspended already, and not resumed by a swap
+%%   {Token, disarm}       ok | {error, swapping}
+%%   {Token, report}       [{Id, Report}], the oldest first
+%%   {Token, leave}        ok: gone, unless there is something to be purged
+%%   {swap, Id}            from the relup: ok, or it fails with {edeliver_relup, Reason}, and nothing has changed
+%%   who                   {swap, State, Lingering}: prepared | swapping | purging; [{Module, Pids}] that still run old code
+-module(swap).
+-export([run/5]).
+
+run(Guard, Token, Stops, Named, Options) ->
+  Parent = self(),
+  Tag = make_ref(),
+  Now = fun() -> erlang:monotonic_time(microsecond) end,
+  Timeout = maps:get(timeout, Options),
+
+  %% Reading ------------------------------------------------------------------------------------------------------------
+
+  Releases = case {application:get_env(sasl, releases_dir), os:getenv("RELDIR")} of
+    {{ok, Set}, _} -> Set;
+    {undefined, false} -> filename:join(code:root_dir(), "releases");
+    {undefined, Set} -> Set
+  end,
+  Libraries = case file:consult(filename:join(Releases, "RELEASES")) of
+    {ok, [Known]} -> maps:from_list([{{App, V}, Dir} || {release, _, _, _, Libs, _} <- Known, {App, V, Dir} <- Libs]);
+    _ -> #{}
+  end,
+  Folder = fun(App, Version) ->
+    Default = filename:join("lib", lists:concat([App, "-", Version])),
+    filename:join([code:root_dir(), maps:get({App, Version}, Libraries, Default), "ebin"])
+  end,
+  File = fun(Module, App, Version) -> filename:join(Folder(App, Version), lists:concat([Module, ".beam"])) end,
+  Beam = fun(Path) ->
+    case erl_prim_loader:get_file(Path) of
+      {ok, <<31, 139, _/binary>> = Zipped, _} -> zlib:gunzip(Zipped);
+      {ok, Bytes, _} -> Bytes;
+      error -> throw({error, {no_such_file, Path}})
+    end
+  end,
+  Loaded = fun(Module) ->
+    case erlang:module_loaded(Module) of true -> erlang:get_module_info(Module, md5); false -> none end
+  end,
+  %% The module's vsn attribute, as release_handler hands it to code_change.
+  Vsn = fun(Beam0) ->
+    case beam_lib:version(Beam0) of {ok, {_, [One]}} -> One; {ok, {_, Other}} -> Other; _ -> undefined end
+  end,
+  %% The file that the loaded code came from; none where that is gone, or has other code by now.
+  Current = fun(Module) ->
+    case code:which(Module) of
+      Path when is_list(Path), Path =/= [] ->
+        case catch Beam(Path) of
+          Bytes when is_binary(Bytes) ->
+            case code:module_md5(Bytes) =:= Loaded(Module) of true -> {Module, Path, Bytes}; false -> none end;
+          _ -> none
+        end;
+      _ -> none
+    end
+  end,
+
+  %% Who runs what ------------------------------------------------------------------------------------------------------
+
+  %% Who runs old code of a module: asked without a collection first, as most do not.
+  Runs = fun(Module) ->
+    Pids = processes(),
+    Ask = fun(Among, Collect) ->
+      Count = length(Among),
+      Answers = lists:zipwith3(fun erlang:check_process_code/3, Among, lists:duplicate(Count, Module),
+                               lists:duplicate(Count, [{allow_gc, Collect}])),
+      case lists:usort(Answers) of
+        [false] -> [];
+        [] -> [];
+        _ -> [Pid || {Pid, Answer} <- lists:zip(Among, Answers), Answer =/= false]
+      end
+    end,
+    Ask(Ask(Pids, false), true)
+  end,
+  Purge = fun(Module) -> not erlang:check_old_code(Module) orelse code:soft_purge(Module) end,
+
+  %% Processes by what started them: callback modules of gen servers and the like, channels and LiveViews.
+  Started = fun(Modules, Among) ->
+    Calls = lists:map(fun proc_lib:translate_initial_call/1, Among),
+    Wanted = [Call || {Module, Fun, Arity} = Call <- lists:usort(Calls),
+                      lists:member({Fun, Arity}, [{init, 1}, {join, 3}, {mount, 3}]), lists:member(Module, Modules)],
+    Rows = lists:zip(Among, Calls),
+    [{Module, ets:match_spec_run(Rows, ets:match_spec_compile([{{'$1', '$2'}, [{'=:=', '$2', {const, Call}}], ['$1']}]))}
+     || {Module, _, _} = Call <- Wanted]
+  end,
+
+  %% Asking many --------------------------------------------------------------------------------------------------------
+
+  %% Asks all at once; [] or [{Pid, Reason}] of those that failed: an answer that is not ok, noproc, or timeout.
+  Request = fun(Pids, What, Wait) ->
+    Count = length(Pids),
+    Box = spawn_opt(timer, sleep, [infinity], [link, {priority, low}, {message_queue_data, off_heap}]),
+    Messages = lists:zip3(lists:duplicate(Count, system), lists:zip(lists:duplicate(Count, Box), lists:seq(1, Count)),
+                          lists:duplicate(Count, What)),
+    _ = lists:zipwith(fun erlang:send/2, Pids, Messages),
+    Until = Now() + Wait * 1000,
+    Collect = fun Collect(Before) ->
+      {message_queue_len, Answered} = process_info(Box, message_queue_len),
+      if
+        Answered >= Count -> ok;
+        Answered > Before -> timer:sleep(1), Collect(Answered);
+        true ->
+          %% Nobody has answered for a while: those that are dead never will.
+          Alive = length(lists:filter(fun erlang:is_process_alive/1, Pids)),
+          {message_queue_len, Meanwhile} = process_info(Box, message_queue_len),
+          case Meanwhile > Answered orelse Now() < Until andalso Meanwhile < Alive of
+            true -> timer:sleep(2), Collect(Meanwhile);
+            false -> ok
+          end
+      end
+    end,
+    Collect(-1),
+    {messages, Answers} = process_info(Box, messages),
+    unlink(Box),
+    exit(Box, kill),
+    Refused = ets:match_spec_run(Answers, ets:match_spec_compile([{{'$1', '$2'}, [{'=/=', '$2', ok}], [{{'$1', '$2'}}]}])),
+    Silent = case length(Answers) of
+      Count -> [];
+      _ -> lists:seq(1, Count) -- ets:match_spec_run(Answers, ets:match_spec_compile([{{'$1', '_'}, [], ['$1']}]))
+    end,
+    case {Refused, Silent} of
+      {[], []} -> [];
+      _ ->
+        All = list_to_tuple(Pids),
+        [{element(I, All), Answer} || {I, Answer} <- Refused] ++
+        [{Pid, case is_process_alive(Pid) of true -> timeout; false -> noproc end}
+         || I <- Silent, Pid <- [element(I, All)]]
+    end
+  end,
+  Ask = fun([], _, _) -> []; (Pids, What, Wait) -> Request(Pids, What, Wait) end,
+
+  %% Prepared, while everybody runs -------------------------------------------------------------------------------------
+
+  OnLoad = fun({Module, _, Bytes}) ->
+    case erlang:prepare_loading(Module, Bytes) of
+      {error, Reason} -> throw({error, {Reason, Module}});
+      Code -> erlang:has_prepared_code_on_load(Code)
+    end
+  end,
+  Ready = fun([]) -> none;
+             (Triples) ->
+    case code:prepare_loading(Triples) of
+      {ok, Prepared} -> Prepared;
+      {error, Reasons} -> throw({error, {not_loadable, Reasons}})
+    end
+  end,
+  Prepare = fun(#{load := Load, remove := Remove, change := Change0} = Stop) ->
+    New = [{Module, Path, Beam(Path)} || {Module, App, Version} <- Load, Path <- [File(Module, App, Version)]],
+    Changed = [Each || {Module, _, Bytes} = Each <- New, code:module_md5(Bytes) =/= Loaded(Module)],
+    [throw({error, {sticky, Module}}) || {Module, _, _} <- Changed, code:is_sticky(Module)],
+    Touched = [Module || {Module, _, _} <- Changed] ++ Remove,
+    case [{Module, Runs(Module)} || Module <- Touched, not Purge(Module)] of
+      [] -> ok;
+      Lingering -> throw({error, {old_code, Lingering}})
+    end,
+    {Late, Plain} = lists:partition(OnLoad, Changed),
+    %% Everything that goes back has to be there now: a file may be gone, or of another version, when it is wanted.
+    Old = [Current(Module) || Module <- Touched, Loaded(Module) =/= none],
+    Back = case lists:member(none, Old) orelse Late =/= [] of
+      true -> none;
+      false -> {Ready(Old), [Module || {Module, _, _} <- Changed, Loaded(Module) =:= none]}
+    end,
+    OldVsns = [{Module, Vsn(Bytes)} || {Module, _, Bytes} <- Old],
+    NewVsns = [{Module, Vsn(Bytes)} || {Module, _, Bytes} <- New],
+    Of = fun(Module, Vsns) -> proplists:get_value(Module, Vsns) end,
+    Paths = [{App, Folder(App, Version)} || {App, Version} <- lists:usort([{App, Version} || {_, App, Version} <- Load])],
+    Changes = fun(Wanted, OldVsn) -> [{Module, OldVsn(Module), Extra} || {Module, Mode, Extra} <- Change0, Mode =:= Wanted] end,
+    Stop#{prepared => Ready(Plain), late => Late, back => Back, touched => Touched,
+          paths => [{App, Path, Before} || {App, Path} <- Paths, Before <- [code:lib_dir(App)], is_list(Before)],
+          up => Changes(up, fun(Module) -> Of(Module, OldVsns) end),
+          up_back => Changes(up, fun(Module) -> {down, Of(Module, OldVsns)} end),
+          down => Changes(down, fun(Module) -> {down, Of(Module, NewVsns)} end),
+          down_back => Changes(down, fun(Module) -> Of(Module, NewVsns) end)}
+  end,
+
+  %% In the stop --------------------------------------------------------------------------------------------------------
+
+  Find = fun(#{suspend := Modules}) ->
+    Mine = processes() -- [self()],
+    Rows = Started(Modules, Mine) ++ [Row || {Module, _} = Row <- Named, lists:member(Module, Modules)],
+    [{Module, lists:usort(lists:append([Pids || {M, Pids} <- Rows, M =:= Module]))} || Module <- Modules]
+  end,
+  %% The script changes the paths only at its point of no return, but an on_load or a code_change may look into priv_dir.
+  Point = fun(Paths) -> [code:replace_path(App, Path) || {App, Path, _} <- Paths] end,
+  PointBack = fun(Paths) -> [code:replace_path(App, filename:join(Before, "ebin")) || {App, _, Before} <- Paths] end,
+  Load = fun(none) -> ok; (Prepared) -> code:finish_loading(Prepared) end,
+  LoadLate = fun(Late) -> [{Module, code:load_binary(Module, Path, Bytes)} || {Module, Path, Bytes} <- Late] end,
+  %% Each module's processes in the order of the relup; [{Module, Pid, Reason}] of those that failed.
+  Change = fun(Changes, Found) ->
+    [{Module, Pid, Reason}
+     || {Module, OldVsn, Extra} <- Changes, Pids <- [proplists:get_value(Module, Found, [])],
+        {Pid, Reason} <- Ask(Pids, {change_code, Module, OldVsn, Extra}, Timeout), Reason =/= noproc]
+  end,
+  Without = fun(Failed, Found) ->
+    Bad = [Pid || {_, Pid, _} <- Failed],
+    [{Module, Pids -- Bad} || {Module, Pids} <- Found]
+  end,
+  %% How long it may take to purge what has just become old, in ms: each module asks every process.
+  PurgeTime = fun(Modules) -> length(Modules) * length(processes()) div 500 end,
+
+  %% All are suspended and the new code is loaded, but some could not be changed. Back, where that is possible: those that were
+  %% changed are changed back by the new code, as on the way down, and then the old code is loaded again.
+  GoBack = fun(#{back := none}, _, _) -> {error, no_way_back};
+              (#{back := {Old, Added}, up := Up, up_back := UpBack, touched := Touched}, Found, Failed) ->
+    case PurgeTime(Touched) > maps:get(max_stand_still, Options) of
+      true -> {error, too_slow};
+      false ->
+        Changed = Without(Failed, Found),
+        _ = Change(UpBack, Changed),
+        case lists:all(Purge, Touched) andalso Load(Old) of
+          ok -> [begin code:delete(Module), code:soft_purge(Module) end || Module <- Added], ok;
+          _ -> _ = Change(Up, Changed), {error, old_code_in_use}
+        end
+    end
+  end,
+
+  %% With the processes of Found suspended: {ok, Restarted, Report}, or it throws {refused, Why, Report}. All new, or all old.
+  Stopped = fun(#{down := Down, down_back := DownBack, up := Up, paths := Paths} = Stop, Found, Silent) ->
+    Restarts = maps:get(on_failed, Options) =:= restart orelse not maps:get(cancels, Stop),
+    Refuse = fun(Why) -> PointBack(Paths), throw({refused, Why, #{}}) end,
+    Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}),
+    T1 = Now(),
+    FailedDown = Change(Down, Found),
+    case FailedDown =:= [] orelse Restarts of
+      true -> ok;
+      false -> Change(DownBack, Without(FailedDown, Found)), Refuse({code_change, FailedDown})
+    end,
+    T2 = Now(),
+    Point(Paths),
+    case Load(maps:get(prepared, Stop)) of ok -> ok; {error, Reasons} -> Refuse({not_loaded, Reasons}) end,
+    Late = LoadLate(maps:get(late, Stop)),
+    [code:delete(Module) || Module <- maps:get(remove, Stop)],
+    T3 = Now(),
+    FailedUp = Change(Up, Found),
+    T4 = Now(),
+    Back = case FailedUp =:= [] orelse Restarts of
+      true -> new;
+      false -> GoBack(Stop, Found, FailedUp)
+    end,
+    Back =:= ok andalso Refuse({code_change, FailedUp}),
+    %% Each is killed where it is suspended, and its supervisor starts it anew in the new code.
+    Restarted = FailedDown ++ FailedUp,
+    [exit(Pid, kill) || {_, Pid, _} <- Restarted],
+    {ok, Restarted, #{load => T3 - T2, change => (T2 - T1) + (T4 - T3), late => Late, back => Back}}
+  end,
+  Swap = fun(Stop, Held) ->
+    Found = Find(Stop),
+    Owned = lists:usort(lists:append([Pids || {_, Pids} <- Found])) -- Held,
+    T0 = Now(),
+    Silent = [Each || {_, Reason} = Each <- Ask(Owned, suspend, Timeout), Reason =/= noproc],
+    T1 = Now(),
+    {Kind, What, Report} = try Stopped(Stop, Found, Silent)
+                           catch throw:Refusal -> Refusal; Class:Reason -> {broken, {Class, Reason}, #{}} end,
+    T2 = Now(),
+    Stuck = [Pid || {Pid, timeout} <- Ask(Owned, resume, Timeout)],
+    T3 = Now(),
+    {Kind, What, Report#{processes => length(Owned), suspend => T1 - T0, resume => T3 - T2, stand_still => T3 - T0,
+                         silent => Stuck}}
+  end,
+
+  %% Afterwards, and in between -----------------------------------------------------------------------------------------
+
+  %% The relup's call fails: its gen_server:call learns that we are gone, though we are not.
+  Fail = fun({Pid, Call}, Reason) ->
+    Ref = case Call of [alias | Alias] -> Alias; _ -> Call end,
+    Pid ! {'DOWN', Ref, process, self(), {edeliver_relup, Reason}}
+  end,
+  Perform = fun(From, Id, #{stops := Left} = S) ->
+    case maps:take(Id, Left) of
+      {Stop, Others} ->
+        process_flag(priority, high),
+        {Kind, What, Report} = Swap(Stop, maps:get(held, S)),
+        process_flag(priority, normal),
+        case Kind =:= ok orelse not maps:get(cancels, Stop) of
+          true -> gen_server:reply(From, ok);
+          false -> Fail(From, What)
+        end,
+        Done = case Kind of refused -> []; _ -> maps:get(touched, Stop) end,
+        S#{stops := Others, unpurged := maps:get(unpurged, S) ++ Done,
+           reports := [{Id, {Kind, What, Report}} | maps:get(reports, S)]};
+      error -> Fail(From, {no_such_swap, Id}), S
+    end
+  end,
+  %% Old code does no harm until the next swap, so there is time: a module takes a fifth of what a purge of it takes.
+  PurgeOne = fun(#{unpurged := [Module | Others], lingering := Lingering} = S) ->
+    Before = Now(),
+    Purged = Purge(Module),
+    Pause = (Now() - Before) div 1000 * 4 + 1,
+    S#{unpurged := Others, lingering := case Purged of true -> Lingering; false -> Lingering ++ [Module] end, pause := Pause}
+  end,
+  Loop = fun Loop(#{state := State} = S) ->
+    Due = case S of
+      #{state := purging, unpurged := [_ | _], pause := Pause} -> Pause;
+      #{state := purging, lingering := [_ | _]} -> 5000;
+      #{state := purging} -> 0;
+      _ -> infinity
+    end,
+    receive
+      {'$gen_call', From, {swap, _}} when State =:= prepared -> gen_server:reply(From, ok), Loop(S);
+      {'$gen_call', From, {swap, Id}} when State =:= armed -> Loop(Perform(From, Id, S));
+      {'$gen_call', From, {swap, Id}} -> Fail(From, {too_late, Id}), Loop(S);
+      {'$gen_call', From, {Token, {arm, Held}}} when State =:= prepared ->
+        gen_server:reply(From, ok), Loop(S#{state := armed, held := Held});
+      {'$gen_call', From, {Token, disarm}} when State =:= armed -> gen_server:reply(From, ok), Loop(S#{state := prepared});
+      {'$gen_call', From, {Token, report}} -> gen_server:reply(From, lists:reverse(maps:get(reports, S))), Loop(S);
+      {'$gen_call', From, {Token, leave}} -> gen_server:reply(From, ok), Loop(S#{state := purging});
+      {'$gen_call', From, who} ->
+        Old = maps:get(unpurged, S) ++ maps:get(lingering, S),
+        gen_server:reply(From, {swap, State, [{Module, Runs(Module)} || State =:= purging, Module <- Old]}), Loop(S);
+      {'$gen_call', From, _} -> gen_server:reply(From, {error, unknown}), Loop(S);
+      {'DOWN', _, process, Guard, _} -> Loop(S#{state := purging});
+      _ -> Loop(S)
+    after Due ->
+      case S of
+        #{unpurged := [_ | _]} -> Loop(PurgeOne(S));
+        #{lingering := [_ | _] = Lingering, rounds := Rounds} when Rounds > 0 ->
+          Loop(S#{unpurged := Lingering, lingering := [], rounds := Rounds - 1, pause := 0});
+        #{lingering := []} -> ok;
+        #{lingering := Lingering} ->
+          logger:log(warning, "edeliver_relup: old code of ~0tp is still in use", [Lingering])
+      end
+    end
+  end,
+  {Swapper, Monitor} = spawn_monitor(fun() ->
+    group_leader(whereis(init), self()),
+    true = register(edeliver_relup_swap, self()),
+    monitor(process, Guard),
+    Prepared = try maps:from_list([{Id, Prepare(Stop)} || #{id := Id} = Stop <- Stops]) catch throw:Refusal -> Refusal end,
+    case Prepared of
+      #{} ->
+        Summary = [{Id, [{modules, length(maps:get(touched, Stop))}, {back, maps:get(back, Stop) =/= none},
+                         {processes, [{Module, length(Pids)} || {Module, Pids} <- Find(Stop)]}]}
+                   || {Id, Stop} <- lists:sort(maps:to_list(Prepared))],
+        Parent ! {Tag, {ok, self(), Summary}},
+        Loop(#{state => prepared, stops => Prepared, held => [], reports => [], unpurged => [], lingering => [], rounds => 60,
+               pause => 0});
+      _ -> Parent ! {Tag, Prepared}
+    end
+  end),
+  receive
+    {Tag, Answer} -> demonitor(Monitor, [flush]), Answer;
+    {'DOWN', Monitor, process, Swapper, Died} -> {error, {died, Died}}
+  end.

@@ -1,0 +1,215 @@
+--- Which parts of a relup's script may become one swap, and the script that is left.
+--
+-- Each longest run of instructions that suspend, load, change and resume becomes a stop: all of its modules and processes at
+-- once. Everything between two runs stays where it is. Knows the language of relups, and neither a node nor how a swap works.
+--
+-- @module edeliver.relup.script.fuse
+
+local effects = require "edeliver.relup.script.effects"
+local term = require "edeliver.relup.term"
+
+local fuse = {}
+
+local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
+local UP, DOWN = atom "up", atom "down"
+
+fuse.NAME = "edeliver_relup_swap" -- what the swap is registered as on the node
+
+--- Why an instruction past the point of no return is part of no swap, by its name.
+fuse.REASONS = {
+  apply = "it calls a function, which may count on what has been loaded before it and not on what comes after it",
+  start = "it starts processes that an earlier instruction has stopped",
+  stop = "it stops processes, which a supervisor has to see in that order",
+  sync_nodes = "it waits for other nodes to get here",
+  restart_emulator = "it restarts the emulator",
+  restart_new_emulator = "it restarts the emulator",
+}
+
+-- A stop as it is collected: what its instructions say of each module.
+local function new_stop() return { load = {}, remove = {}, change = {}, suspend = {}, purge = {}, at = {} } end
+
+local function each(value) return ipairs(value or {}) end
+
+local function key(module) return term.format(module) end
+
+-- Each takes an instruction into a stop, or gives a reason why not.
+local COLLECT = {}
+
+function COLLECT.load(stop, instruction, position)
+  local module = instruction[2][1]
+  if stop.at[key(module)] then return "it loads a module a second time" end
+  stop.at[key(module)] = position
+  stop.load[#stop.load + 1] = module
+end
+
+function COLLECT.remove(stop, instruction, position)
+  local module = instruction[2][1]
+  if stop.at[key(module)] then return "it removes a module that it has loaded" end
+  stop.at[key(module)] = position
+  stop.remove[#stop.remove + 1] = module
+end
+
+function COLLECT.purge(stop, instruction)
+  for _, module in each(instruction[2]) do stop.purge[#stop.purge + 1] = module end
+end
+
+function COLLECT.suspend(stop, instruction)
+  for _, entry in each(instruction[2]) do
+    local module = term.kind(entry) == "tuple" and entry[1] or entry
+    if stop.suspend[key(module)] then return "it suspends a module's processes a second time" end
+    stop.suspend[key(module)] = "suspended"
+    stop.suspend[#stop.suspend + 1] = module
+  end
+end
+
+function COLLECT.resume(stop, instruction)
+  for _, module in each(instruction[2]) do
+    if stop.suspend[key(module)] ~= "suspended" then return "it resumes what something before it has suspended" end
+    stop.suspend[key(module)] = "resumed"
+  end
+end
+
+function COLLECT.code_change(stop, instruction, position)
+  local mode = #instruction == 3 and instruction[2] or UP
+  for _, entry in each(instruction[#instruction]) do
+    local module = entry[1]
+    -- OTP changes those only that the script has suspended.
+    if stop.suspend[key(module)] == "suspended" then
+      stop.change[#stop.change + 1] = { module = module, mode = mode, extra = entry[2], at = position }
+    end
+  end
+end
+
+-- What is wrong with a whole run, in words; nil where it may be a swap.
+local function obstacle(stop)
+  for _, module in ipairs(stop.suspend) do
+    if stop.suspend[key(module)] ~= "resumed" then return "it resumes its processes only behind something else" end
+  end
+  for _, module in ipairs(stop.purge) do
+    if not stop.at[key(module)] then return "it purges a module that it does not load" end
+  end
+  for _, change in ipairs(stop.change) do
+    local loaded = stop.at[key(change.module)]
+    if loaded and (change.mode == UP) ~= (change.at > loaded) then
+      return "it changes processes on the unusual side of the load"
+    end
+  end
+  for _, module in ipairs(stop.load) do
+    if not stop.files[key(module)] then return "it loads a module without a load_object_code" end
+  end
+  return #stop.load + #stop.remove == 0 and "it loads nothing" or nil
+end
+
+-- The modules of all load_object_code instructions: by module its application and version.
+local function object_code(script)
+  local files = {}
+  for _, instruction in ipairs(script) do
+    local application, version, modules = effects.object_code(instruction)
+    for _, module in each(modules) do files[key(module)] = { application = application, version = term.text(version) } end
+  end
+  return files
+end
+
+-- Splits what stands behind the point of no return: `{ stop }` for a run that may be a swap, `{ instruction }` for the rest.
+local function split(script, from, files)
+  local parts, left, run = {}, {}, nil
+  local function close()
+    if not run then return end
+    local problem = run.problem or obstacle(run.stop)
+    if problem then
+      for _, instruction in ipairs(run.instructions) do parts[#parts + 1] = { instruction = instruction } end
+      left[#left + 1] = { position = run.position, count = #run.instructions, reason = problem }
+    else
+      parts[#parts + 1] = { stop = run.stop }
+    end
+    run = nil
+  end
+  for position = from, #script do
+    local instruction = script[position]
+    local name = effects.name(instruction)
+    if COLLECT[name] then
+      if not run then run = { stop = new_stop(), instructions = {}, position = position } end
+      run.stop.files = files
+      run.instructions[#run.instructions + 1] = instruction
+      run.problem = run.problem or COLLECT[name](run.stop, instruction, position)
+    else
+      close()
+      parts[#parts + 1] = { instruction = instruction }
+      left[#left + 1] = { position = position, count = 1, reason = fuse.REASONS[name] or "it is not known here" }
+    end
+  end
+  close()
+  return parts, left
+end
+
+--- The call of a swap, as a relup has it.
+-- @tparam integer id
+-- @return a term
+function fuse.call(id)
+  local request = list { atom(fuse.NAME), tuple { atom "swap", id }, atom "infinity" }
+  return tuple { atom "apply", tuple { atom "gen_server", atom "call", request } }
+end
+
+-- A load_object_code that leaves what swaps load to them. It stays, since it changes the code path.
+local function without(instruction, swapped)
+  local application, version, modules = effects.object_code(instruction)
+  if not application then return instruction end
+  local kept = {}
+  for _, module in each(modules) do
+    if not swapped[key(module)] then kept[#kept + 1] = module end
+  end
+  return tuple { atom "load_object_code", tuple { application, charlist(term.text(version)), list(kept) } }
+end
+
+local function border(script)
+  for position, instruction in ipairs(script) do
+    if effects.is_point_of_no_return(instruction) then return position end
+  end
+end
+
+-- A stop as a swap takes it.
+local function finished(stop, id, cancels)
+  local found = { id = id, cancels = cancels, load = {}, remove = stop.remove, change = {}, suspend = {} }
+  for i, module in ipairs(stop.load) do
+    local from = stop.files[key(module)]
+    found.load[i] = { module = module, application = from.application, version = from.version }
+  end
+  for i, change in ipairs(stop.change) do
+    found.change[i] = { module = change.module, mode = change.mode == DOWN and "down" or "up", extra = change.extra }
+  end
+  table.move(stop.suspend, 1, #stop.suspend, 1, found.suspend)
+  return found
+end
+
+--- Makes swaps of what may be one.
+-- @tparam table script the instructions of one entry of a relup
+-- @return[1] `{ script = the list of instructions that is left, with a call for each swap, stops = a list of `{ id =, cancels =
+-- whether a failure still cancels the upgrade, load = list of { module =, application =, version = }, remove = list of modules,
+-- suspend = list of modules, change = list of { module =, mode = "up" | "down", extra = } }`, left = list of `{ position =, count
+-- =, reason = }` of what stays OTP's }`
+-- @return[2] nil, message, "no_point_of_no_return"
+function fuse.script(script)
+  local at = border(script)
+  if not at then return nil, "the script has no point of no return, so nothing in it loads code", "no_point_of_no_return" end
+  local parts, left = split(script, at + 1, object_code(script))
+  local stops, swapped, behind, first = {}, {}, {}, nil
+  for i, part in ipairs(parts) do
+    if part.stop then
+      local id = #stops + 1
+      for module in pairs(part.stop.at) do swapped[module] = true end
+      stops[id] = finished(part.stop, id, i == 1)
+      -- Before the point of no return a failure is an ordinary refusal.
+      if i == 1 then first = fuse.call(id) else behind[#behind + 1] = fuse.call(id) end
+    else
+      behind[#behind + 1] = part.instruction
+    end
+  end
+  local made = {}
+  for position = 1, at - 1 do made[position] = without(script[position], swapped) end
+  made[#made + 1] = first
+  made[#made + 1] = script[at]
+  table.move(behind, 1, #behind, #made + 1, made)
+  return { script = list(made), stops = stops, left = left }
+end
+
+return fuse
