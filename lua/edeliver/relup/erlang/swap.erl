@@ -6,7 +6,7 @@
 %% Loads no code but the release's. What is done for every process is done by compiled functions.
 %%
 %% Stops is a list of #{id, cancels, load => [{Module, Application, Version}], remove => [Module],
-%% change => [{Module, up | down, Extra}], suspend => [Module]}; Named is [{Module, [Pid]}], processes that supervision trees name;
+%% change => [{Module, up | down, Extra}], suspend => [Module]}; Named is [{Module, [Pid]}], who supervision trees name;
 %% Options #{timeout, on_failed => rollback | restart, max_stand_still}. Gives {ok, Pid, Found} | {error, Reason}.
 %%
 %% It answers gen_server calls:
@@ -342,8 +342,8 @@ run(Guard, Token, Stops, Named, Options) ->
     Prepared = try maps:from_list([{Id, Prepare(Stop)} || #{id := Id} = Stop <- Stops]) catch throw:Refusal -> Refusal end,
     case Prepared of
       #{} ->
-        Summary = [{Id, [{modules, length(maps:get(touched, Stop))}, {back, maps:get(back, Stop) =/= none},
-                         {processes, [{Module, length(Pids)} || {Module, Pids} <- Find(Stop)]}]}
+        Summary = [{Id, #{modules => length(maps:get(touched, Stop)), back => maps:get(back, Stop) =/= none,
+                          processes => [{Module, length(Pids)} || {Module, Pids} <- Find(Stop)]}}
                    || {Id, Stop} <- lists:sort(maps:to_list(Prepared))],
         Parent ! {Tag, {ok, self(), Summary}},
         Loop(#{state => prepared, stops => Prepared, held => [], reports => [], unpurged => [], lingering => [], rounds => 60,

@@ -1,14 +1,140 @@
---- The swap, seen from outside: prepares it on the node, lets the relup call for it, says what came of it.
+--- The swap, seen from outside: prepared on the node before anything is suspended, armed right before the install, then asked.
 --
--- The swap itself is erlang/swap.erl. Knows no websockets and no run.
+-- The swap itself is erlang/swap.erl, which says what it answers; the relup calls for it. Knows no websockets and no run.
 --
 -- @classmod edeliver.relup.step.swap
 
-local base = require "edeliver.relup.base.random"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local swap = {}
 swap.__index = swap
+
+local atom, tuple, list, map, charlist = term.atom, term.tuple, term.list, term.map, term.charlist
+
+swap.TIMEOUT, swap.MAX_STAND_STILL = 5000, 10000 -- ms
+local PREPARE_TIMEOUT, ASK_TIMEOUT = 300000, 30000 -- ms
+
+-- What swap.erl answers.
+local OK = shape.is(atom "ok")
+local function is_map(value) return term.kind(value) == "map" end
+local LINGERING = shape.list(shape.tuple(shape.atom, shape.list(shape.pid)))
+local FOUND = shape.list(shape.tuple(shape.integer, is_map))
+local PREPARED = shape.either(shape.tuple(OK, shape.pid, FOUND), shape.tuple(shape.is(atom "error"), shape.any))
+local KIND = shape.either(OK, shape.is(atom "refused"), shape.is(atom "broken"))
+local FAILED = shape.list(shape.tuple(shape.atom, shape.pid, shape.any))
+local REPORTS = shape.list(shape.tuple(shape.integer, shape.tuple(KIND, shape.any, is_map)))
+
+-- Stops as the node takes them.
+local function terms_of(stops)
+  local found = {}
+  for i, stop in ipairs(stops) do
+    local load, change = {}, {}
+    for k, each in ipairs(stop.load) do load[k] = tuple { each.module, each.application, charlist(each.version) } end
+    for k, each in ipairs(stop.change) do change[k] = tuple { each.module, atom(each.mode), each.extra } end
+    found[i] = map {
+      atom "id", stop.id, atom "cancels", stop.cancels, atom "load", list(load), atom "remove", list(stop.remove),
+      atom "change", list(change), atom "suspend", list(stop.suspend),
+    }
+  end
+  return list(found)
+end
+
+local function pids_in_words(pids)
+  local some = {}
+  for i = 1, math.min(#pids, 3) do some[i] = tostring(pids[i]) end
+  return table.concat(some, ", ") .. (#pids > 3 and (" and %d more"):format(#pids - 3) or "")
+end
+
+-- Why the node could not prepare the swap, in words.
+local function refusal(node, reason)
+  if shape.tuple(shape.is(atom "old_code"), LINGERING)(reason) then
+    local words = {}
+    for i, row in ipairs(reason[2]) do
+      words[i] = ("%s runs old code of %s"):format(pids_in_words(row[2]), term.format(row[1]))
+    end
+    return ("%s. The next swap would kill it: let it end, and try again. Nothing was changed on %s"):format(
+      table.concat(words, "; "), node.name), "old_code"
+  elseif shape.tuple(shape.is(atom "sticky"), shape.atom)(reason) then
+    return ("%s belongs to Erlang itself, so it cannot be swapped. Use config.engine = \"otp\", or restart the node"):format(
+      term.format(reason[2])), "sticky"
+  elseif shape.tuple(shape.is(atom "no_such_file"), shape.any)(reason) then
+    return ("%s has no file %s, which the relup loads"):format(node.name, shape.to_text(reason[2]) or term.format(reason[2])),
+      "no_such_file"
+  end
+  return ("%s cannot prepare the new code: %s"):format(node.name, term.format(reason)), "refused"
+end
+
+--- Prepares a swap: reads and prepares the new code and the old, and finds the processes. Changes nothing.
+-- @param node
+-- @tparam table options `guard` (its pid: the swap ends with it), `token` (what the swap knows us by), `stops` (of
+-- `script.fuse`), `timeout` (ms that a process has to answer, 5000), `on_failed` (what becomes of processes whose code_change
+-- fails: "rollback", by default, or "restart"), `max_stand_still` (ms that going back may take, 10000), `named` (by module, a
+-- list of pids that a supervision tree names)
+-- @return[1] swap; `found` is what it has found, by stop
+-- @return[2] nil, message, code: "old_code" where processes still run code from before the last upgrade
+function swap.prepare(node, options)
+  local named = {}
+  for module, pids in pairs(options.named or {}) do named[#named + 1] = tuple { module, pids } end
+  local answer, message, code = shape.expect(node, "what a swap needs", PREPARED, node:run("swap", {
+    Guard = options.guard, Token = options.token, Stops = terms_of(options.stops), Named = list(named),
+    Options = map {
+      atom "timeout", options.timeout or swap.TIMEOUT, atom "on_failed", atom(options.on_failed or "rollback"),
+      atom "max_stand_still", options.max_stand_still or swap.MAX_STAND_STILL,
+    },
+  }, PREPARE_TIMEOUT))
+  if not answer then return nil, message, code end
+  if not OK(answer[1]) then return nil, refusal(node, answer[2]) end
+  return setmetatable({ node = node, token = options.token, pid = answer[2], found = answer[3] }, swap)
+end
+
+local function ask(self, request, answers)
+  return shape.expect(self.node, "a question to the swap", answers,
+    self.node:call("gen_server", "call", { self.pid, tuple { self.token, request }, atom "infinity" }, ASK_TIMEOUT))
+end
+
+--- From now on the relup's call is meant.
+-- @param held a pid set of processes that are suspended already: the swap resumes none of them
+-- @return[1] true
+-- @return[2] nil, message, code
+function swap:arm(held)
+  local answer, message, code = ask(self, tuple { atom "arm", held }, OK)
+  if answer == nil then return nil, message, code end
+  return true
+end
+
+--- Lets go of it. What is old is purged by and by, softly, one module at a time, and then it ends.
+function swap:leave()
+  local answer, message, code = ask(self, atom "leave", OK)
+  if answer == nil then return nil, message, code end
+  return true
+end
+
+-- Microseconds under a name, as ms.
+local function ms(report, name)
+  local value = report[atom(name)]
+  return math.type(value) and value / 1000 or nil
+end
+
+--- What came of it.
+-- @return[1] a list of `{ id =, outcome = "ok" | "refused" | "broken", reason = a term, restarted = list of { module =, pid =,
+-- reason = } whose code_change failed, processes =, suspend =, load =, change =, resume =, stand_still = ms }`
+-- @return[2] nil, message, code
+function swap:reports()
+  local answer, message, code = ask(self, atom "report", REPORTS)
+  if not answer then return nil, message, code end
+  local reports = {}
+  for i, row in ipairs(answer) do
+    local kind, what, report = row[2][1].name, row[2][2], row[2][3]
+    local made = { id = row[1], outcome = kind, restarted = {}, processes = report[atom "processes"] }
+    if kind ~= "ok" then made.reason = what end
+    for k, failed in ipairs(kind == "ok" and FAILED(what) and what or {}) do
+      made.restarted[k] = { module = shape.to_text(failed[1]), pid = failed[2], reason = failed[3] }
+    end
+    for _, name in ipairs { "suspend", "load", "change", "resume", "stand_still" } do made[name] = ms(report, name) end
+    reports[i] = made
+  end
+  return reports
+end
 
 return swap
