@@ -19,7 +19,7 @@ function nodes.start(name, cluster)
     name = name, cookie = cluster and cluster.cookie, args = { "-pa", folder, "+P", "4000000" },
   }
   local node = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
-  for _, module in ipairs { "bulk", "inside" } do
+  for module in process.output "ls bench/*.erl":gmatch "([%w_]+)%.erl" do
     assert(node:call("code", "ensure_loaded", { atom(module) })[1] == atom "module")
   end
   process.remove_folder(folder)
