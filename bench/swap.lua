@@ -48,15 +48,16 @@ local function otp(node, version, count)
   return took / 1000
 end
 
--- The whole of a swap; gives how long processes stood still, and how long a bystander did in all of it.
+-- The whole of a swap; gives how long processes stood still, how long a bystander did in all of it, and the swap's report.
 local function ours(node, version, count, first)
   local fused = assert(fuse.script(script(version, count)))
   local watcher = assert(node:call("swapping", "watch", {}))
   local watched = assert(guard.start(node))
-  local prepared = assert(swap.prepare(node, { guard = watched.pid, token = watched.token, stops = fused.stops, timeout = 60000 }))
+  local prepared = assert(swap.prepare(node, {
+    guard = watched.pid, token = watched.token, stops = fused.stops, timeout = 60000,
+  }))
   assert(prepared:arm(node:pids {}))
-  local took = assert(node:call("swapping", "otp", { fused.script }, math.huge))
-  assert(math.type(took), tostring(took))
+  assert(math.type(assert(node:call("swapping", "otp", { fused.script }, math.huge))))
   local report = assert(prepared:reports())[1]
   assert(report.outcome == "ok" and #report.restarted == 0, tostring(report.reason))
   assert(prepared:leave())
@@ -65,7 +66,7 @@ local function ours(node, version, count, first)
   repeat node:sleep(20) until node:call("erlang", "whereis", { atom(fuse.NAME) }) == atom "undefined"
   local gap = assert(node:call("swapping", "watched", { watcher })) / 1000
   assert(watched:leave())
-  return report.stand_still, gap, took / 1000, report
+  return report.stand_still, gap, report
 end
 
 local report = measure.report()
@@ -73,7 +74,7 @@ local PARTS = { "suspend", "load", "change", "resume" }
 
 local function one(node, folder, count, modules)
   local set = assert(node:pids(assert(node:call("swapping", "start", { charlist(folder), modules, count }, math.huge))))
-  local limits, swaps, engine, gaps, whole, parts = {}, {}, {}, {}, {}, {}
+  local limits, swaps, engine, gaps, parts = {}, {}, {}, {}, {}
   local version = "1"
   local function flip()
     version = version == "1" and "2" or "1"
@@ -84,7 +85,7 @@ local function one(node, folder, count, modules)
     local times = assert(node:call("swapping", "limit", { charlist(folder), set, modules, charlist(flip()) }, math.huge))
     limits[round] = times[1] / 1000
     local one_report
-    swaps[round], gaps[round], whole[round], one_report = ours(node, flip(), modules, set[1])
+    swaps[round], gaps[round], one_report = ours(node, flip(), modules, set[1])
     for _, part in ipairs(PARTS) do
       parts[part] = parts[part] or {}
       parts[part][round] = one_report[part]
