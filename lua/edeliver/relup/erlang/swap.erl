@@ -231,18 +231,24 @@ run(Guard, Token, Stops, Named, Options) ->
   %% With the processes of Found suspended: {ok, Restarted, Report}, or it throws {refused, Why, Report}. All new, or all old.
   Stopped = fun(#{down := Down, down_back := DownBack, up := Up, paths := Paths} = Stop, Found, Silent) ->
     Restarts = maps:get(on_failed, Options) =:= restart orelse not maps:get(cancels, Stop),
-    Refuse = fun(Why) -> PointBack(Paths), throw({refused, Why, #{}}) end,
-    Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}),
+    %% A change that is late may still take effect, which nothing can take back then: only its supervisor can help.
+    Refuse = fun(Why, Failed) ->
+      Late = [Row || {_, _, timeout} = Row <- Failed],
+      [exit(Pid, kill) || {_, Pid, _} <- Late],
+      PointBack(Paths),
+      throw({refused, Why, #{killed => Late}})
+    end,
+    Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}, []),
     T1 = Now(),
     FailedDown = Change(Down, Found),
     case FailedDown =:= [] orelse Restarts of
       true -> ok;
-      false -> Change(DownBack, Without(FailedDown, Found)), Refuse({code_change, FailedDown})
+      false -> Change(DownBack, Without(FailedDown, Found)), Refuse({code_change, FailedDown}, FailedDown)
     end,
     T2 = Now(),
     Point(Paths),
-    case Load(maps:get(prepared, Stop)) of ok -> ok; {error, Reasons} -> Refuse({not_loaded, Reasons}) end,
-    Late = LoadLate(maps:get(late, Stop)),
+    case Load(maps:get(prepared, Stop)) of ok -> ok; {error, Reasons} -> Refuse({not_loaded, Reasons}, []) end,
+    OnLoads = LoadLate(maps:get(late, Stop)),
     [code:delete(Module) || Module <- maps:get(remove, Stop)],
     T3 = Now(),
     FailedUp = Change(Up, Found),
@@ -251,11 +257,11 @@ run(Guard, Token, Stops, Named, Options) ->
       true -> new;
       false -> GoBack(Stop, Found, FailedUp)
     end,
-    Back =:= ok andalso Refuse({code_change, FailedUp}),
+    Back =:= ok andalso Refuse({code_change, FailedUp}, FailedUp),
     %% Each is killed where it is suspended, and its supervisor starts it anew in the new code.
     Restarted = FailedDown ++ FailedUp,
     [exit(Pid, kill) || {_, Pid, _} <- Restarted],
-    {ok, Restarted, #{load => T3 - T2, change => (T2 - T1) + (T4 - T3), late => Late, back => Back}}
+    {ok, Restarted, #{load => T3 - T2, change => (T2 - T1) + (T4 - T3), late => OnLoads, back => Back}}
   end,
   Swap = fun(Stop, Held) ->
     Found = Find(Stop),

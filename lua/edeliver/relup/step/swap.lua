@@ -118,7 +118,8 @@ end
 
 --- What came of it.
 -- @return[1] a list of `{ id =, outcome = "ok" | "refused" | "broken", reason = a term, restarted = list of { module =, pid =,
--- reason = } whose code_change failed, processes =, suspend =, load =, change =, resume =, stand_still = ms }`
+-- reason = } that were killed, for their supervisors to start anew, since their code_change failed or was late, processes =,
+-- suspend =, load =, change =, resume =, stand_still = ms }`
 -- @return[2] nil, message, code
 function swap:reports()
   local answer, message, code = ask(self, atom "report", REPORTS)
@@ -128,7 +129,9 @@ function swap:reports()
     local kind, what, report = row[2][1].name, row[2][2], row[2][3]
     local made = { id = row[1], outcome = kind, restarted = {}, processes = report[atom "processes"] }
     if kind ~= "ok" then made.reason = what end
-    for k, failed in ipairs(kind == "ok" and FAILED(what) and what or {}) do
+    local killed = report[atom "killed"]
+    if kind == "ok" then killed = what end
+    for k, failed in ipairs(FAILED(killed) and killed or {}) do
       made.restarted[k] = { module = shape.to_text(failed[1]), pid = failed[2], reason = failed[3] }
     end
     for _, name in ipairs { "suspend", "load", "change", "resume", "stand_still" } do made[name] = ms(report, name) end
