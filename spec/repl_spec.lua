@@ -117,33 +117,32 @@ describe("edeliver-relup NODE repl", function()
   it("completes, remembers, and takes Ctrl-C for no more than it is", function()
     local history = release.folder .. "/state/edeliver-relup/history"
     local screen <close> = terminal.open(program.command({ release.name, "repl" }, { node = release }))
-    screen:wait_for(release.name .. ">$")
-    screen:type("node:suspe", "Tab")
-    screen:wait_for "node:suspended$"
-    screen:type("()", "Enter")
-    screen:wait_for "0 processes: %[%]"
-    screen:type("instructions.suspend_c", "Tab")
-    screen:wait_for "instructions.suspend_channels$"
-    screen:type(".name", "Enter")
-    screen:wait_for '<<"suspend_channels">>'
-    screen:type(":chat_cou", "Tab")
-    screen:wait_for ":chat_counter$"
-    screen:type(":star", "Tab")
-    screen:wait_for ":chat_counter:start_link$"
+    local prompt = release.name:gsub("%p", "%%%0") .. ">$"
+    -- What is typed goes to the prompt that is there; a Ctrl-C to what has begun.
+    local function answers(line, pattern)
+      screen:type(line, "Enter")
+      screen:wait_for(pattern .. "\n" .. prompt)
+    end
+    local function interrupt(line, interruptions)
+      screen:type(("print 'begins %d' %s"):format(interruptions, line), "Enter")
+      screen:wait_for(("\nbegins %d$"):format(interruptions))
+      screen:type("", "C-c")
+      screen:wait_for(("interrupted.*"):rep(interruptions) .. prompt)
+    end
+    screen:wait_for(prompt)
+    screen:complete("node:suspe", "node:suspended$")
+    answers("()", "0 processes: %[%]\n%d+ process[^\n]*") -- and those that hibernate
+    screen:complete("instructions.suspend_c", "instructions.suspend_channels$")
+    answers(".name", '<<"suspend_channels">>')
+    screen:complete(":chat_cou", ":chat_counter$")
+    screen:complete(":star", ":chat_counter:start_link$")
     screen:type("", "C-c")
-    screen:wait_for "suspend_channels\">>\n[^\n]*>$"
-    screen:type("cookie = 4711", "Enter")
-    screen:type('options = { password = "4712" }', "Enter")
-    screen:type("node:sleep(60000)", "Enter")
-    process.sleep(300)
-    screen:type("", "C-c")
-    screen:wait_for "interrupted"
-    screen:type("while true do end", "Enter")
-    process.sleep(300)
-    screen:type("", "C-c")
-    screen:wait_for "interrupted.*interrupted"
-    screen:type("40 + 2", "Enter")
-    screen:wait_for "\n42\n"
+    screen:wait_for("suspend_channels\">>\n" .. prompt)
+    answers("cookie = 4711; print 'kept'", "\nkept")
+    answers('options = { password = "4712" }; print "kept, too"', "\nkept, too")
+    interrupt("node:sleep(60000)", 1)
+    interrupt("while true do end", 2)
+    answers("40 + 2", "\n42")
     screen:type("", "Up", "C-a")
     screen:wait_for "> 40 %+ 2$"
     screen:type("", "C-e", "C-u", "C-d")
@@ -170,7 +169,7 @@ describe("the history of the prompt", function()
       screen:wait_for(prompt)
       assert.matches(says, (screen:screen():gsub("\n", "")), 1, true)
       screen:type("1 + 1", "Enter")
-      screen:wait_for "\n2\n"
+      screen:wait_for("\n2\n" .. prompt)
       screen:type("", "C-d")
       assert.equal(0, screen:exit_code())
       assert.is_nil(process.read_file(erlang.folder .. "/stolen"))
@@ -206,15 +205,17 @@ describe("the prompt without readline", function()
     local prompt = erlang.name:gsub("%p", "%%%0") .. ">$"
     screen:wait_for(prompt)
     screen:type("21 * 2", "Enter")
-    screen:wait_for "\n42\n"
-    screen:type("half a li", "C-c")
-    screen:wait_for("half a li[^\n]*\n[^\n]*" .. prompt)
-    screen:type("node:sleep(60000)", "Enter")
-    process.sleep(300)
+    screen:wait_for("\n42\n" .. prompt)
+    screen:type "half a li"
+    screen:wait_for "half a li$"
     screen:type("", "C-c")
-    screen:wait_for "interrupted"
+    screen:wait_for("half a li[^\n]*\n[^\n]*" .. prompt)
+    screen:type("print 'begins' node:sleep(60000)", "Enter")
+    screen:wait_for "\nbegins$"
+    screen:type("", "C-c")
+    screen:wait_for("interrupted\n" .. prompt)
     screen:type("6 * 6", "Enter")
-    screen:wait_for "\n36\n"
+    screen:wait_for("\n36\n" .. prompt)
     screen:type("", "C-d")
     assert.equal(0, screen:exit_code())
   end)

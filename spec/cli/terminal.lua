@@ -40,20 +40,36 @@ function methods:type(text, ...)
   for _, key in ipairs { ... } do tmux(self, "send-keys", key) end
 end
 
+local LONG = 30000 -- ms: only what fails takes that long
+
 --- Waits until the screen shows a pattern; raises with the screen when it doesn't in time.
 function methods:wait_for(pattern, timeout)
   local screen
   local seen = process.wait_until(function()
     screen = self:screen()
     return screen:match(pattern)
-  end, timeout or 8000)
+  end, timeout or LONG)
   if not seen then error(("the terminal never showed %q:\n%s"):format(pattern, screen), 2) end
   return seen
 end
 
+--- Types the beginning of a name, and Tab until it is completed: a node that is busy completes nothing at first.
+function methods:complete(text, pattern)
+  self:type(text)
+  local screen
+  local seen = process.wait_until(function()
+    self:type("", "Tab")
+    return process.wait_until(function()
+      screen = self:screen()
+      return screen:match(pattern)
+    end, 1500)
+  end, LONG)
+  if not seen then error(("Tab never completed %q:\n%s"):format(pattern, screen), 2) end
+end
+
 --- The exit code of the command, once it has ended.
 function methods:exit_code(timeout)
-  return process.wait_until(function() return tonumber(process.read_file(self.folder .. "/code") or "") end, timeout or 8000)
+  return process.wait_until(function() return tonumber(process.read_file(self.folder .. "/code") or "") end, timeout or LONG)
 end
 
 --- Ends whatever runs in it. May be called twice.

@@ -223,12 +223,14 @@ describe("Ctrl-C", function()
       -- One of them cannot answer for a while.
       release:eval [[
         [Busy | _] = ranch:procs('Elixir.Chat.Endpoint.HTTP', connections),
-        spawn(fun() -> erlang:suspend_process(Busy), timer:sleep(3500), erlang:resume_process(Busy) end) ]]
+        spawn(fun() -> register(holder, self()), erlang:suspend_process(Busy), receive go -> ok end end),
+        Wait = fun Wait() -> {status, Now} = process_info(Busy, status), Now =:= suspended orelse Wait() end, Wait() ]]
       screen:type("", "C-c")
-      process.sleep(500)
+      screen:wait_for "wait_long failed"
       screen:type("", "C-c")
       screen:wait_for("SIGINT: still resuming; suspended on " .. release.name:gsub("%p", "%%%0") .. " are 1 process: %[<")
-      assert.equal(2, screen:exit_code(15000))
+      release:eval "holder ! go"
+      assert.equal(2, screen:exit_code())
       assert.equal(0, release:suspended())
     end)
   end)
