@@ -279,7 +279,7 @@ describe("the fault matrix", function()
       return ms
     end
 
-    local WAITS = "waits until release_handler:install_release has ended"
+    local WAITS = "Waiting for release_handler:install_release to end"
 
     for _, mode in ipairs { "run", "install" } do
       local where = mode == "run" and "" or ", with the steps inside the relup"
@@ -317,7 +317,7 @@ describe("the fault matrix", function()
       operator.process:signal "INT"
       local _, printed = operator:wait()
       assert.matches("failed interrupted", printed)
-      assert.matches("undone: nothing from here: .* guard there undoes everything when release_handler:install_release has ended",
+      assert.matches("undone: nothing from here: .* guard on .* undoes everything when release_handler:install_release has ended",
         printed)
       assert.matches(SOCKETS .. " processes may still be suspended", printed)
       check_suspended()
@@ -359,7 +359,7 @@ describe("the fault matrix", function()
       -- It is healed before or after the operator gives up on it.
       assert.is_truthy(printed:find "\nok\n"
         or printed:find("the connection to .* was lost while " .. version .. " was being installed: it runs that now"))
-      assert.is_nil(printed:find "waits until")
+      assert.is_nil(printed:find "Waiting for")
       note("cut for good in code_change", STEPS[6], outcome_of(printed), ms)
       check_journal(scene, operator, 10, true)
     end)
@@ -481,12 +481,12 @@ describe("the fault matrix", function()
     it("a relup that fails past the point of no return: the node restarts, and nothing is left", function()
       local operator = scene:operate { version = "2.0.1-late", fault = "none", after = 0 }
       local _, printed = operator:wait()
-      assert.matches("failed nodedown", printed)
+      assert.matches("failed restarted", printed)
       assert.matches("runs 1.0.0 now", printed)
       scene:connect_again()
       local ms = scene:wait_until_clean(5000)
       check_journal(scene, operator, 10, true)
-      note("relup fails late", STEPS[6], "failed nodedown", ms)
+      note("relup fails late", STEPS[6], "failed restarted", ms)
     end)
 
     it("a node that is killed: the operator says so and ends", function()

@@ -89,6 +89,6 @@ describe("cli.html", function()
 
   it("says what is left behind", function()
     local page = report_page.page(finished { still_suspended = { "<0.1.0>" } })
-    assert.matches('<pre id="left">1 processes may still be suspended', page, 1, true)
+    assert.matches('<pre id="left">1 process may still be suspended', page, 1, true)
   end)
 end)

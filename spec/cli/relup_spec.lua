@@ -46,7 +46,7 @@ describe("edeliver-relup on relup files", function()
     local difference = program.run { "diff", relup .. ".bak", relup }
     assert.equal(1, difference.code)
     for _, name in ipairs { "suspend_channels", "resume_channels", "suspend_ranch_acceptors", "resume_ranch_acceptors" } do
-      local line = ("+ {apply,{gen_server,call,[edeliver_relup,{run,%s,[chat]},infinity]}}\n"):format(name)
+      local line = ("[{'Request',{run,%s,[chat]}}]]}}\n"):format(name)
       assert.equal(2, select(2, difference.out:gsub(line:gsub("%p", "%%%0"), "")))
     end
     assert.matches("- {load,{chat_http,brutal_purge,brutal_purge}}\n", difference.out, 1, true)

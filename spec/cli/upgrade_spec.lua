@@ -38,7 +38,7 @@ describe("edeliver-relup NODE upgrade", function()
       end
       assert.matches("10 websockets suspended", shown.out, 1, true)
       assert.matches("\nchat on " .. release.name .. " to 2.0.0: done\n", shown.out, 1, true)
-      assert.matches("each stood still for at most [%d.]+ ms %(median%), [%d.]+ ms %(p99%), [%d.]+ ms %(longest%)", shown.out)
+      assert.matches("each was suspended for at most [%d.]+ ms %(median%), [%d.]+ ms %(p99%), [%d.]+ ms %(longest%)", shown.out)
       assert.equal("current", release:releases()["2.0.0"])
 
       local back = program.json("NODE downgrade 1.0.0", { node = release })

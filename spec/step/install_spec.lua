@@ -107,9 +107,9 @@ describe("install", function()
       name = "chat", version = "2.0.1-late", journal = false, log = function() end,
     })
     assert.is_nil(report)
-    assert.equal("nodedown", unfinished.code)
-    assert.matches("went down while 2.0.1%-late was being installed and runs 1.0.0 now: a failure after the point of no return",
-      message)
+    assert.equal("restarted", unfinished.code)
+    assert.is_true(unfinished.restarted)
+    assert.matches("restarted while 2.0.1%-late was installed, and runs 1.0.0 now", message)
   end)
 
   it("can be done without a run, by hand", function()

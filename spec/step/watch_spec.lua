@@ -35,7 +35,7 @@ describe("standing", function()
   it("only warns once a relup has called, which cannot be stopped by then", function()
     local sockets <close> = clients.open { port = chat.ports.endpoint, count = 2, interval = 60000 } -- luacheck: ignore
     local ctx = chat:context { max_mailbox = 1 }
-    ctx.served = true
+    ctx.place = "behind"
     chat:run("suspend_channels", ctx)
     pester(ctx:suspended(), 3)
     assert.is_true(watch.watch(chat.node, ctx))

@@ -1,9 +1,11 @@
 -- The guard, on a real node: that it undoes for a lost operator, and for nobody else.
 
+local calls = require "edeliver.relup.undo.call_in_flight"
 local core = require "edeliver.relup.core"
 local guard = require "edeliver.relup.undo.guard"
 local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
+local erlang_text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
 local process = require "support.process"
 
@@ -26,6 +28,13 @@ describe("guard", function()
   teardown(function()
     node:close()
     erlang:stop()
+  end)
+
+  -- One that a spec has left behind would spoil all that follow.
+  after_each(function()
+    local left = node:call("erlang", "whereis", { atom(guard.NAME) })
+    if term.kind(left) == "pid" then node:call("erlang", "exit", { left, atom "kill" }) end
+    node:fence(nil)
   end)
 
   -- Processes that answer sys messages.
@@ -77,7 +86,7 @@ describe("guard", function()
     local two, message, code = guard.start(node, { who = "bob" })
     assert.is_nil(two)
     assert.equal("busy", code)
-    assert.matches("another run on .* goes on: of ann as ", message)
+    assert.matches("^Another upgrade, started by ann as .*, is active on .*%. Nothing was changed$", message)
     one:leave()
     two = assert(guard.start(node, { who = "bob" }))
     two:leave()
@@ -141,15 +150,82 @@ describe("guard", function()
     for _, pid in ipairs { late, asleep } do node:call("erlang", "exit", { pid, atom "kill" }) end
   end)
 
-  it("does not wait for calls that never return, nor for those that fail", function()
+  -- A call that fails, or does not return, before it works.
+  local keys = 0
+  local function works_at_last(how)
+    keys = keys + 1
+    local fun = assert(node:eval(([[
+      fun() -> Tries = persistent_term:get({tries, %d}, 0) + 1, persistent_term:put({tries, %d}, Tries),
+        case Tries of 3 -> ok; _ -> %s end end.]]):format(keys, keys, how)))
+    return { term = tuple { atom "erlang", atom "apply", list { fun, list {} } } }
+  end
+
+  it("tries again what failed, until it worked; the other calls are made meanwhile", function()
+    local operator = connect()
+    local one = assert(guard.start(operator, { who = "ann", grace = GRACE }))
+    assert(one:apply { noting "despite_failure", works_at_last "error(oops)", works_at_last "{error, oops}" })
+    operator:close()
+    assert.truthy(process.wait_until(function() return (guard.who(node) or {}).status == "retries" end))
+    assert.is_true(noted "despite_failure")
+    local two, message, code = guard.start(node, { who = "bob" })
+    assert.is_nil(two)
+    assert.equal("busy", code)
+    assert.matches("its guard has not been able to undo everything: 0 processes, %d calls?%. It tries again", message)
+    assert.truthy(wait_until_gone())
+    check_logged "these calls failed: .*oops.*; tries again"
+    check_logged "ann as .*: what was left has been undone, with try 3"
+  end)
+
+  it("tells whoever asks it to undo what it could not", function()
+    local one = assert(guard.start(node))
+    assert(one:apply { works_at_last "{error, oops}" })
+    local undone, message, code = one:undo()
+    assert.is_nil(undone)
+    assert.equal("guard_retries", code)
+    assert.matches("could not undo everything %(left: 0 processes, 1 call%)", message)
+    assert.truthy(wait_until_gone())
+  end)
+
+  it("does not wait for calls that never return", function()
     local operator = connect()
     local one = assert(guard.start(operator, { grace = GRACE }))
-    local failing = { term = tuple { atom "erlang", atom "error", list { atom "oops" } } }
-    assert(one:apply { noting "despite_failure", failing })
+    assert(one:apply { noting "behind", { term = tuple { atom "timer", atom "sleep", list { 5500 } } } })
     operator:close()
+    assert.truthy(process.wait_until(function() return noted "behind" end, GRACE + 5500))
+    node:call("erlang", "exit", { node:call("erlang", "whereis", { atom(guard.NAME) }), atom "kill" })
     assert.truthy(wait_until_gone())
-    assert.is_true(noted "despite_failure")
-    check_logged "these failed: .*oops"
+  end)
+
+  -- The node has as many processes as it can have: nothing can be spawned, by nobody.
+  it("undoes on a node that is out of processes", function()
+    local full <close> = erlang_node.start { args = { "+P", "1024" } }
+    local function to_full() return assert(relup.connect(full.name, { cookie = full.cookie, epmd_port = full.epmd_port })) end
+    local operator, observer <close> = to_full(), to_full()
+    local pids = observer:pids(assert(observer:eval "[element(2, gen_event:start()) || _ <- lists:seq(1, 50)]."))
+    local one = assert(guard.start(operator, { grace = GRACE }))
+    assert(one:suspend(pids))
+    local needs_room = assert(observer:eval "fun() -> spawn(timer, sleep, [infinity]), persistent_term:put(made, yes) end.")
+    assert(one:apply { { term = tuple { atom "erlang", atom "apply", list { needs_room, list {} } } } })
+    assert.equal("ok", (operator:bulk_suspend(pids, 5000)))
+    -- Fills the table up, and makes room again after a while.
+    local filling = erlang_text.checked [=[
+      Fill = fun Fill(Sofar) -> try Fill([spawn(timer, sleep, [infinity]) | Sofar]) catch error:system_limit -> Sofar end end,
+      Keep = fun Keep(Sofar, Until) ->
+        case erlang:monotonic_time(millisecond) < Until of
+          true -> timer:sleep(1), Keep(Fill(Sofar), Until);
+          false -> Sofar
+        end
+      end,
+      Filled = Keep(Fill([]), erlang:monotonic_time(millisecond) + 2500), persistent_term:put(full, length(Filled)),
+      persistent_term:put(suspended, length([P || P <- processes(), {current_function, {sys, suspend_loop, _}} <-
+          [process_info(P, current_function)]])),
+      [exit(P, kill) || P <- Filled].]=]
+    assert(observer:cast(filling[1], filling[2], filling[3]))
+    operator:close()
+    assert.truthy(process.wait_until(function() return observer:eval "persistent_term:get(made)." == atom "yes" end, 8000))
+    assert.equal(0, observer:eval "persistent_term:get(suspended).")
+    assert.is_true(observer:eval "persistent_term:get(full)." > 500)
+    assert.truthy(process.wait_until(function() return guard.who(observer) == false end))
   end)
 
   it("has nothing to undo of what was settled", function()
@@ -214,8 +290,11 @@ describe("guard", function()
     assert.truthy(process.wait_until(function() return guard.who(node) == false end, 600 + 200 + GRACE + 2000))
     assert.equal(0, #node:suspended(pids))
     check_logged "gives no sign of life"
-    local _, _, code = one:suspend(pids)
-    assert.equal("guard_gone", code)
+    -- It has cut the connection before: nothing that was sent over it may arrive any more.
+    assert.equal("nodedown", select(3, one:suspend(pids)))
+    assert.equal("guard_gone", select(3, one:come_back()))
+    assert.equal("fenced", select(3, operator:bulk_suspend(pids, 5000)))
+    assert.equal(0, #node:suspended(pids))
   end)
 
   it("lets an operator go on who was only slow", function()
@@ -280,8 +359,15 @@ describe("guard", function()
       ]])), assert(node:call("lists", "seq", { 1, count })) } }
     end
 
+    -- Gives what came of it, or what kept us from waiting, as `node:call`; and the call in flight.
     local function perform(one, call, options, timeout)
-      return one:perform(call[1], call[2], call[3], timeout or 5000, options)
+      local flight = calls.new {
+        guard = one, claim = function() return one:come_back() end,
+        before = options.before, within = options.within, serve = options.serve,
+      }
+      one.flight = flight
+      assert(flight:begin(call[1], call[2], call[3]))
+      return flight:wait(core.now() + (timeout or 5000))
     end
 
     -- What a process kept in the node's environment of the answer that it got.
@@ -289,8 +375,8 @@ describe("guard", function()
 
     it("gives what it returned, and what it raised", function()
       local one = assert(guard.start(node))
-      assert.equal(3, one:perform("erlang", "+", { 1, 2 }, 5000, {}))
-      local value, message, code, reason = one:perform("erlang", "error", { atom "oops" }, 5000, {})
+      assert.equal(3, perform(one, { "erlang", "+", { 1, 2 } }, {}))
+      local value, message, code, reason = perform(one, { "erlang", "error", { atom "oops" } }, {})
       assert.is_nil(value)
       assert.matches("erlang:error on .* failed: .*oops", message)
       assert.equal("exit", code)
@@ -392,7 +478,7 @@ describe("guard", function()
       local two, message, code = guard.start(node, { who = "bob" })
       assert.is_nil(two)
       assert.equal("busy", code)
-      assert.matches("has lost its operator; all of it will be undone when its install has ended: of ann", message)
+      assert.matches("started by ann as .* its guard undoes everything when the install has ended", message)
       node:send("performed", atom "go")
       assert.truthy(wait_until_gone())
       assert.equal(0, #node:suspended(pids))
@@ -428,24 +514,25 @@ describe("guard", function()
       local answer, _, code = perform(one, waiting(), {}, 50)
       assert.is_nil(answer)
       assert.equal("timeout", code)
-      assert.equal("erlang:apply", one.performing)
+      assert.equal("erlang:apply", one.flight.name)
+      assert.is_false(one.flight:ended())
       local asked = 0
-      answer, _, code = one:outlast(math.huge, function()
+      answer, _, code = one.flight:outlast(math.huge, function()
         asked = asked + 1
         return asked == 2
       end)
       assert.is_nil(answer)
       assert.same({ "timeout", 2 }, { code, asked })
       local started = core.now()
-      answer, _, code = one:outlast(started + 300, function() end)
+      answer, _, code = one.flight:outlast(started + 300, function() end)
       assert.is_nil(answer)
       assert.equal("timeout", code)
       assert.is_true(core.now() - started >= 300)
       wait_for_call()
       node:send("performed", atom "go")
-      assert.equal(atom "gone_on", (one:outlast(math.huge, function() end)))
-      assert.is_nil(one.performing)
-      answer, _, code = one:outlast(math.huge, function() end)
+      assert.equal(atom "gone_on", (one.flight:outlast(math.huge, function() end)))
+      assert.is_true(one.flight:ended())
+      answer, _, code = one.flight:outlast(math.huge, function() end)
       assert.is_nil(answer)
       assert.equal("idle", code)
       one:leave()
@@ -453,7 +540,7 @@ describe("guard", function()
 
     it("is waited for no longer than one likes, however often it calls us meanwhile", function()
       local one = assert(guard.start(node))
-      local calls = { "erlang", "apply", { assert(node:eval [[
+      local calling_on = { "erlang", "apply", { assert(node:eval [[
         fun() ->
           register(performed, self()),
           (fun Again() ->
@@ -462,27 +549,27 @@ describe("guard", function()
           end)()
         end.]]), list {} } }
       local served = 0
-      local _, _, code = perform(one, calls, { serve = function()
+      local _, _, code = perform(one, calling_on, { serve = function()
         served = served + 1
         assert(served < 10000)
         return true
       end }, 200)
       assert.equal("timeout", code)
       local asked = 0
-      _, _, code = one:outlast(math.huge, function()
+      _, _, code = one.flight:outlast(math.huge, function()
         asked = asked + 1
         return asked == 100
       end)
       assert.same({ "timeout", 100 }, { code, asked })
       node:send("performed", atom "go")
-      assert.equal(atom "ok", (one:outlast(math.huge, function() end)))
+      assert.equal(atom "ok", (one.flight:outlast(math.huge, function() end)))
       one:leave()
     end)
 
     it("gives an event again that nobody saw through", function()
       local one = assert(guard.start(node))
       assert.is_false((pcall(perform, one, calling(1), { serve = function() error "interrupted by SIGINT" end })))
-      local answer = assert(one:outlast(math.huge, function() end))
+      local answer = assert(one.flight:outlast(math.huge, function() end))
       assert.matches('<<"the run has ended">>', term.format(answer), 1, true)
       one:leave()
     end)

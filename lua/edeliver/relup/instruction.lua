@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.instruction
 
+local guard_call = require "edeliver.relup.script.guard_call"
 local term = require "edeliver.relup.term"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local shift_instruction = require "edeliver.relup.shift_instruction"
@@ -59,11 +60,10 @@ function instruction.module_of(dependency)
 end
 
 --- `{apply,{gen_server,call,[edeliver_relup,{run,Name,[Arguments]},infinity]}}`: the guard on the node passes the call to
--- the operator's program. Where there is no guard it fails, which before the point of no return cancels the upgrade.
+-- the operator's program. Where there is no guard it fails, which before the point of no return cancels the upgrade; behind it
+-- `modification.apply` has it caught.
 local function call_guard(self, arguments)
-  local request = tuple { atom "run", atom(self.name), list { arguments } }
-  local call = list { atom "edeliver_relup", request, atom "infinity" }
-  return tuple { atom "apply", tuple { atom "gen_server", atom "call", call } }
+  return guard_call.bare(tuple { atom "run", atom(self.name), list { arguments } })
 end
 
 --- `{apply,{Module,run,[Arguments]}}`: for releases that carry edeliver, or modules of these names.

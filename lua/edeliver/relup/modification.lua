@@ -9,6 +9,7 @@ local term = require "edeliver.relup.term"
 local relup_of = require "edeliver.relup.script.relup"
 local up_and_down = require "edeliver.relup.script.up_and_down"
 local effects = require "edeliver.relup.script.effects"
+local guard_call = require "edeliver.relup.script.guard_call"
 
 local POINT_OF_NO_RETURN = term.atom "point_of_no_return"
 
@@ -82,7 +83,8 @@ local function put(entries, position, script)
   entries[position] = term.tuple { entry[1], entry[2], script }
 end
 
---- Applies a modification to every entry of a relup, up and down.
+--- Applies a modification to every entry of a relup, up and down. Calls of the guard behind the point of no return are caught:
+-- see `edeliver.relup.script.guard_call`.
 -- An entry for upgrades and the one for downgrades to the same version make one instructions value; where there is only
 -- one of them the other side is an empty list, and stays out of the relup.
 -- A script without a point of no return gets one at its beginning, where all of it is behind that point as before.
@@ -108,8 +110,8 @@ function modification.apply(relup, config, chosen)
       changed_modules = changed_modules(up_list, version, term.text(config.name)),
     }, config)
     if not up_and_down.is(changed) then error("modify_relup must give an instructions value", 0) end
-    put(ups, up, changed.up_instructions)
-    put(downs, down, changed.down_instructions)
+    put(ups, up, guard_call.catch(changed.up_instructions))
+    put(downs, down, guard_call.catch(changed.down_instructions))
   end
   local done = {}
   for _, entries in ipairs { relup[2], relup[3] } do

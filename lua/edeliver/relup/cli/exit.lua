@@ -11,6 +11,8 @@ return {
   FAILED = 2,
   --- It failed, and something is, or may be, still suspended: the message says what.
   SUSPENDED = 3,
+  --- It failed, and the node restarted: all connections that it had are gone.
+  RESTARTED = 4,
   --- The command line is wrong.
   USAGE = 64,
 }

@@ -38,6 +38,7 @@ local REFUSING = { check_install_release = true, unpack = true, patch_relup = tr
 -- the node already.
 local function exit_code(report)
   if report.ok then return exit.OK end
+  if report.restarted then return exit.RESTARTED end
   if #report.still_suspended > 0 or #report.still_undone > 0 then return exit.SUSPENDED end
   if report.code == "busy" then return exit.REFUSED end
   for _, step in ipairs(report.steps) do
@@ -60,7 +61,7 @@ function sequence_runner.as_json(report)
   local given = {
     name = report.name, version = report.version, ok = report.ok, code = report.code, suspended = report.suspended,
     stood_still_ms = report.stood_still_ms, stood_still = report.stood_still, lost = texts(report.lost),
-    journal = report.journal,
+    journal = report.journal, restarted = report.restarted,
     would_suspend = report.would_suspend and #report.would_suspend, after_install = report.after_install,
     undone = output.array(report.undone), still_suspended = texts(report.still_suspended),
     still_undone = #report.still_undone, steps = output.array {},

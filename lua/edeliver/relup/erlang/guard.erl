@@ -1,116 +1,187 @@
 %% The guard: a process inside the node that undoes what an operator left behind. guard.lua starts it and speaks to it.
 %%
-%% No module: a sequence of expressions, parsed on the node and run by erl_eval, so that no code is loaded there. Bound from
-%% outside: Token (a binary that only the operator's program knows), Operator (its pid), Who (a binary that names it to others),
-%% Grace, Lease and Patience (ms). What is done for every process is left to compiled functions: 100,000 of them are no trouble.
+%% Token is a binary that only the operator's program knows, Operator its pid, Who (text) names it to others; Grace, Lease and
+%% Patience are ms. What is done for every process is left to compiled functions: 100,000 of them are no trouble.
 %%
 %% It answers gen_server calls:
 %%   {Token, hello}                 {ok, self()} | {busy, who's answer}; without one it leaves after five seconds
+%%   {Token, enter}                 ok: the caller may act, and is killed before anything is undone; fails where it is too late
 %%   {Token, {suspend, Pids}}       ok: these are about to be sent a suspend
 %%   {Token, {owed, Pids}}          ok: these, and no others, are still to be resumed
 %%   {Token, {apply, [{Id, {M, F, A}}]}}   ok: calls that undo what is about to be done
 %%   {Token, {undone, Id}}          ok
-%%   {Token, {perform, {M, F, A}, Before, Within}} ok: makes the call, as next tells; of the relup's calls, the first Before
-%%                                  stand before the point of no return, and the first Within before its last change
-%%   {Token, {next, Id}}            waits for what comes after event Id: {Id + 1, {run, N, Name, Arguments}} | {_, {performed, Result}};
-%%                                  {Id, idle} where nothing will
+%%   {Token, {perform, {M, F, A}, Before, Within}} ok: makes the call, as next tells; of the relup's calls the first Before stand before the point of no return, the first Within before its last change
+%%   {Token, {next, Id}}            waits for what comes after event Id: {Id + 1, {run, N, Name, Arguments, Place}} |
+%%                                  {_, {performed, Result}}; {Id, idle} where nothing will. Place: before | within | behind
 %%   {Token, {answer, N, Outcome}}  ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text}
 %%   {Token, {back, Pid}}           ok | {lost, Text}: the operator has come back, under another pid
-%%   {Token, undo}                  ok: has undone everything (see Lost), and leaves
+%%   {Token, undo}                  ok: has undone everything (see Lost), and leaves; {failed, Pids, Undos}: how many are left
+%%                                  after the first try; it tries again
 %%   {Token, leave}                 ok: nothing is to be undone any more
-%%   who                            {guard, Who, new | here | gone | lost, milliseconds until it undoes | undefined, pids, undos}
-%%   undo                           ok | {busy, who's answer}: for recovery: the same, without waiting for an operator who is gone
+%%   who                            {guard, Who, new | here | gone | lost | retries, ms until it undoes | undefined, pids, undos}
+%%   undo                           as {Token, undo}, without waiting for an operator who is gone | {busy, who's answer}
 %%   {run, Name, Arguments}         from the relup: what the operator's program made of it
+-module(guard).
+-export([run/6]).
+
+run(Grace, Lease, Operator, Patience, Token, Who) ->
 process_flag(trap_exit, true),
 process_flag(priority, high),
 group_leader(whereis(init), self()),
 Now = fun() -> erlang:monotonic_time(millisecond) end,
+Name = unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)])),
 
-%% By a process of its own: a log that is stuck must not keep us from undoing.
-Log = fun(Level, Format, Arguments) ->
-    spawn(logger, log, [Level, "edeliver_relup: " ++ Format, Arguments])
+%% Helpers --------------------------------------------------------------------------------------------------------------
+%% All that undoing needs is there from the beginning: the node may have no room for a process when it is needed.
+
+%% A log that is stuck must not keep us from undoing.
+Logger = fun Logger() ->
+    receive
+        {Level, Format, Arguments} -> catch logger:log(Level, "edeliver_relup: " ++ Format, Arguments), Logger();
+        leave -> ok
+    end
 end,
+
+%% Writes no file that has the content already: on a disk that has become read-only that would fail.
+Make = fun({file, write_file, [Path, Content]}) ->
+               case file:read_file(Path) of {ok, Content} -> ok; _ -> file:write_file(Path, Content) end;
+          ({M, F, A}) -> apply(M, F, A)
+       end,
+Worker = fun Worker() -> receive {make, From, Ref, What} -> From ! {made, Ref, catch Make(What)}, Worker() end end,
+Hire = fun(Fun) -> try spawn_link(Fun) of Pid -> [Pid] catch error:system_limit -> [] end end,
+
+Log = fun(#{logger := To}, Level, Format, Arguments) -> To ! {Level, Format, Arguments} end,
+
+%% What is owed -----------------------------------------------------------------------------------------------------------
 
 Owed = fun(#{pids := Lists}) -> lists:usort(lists:append(Lists)) end,
 
-Describe = fun(#{status := Status, deadline := Deadline, undos := Undos} = S) ->
+Owes = fun(#{pids := Lists, undos := Undos}) -> Undos =/= [] orelse lists:any(fun(List) -> List =/= [] end, Lists) end,
+
+Describe = fun(#{status := Status, deadline := Deadline, undos := Undos, performing := Performing} = S) ->
     Left = case Status of gone -> max(0, Deadline - Now()); _ -> undefined end,
-    {guard, Who, Status, Left, length(Owed(S)), length(Undos)}
+    Shown = case Status =:= lost andalso Performing =:= none of true -> retries; false -> Status end,
+    {guard, Name, Shown, Left, length(Owed(S)), length(Undos)}
 end,
 
 %% Waits until so many messages lie in a mailbox.
 Await = fun Await(Box, Count, Until) ->
-    {message_queue_len, Length} = process_info(Box, message_queue_len),
-    case Length >= Count orelse Now() > Until of
-        true -> Length;
-        false -> timer:sleep(5), Await(Box, Count, Until)
+    case process_info(Box, message_queue_len) of
+        {_, Length} when Length < Count ->
+            case Now() > Until of true -> Length; false -> timer:sleep(5), Await(Box, Count, Until) end;
+        {_, Length} -> Length;
+        undefined -> 0
     end
 end,
 
-%% Of those that hibernate nothing tells it: they count as suspended.
-Suspended = fun(Pids) ->
+%% Those that sit in one of these functions.
+Sitting = fun(Pids, Functions) ->
     Infos = lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), current_function)),
-    Sits = fun({current_function, {sys, suspend_loop, _}}) -> true;
-              ({current_function, {sys, suspend_loop_hib, _}}) -> true;
-              ({current_function, {erlang, hibernate, _}}) -> true;
-              (_) -> false
-           end,
+    Sits = fun({current_function, {M, F, _}}) -> lists:member({M, F}, Functions); (_) -> false end,
     case lists:any(Sits, lists:usort(Infos)) of
         false -> [];
         true -> [Pid || {Pid, Info} <- lists:zip(Pids, Infos), Sits(Info)]
     end
 end,
+Suspended = fun(Pids) -> Sitting(Pids, [{sys, suspend_loop}, {sys, suspend_loop_hib}]) end,
+
+%% A process that hibernates does not show whether it is suspended: it counts as if it were.
+PerhapsSuspended = fun(Pids) -> Sitting(Pids, [{sys, suspend_loop}, {sys, suspend_loop_hib}, {erlang, hibernate}]) end,
 
 %% Asks all at once, as the relay does from outside; gives how many have answered.
-Ask = fun([]) -> 0;
-         (Pids) ->
-    Box = spawn(timer, sleep, [infinity]),
+Ask = fun(_, []) -> 0;
+         (Box, Pids) ->
+    Before = Await(Box, 0, 0),
     _ = lists:zipwith(fun erlang:send/2, Pids, lists:duplicate(length(Pids), {system, {Box, resumed}, resume})),
     Alive = length(lists:filter(fun erlang:is_process_alive/1, Pids)),
-    Answered = Await(Box, Alive, Now() + 1000),
-    exit(Box, kill),
-    Answered
+    max(0, Await(Box, Before + Alive, Now() + 1000) - Before)
 end,
 
-%% A suspend that was under way when the connection broke may come after our resume: whoever sits there is asked again, each
-%% time that we look.
-Again = fun Again(_, 0) -> ok;
-            Again(Pids, Rounds) -> timer:sleep(100), Ask(Suspended(Pids)), Again(Pids, Rounds - 1)
+%% Looks again, three times: whoever is suspended then is asked again.
+Again = fun Again(_, _, 0) -> ok;
+            Again(Box, Pids, Rounds) -> timer:sleep(100), Ask(Box, PerhapsSuspended(Pids)), Again(Box, Pids, Rounds - 1)
 end,
-Resume = fun([]) -> 0; (Pids) -> Answered = Ask(Pids), Again(Pids, 3), Answered end,
 
-%% Makes a call that undoes something. It may never return: it gets five seconds.
-Call = fun({M, F, A}) ->
-    {Pid, Ref} = spawn_monitor(fun() -> exit({made, catch apply(M, F, A)}) end),
-    receive {'DOWN', Ref, process, Pid, {made, Result}} -> Result; {'DOWN', Ref, process, Pid, Reason} -> {'EXIT', Reason}
-    after 5000 -> demonitor(Ref, [flush]), exit(Pid, kill), timeout
+%% Makes a call that undoes something: {what it came to, the workers that are left}. It may never return: it gets five seconds.
+Call = fun(_, []) -> {no_room, []};
+          (What, [Worker1 | Spare] = Workers) ->
+    Ref = monitor(process, Worker1),
+    Worker1 ! {make, self(), Ref, What},
+    receive
+        {made, Ref, Result} -> demonitor(Ref, [flush]), {Result, Workers};
+        {'DOWN', Ref, process, _, Reason} -> {{'EXIT', Reason}, Spare}
+    after 5000 -> demonitor(Ref, [flush]), exit(Worker1, kill), {timeout, Spare}
     end
 end,
 
-%% Channels first, then whatever else was done, the last first.
-Undo = fun(#{undos := Undos} = S, Why) ->
+%% Where whatever was to be undone is gone, or is as it was, nothing is left to do.
+Worked = fun(timeout) -> false;
+            (no_room) -> false;
+            ({error, running}) -> true;
+            ({error, not_found}) -> true;
+            ({error, _}) -> false;
+            ({'EXIT', {noproc, _}}) -> true;
+            ({'EXIT', _}) -> false;
+            (_) -> true
+         end,
+
+%% Channels first, then what else was done, the last first. What failed stays owed, and is tried again.
+Undo = fun(#{undos := Undos, box := Box, workers := Workers, tries := Tries} = S, Why) ->
     Started = Now(),
     Pids = Owed(S),
-    Answered = Resume(Pids),
-    Results = [{Undone, Call(Undone)} || {_, Undone} <- Undos],
-    Failed = [Each || {_, Result} = Each <- Results, Result =:= timeout orelse is_tuple(Result) andalso
-                      element(1, Result) =:= 'EXIT' orelse is_tuple(Result) andalso element(1, Result) =:= error
-                      andalso element(2, Result) =/= running],
-    Log(warning, "~ts ~ts: resumed ~b processes (~b of them confirmed it), made ~b calls that undo things, in ~b ms~ts",
-        [Who, Why, length(Pids), Answered, length(Undos), Now() - Started,
-         case Failed of [] -> ""; _ -> io_lib:format("; these failed: ~0tp", [Failed]) end]),
-    S#{pids := [], undos := []}
+    Answered = Ask(Box, Pids),
+    _ = [Again(Box, Pids, 3) || Pids =/= []],
+    Silent = Suspended(Pids),
+    Crew = case Workers of [] -> Hire(Worker); _ -> Workers end,
+    {Failed, Left} = lists:foldl(fun({_, What} = Undone, {Sofar, Able}) ->
+        {Result, StillAble} = Call(What, Able),
+        case Worked(Result) of
+            true -> {Sofar, StillAble};
+            false -> {[{Undone, Result} | Sofar], StillAble}
+        end
+    end, {[], Crew}, Undos),
+    Again1 = min(5000, 100 bsl min(Tries, 6)),
+    Rest = case {Silent, Failed} of
+        {[], []} -> "";
+        _ -> io_lib:format("; ~b processes stay suspended, these calls failed: ~0tP; tries again", [length(Silent),
+                 [{element(1, What), element(2, What), Result} || {{_, What}, Result} <- Failed], 40])
+    end,
+    _ = [Log(S, warning, "~ts ~ts: resumed ~b processes (~b of them confirmed it), made ~b calls that undo things, in ~b ms~ts",
+            [Name, Why, length(Pids), Answered, length(Undos), Now() - Started, Rest])
+         || Rest =:= "" orelse Tries =:= 0],
+    S#{pids := [Silent], undos := lists:reverse([Undone || {Undone, _} <- Failed]), workers := Left, tries := Tries + 1,
+       deadline := Now() + Again1}
 end,
-
-Owes = fun(#{pids := Lists, undos := Undos}) -> Undos =/= [] orelse lists:any(fun(List) -> List =/= [] end, Lists) end,
 
 Settle = fun(S, Why) -> case Owes(S) of true -> Undo(S, Why); false -> S end end,
 
-%% The relup's call fails: its gen_server:call learns that we are gone, though we are not.
+%% Who acts ---------------------------------------------------------------------------------------------------------------
+
+%% Whatever was sent over the operator's connection and has not arrived never will.
+Cut = fun(Pid) ->
+    case lists:member(node(Pid), nodes(connected)) of
+        true ->
+            Ref = monitor(process, Pid),
+            erlang:disconnect_node(node(Pid)),
+            receive {'DOWN', Ref, process, _, _} -> ok after 5000 -> demonitor(Ref, [flush]) end;
+        false -> ok
+    end
+end,
+
+%% Whoever acts right now comes to its end; from now on nobody is let in, as the status is lost.
+Shut = fun(#{entered := Entered} = S) ->
+    _ = [exit(Pid, kill) || Pid <- maps:values(Entered)],
+    _ = [receive {'DOWN', Ref, process, _, _} -> ok after 5000 -> ok end || Ref <- maps:keys(Entered)],
+    S#{entered := #{}, status := lost}
+end,
+
+%% Somebody's gen_server:call fails: it learns that we are gone, though we are not.
 Fail = fun({Pid, Tag}, Reason) ->
     Ref = case Tag of [alias | Alias] -> Alias; _ -> Tag end,
     Pid ! {'DOWN', Ref, process, self(), {edeliver_relup, Reason}}
 end,
+
+%% The relup's calls ------------------------------------------------------------------------------------------------------
 
 %% Ends a call of the relup. Past the point of no return nothing may fail: the node would restart.
 Answer = fun(From, _, ok) -> gen_server:reply(From, ok), ok;
@@ -154,10 +225,12 @@ Perform = fun({M, F, A}) ->
     spawn_monitor(fun() -> Guard ! {performed, self(), catch {value, apply(M, F, A)}} end)
 end,
 
+%% The operator ------------------------------------------------------------------------------------------------------------
+
 Here = fun(S) -> S#{status := here, heard := Now()} end,
 
 Miss = fun(S, Why) ->
-    Log(warning, "~ts ~ts; without a sign of it, all will be undone in ~b ms", [Who, Why, Grace]),
+    Log(S, warning, "~ts ~ts; without a sign of it, all will be undone in ~b ms", [Name, Why, Grace]),
     S#{status := gone, deadline := Now() + Grace}
 end,
 
@@ -168,8 +241,10 @@ Serve = fun(hello, _, S) -> {{ok, self()}, S};
            ({apply, New}, _, #{undos := Undos} = S) -> {ok, S#{undos := lists:reverse(New, Undos)}};
            ({undone, Id}, _, #{undos := Undos} = S) -> {ok, S#{undos := lists:keydelete(Id, 1, Undos)}};
            ({perform, What, Before, Within}, _, #{performing := none} = S) ->
-               {Pid, _} = Perform(What),
-               {ok, S#{performing := Pid, before := Before, within := Within}};
+               try Perform(What) of
+                   {Pid, _} -> {ok, S#{performing := Pid, seen := 0, before := Before, within := Within}}
+               catch error:Reason -> {{error, Reason}, S}
+               end;
            ({perform, _, _, _}, _, S) -> {{error, performing}, S};
            ({next, Seen}, From, #{events := Events, performing := Performing} = S) ->
                case lists:dropwhile(fun({Id, _}) -> Id =< Seen end, Events) of
@@ -181,8 +256,9 @@ Serve = fun(hello, _, S) -> {{ok, self()}, S};
                    #{Id := {From, At}} -> {Answer(From, At =:= before, Outcome), S#{calls := maps:remove(Id, Calls)}};
                    _ -> {ok, S}
                end;
-           ({back, Pid}, _, #{monitor := Ref} = S) ->
+           ({back, Pid}, _, #{monitor := Ref, operator := Former} = S) ->
                demonitor(Ref, [flush]),
+               _ = [Cut(Former) || node(Former) =/= node(Pid)],
                {ok, S#{operator := Pid, monitor := monitor(process, Pid)}};
            (_, _, S) -> {{error, unknown}, S}
         end,
@@ -198,9 +274,21 @@ Due = fun(#{status := Status, deadline := Deadline}) when Status =:= gone; Statu
              end
       end,
 
-Leave = fun(#{asking := Asking}) ->
+Leave = fun(#{asking := Asking, workers := Workers, box := Box, logger := To} = S) ->
     unregister(edeliver_relup),
-    [gen_server:reply(From, ok) || From <- Asking]
+    _ = [Log(S, warning, "~ts: what was left has been undone, with try ~b", [Name, Tries]) || #{tries := Tries} <- [S], Tries > 1],
+    To ! leave,
+    _ = [exit(Pid, kill) || Pid <- [Box | Workers]],
+    _ = [gen_server:reply(From, ok) || From <- Asking],
+    ok
+end,
+
+%% Whoever asked us to undo is told what the first try has left.
+TellLeft = fun(#{asking := Asking, undos := Undos} = S) ->
+    case Owes(S) of
+        true -> _ = [gen_server:reply(From, {failed, length(Owed(S)), length(Undos)}) || From <- Asking], S#{asking := []};
+        false -> S
+    end
 end,
 
 %% The operator will not come back: everything is undone. But not while the install runs: the release handler may have suspended
@@ -208,15 +296,23 @@ end,
 %% restarts the node. Then it is done when the install has ended, or after Patience. That is longer than phoenix.js waits for a
 %% heartbeat (30 to 60 s): clients that give up connect again; a restart would cost the same sockets, and all others.
 Lost = fun(#{performing := none} = S, Why) ->
-               _ = [Log(notice, "~ts ~ts; nothing was left to undo", [Who, Why]) || not Owes(S)],
-               (Settle(S, Why))#{status := lost};
+               _ = [Log(S, notice, "~ts ~ts; nothing was left to undo", [Name, Why]) || not Owes(S)],
+               Settle((Shut(S))#{why := Why}, Why);
           (S, Why) ->
-               Log(warning, "~ts ~ts; all will be undone when its install has ended, in ~b ms at the latest", [Who, Why, Patience]),
-               Abandon(S#{status := lost, why := Why, deadline := Now() + Patience})
+               Log(S, warning, "~ts ~ts; all will be undone when its install has ended, in ~b ms at the latest",
+                   [Name, Why, Patience]),
+               Abandon((Shut(S))#{why := Why, deadline := Now() + Patience})
        end,
 
-Loop = fun Loop(#{status := lost, performing := none} = S) -> Leave(S);
-           Loop(S) ->
+%% The same where the operator has not asked for it: nothing of what it has sent may arrive any more.
+GivenUp = fun(#{operator := Pid} = S, Why) -> Cut(Pid), Lost(S, Why) end,
+
+%% Leaves where nothing is left to do; says whether that is so.
+Ended = fun(#{status := lost, performing := none} = S) -> not Owes(S) andalso Leave(S) =:= ok; (_) -> false end,
+
+Loop = fun Loop(S0) ->
+    S = case S0 of #{status := lost, performing := none} -> TellLeft(S0); _ -> S0 end,
+    case Ended(S) of true -> ok; false ->
     receive
         {'$gen_call', From, {Token, leave}} ->
             Free = S#{status := lost, pids := [], undos := []},
@@ -224,6 +320,16 @@ Loop = fun Loop(#{status := lost, performing := none} = S) -> Leave(S);
                 #{performing := none} -> Loop(Free#{asking := [From]});
                 _ -> gen_server:reply(From, ok), Loop(Abandon(Free))
             end;
+        {'$gen_call', {Pid, _} = From, {Token, enter}} ->
+            case S of
+                #{status := lost} -> Fail(From, shut), Loop(S);
+                #{entered := Entered} ->
+                    Ref = monitor(process, Pid),
+                    gen_server:reply(From, ok),
+                    Loop(S#{entered := Entered#{Ref => Pid}})
+            end;
+        {'DOWN', Ref, process, _, _} when is_map_key(Ref, map_get(entered, S)) ->
+            Loop(S#{entered := maps:remove(Ref, map_get(entered, S))});
         {'$gen_call', From, {Token, undo}} when map_get(status, S) =/= lost ->
             Loop(Lost(S#{asking := [From]}, "could not undo everything itself"));
         {'$gen_call', From, {Token, Request}} ->
@@ -235,23 +341,29 @@ Loop = fun Loop(#{status := lost, performing := none} = S) -> Leave(S);
                     _ = [gen_server:reply(From, Reply) || Reply =/= noreply],
                     Loop(Next)
             end;
+        {'$gen_call', From, {run, _, _}} when map_get(performing, S) =:= none ->
+            Fail(From, <<"no install of this upgrade runs">>), Loop(S);
         {'$gen_call', From, {run, _, _}} when map_get(status, S) =:= lost ->
             Declined = Decline(From, Place(S), S),
             Loop(Declined#{seen := map_get(seen, S) + 1});
-        {'$gen_call', From, {run, Name, Arguments}} ->
+        {'$gen_call', From, {run, What, Arguments}} ->
             #{seen := Seen, calls := Calls, last := Last} = S,
-            Loop(Emit(S#{seen := Seen + 1, calls := Calls#{Last + 1 => {From, Place(S)}}}, {run, Last + 1, Name, Arguments}));
+            At = Place(S),
+            Loop(Emit(S#{seen := Seen + 1, calls := Calls#{Last + 1 => {From, At}}}, {run, Last + 1, What, Arguments, At}));
         {'$gen_call', From, who} -> gen_server:reply(From, Describe(S)), Loop(S);
         {'$gen_call', From, undo} when map_get(status, S) =:= gone ->
-            Loop(Lost(S#{asking := [From]}, "is gone, and was not waited for"));
+            Loop(GivenUp(S#{asking := [From]}, "is gone, and was not waited for"));
+        {'$gen_call', From, undo} when map_get(status, S) =:= lost ->
+            #{asking := Asking} = S,
+            Loop(S#{asking := [From | Asking]});
         {'$gen_call', From, undo} -> gen_server:reply(From, {busy, Describe(S)}), Loop(S);
         {'$gen_call', From, _} -> gen_server:reply(From, {error, unknown}), Loop(S);
         {performed, Pid, Result} when map_get(performing, S) =:= Pid ->
             case S of
                 #{status := lost, why := Why} ->
-                    Log(notice, "the call that ~ts had made ended: ~0tp", [Who, Result]),
+                    Log(S, notice, "the call that ~ts had made ended: ~0tp", [Name, Result]),
                     Loop((Settle(S, Why))#{performing := none});
-                _ -> Loop(Emit(S#{performing := none, seen := 0, before := infinity, within := infinity}, {performed, Result}))
+                _ -> Loop(Emit(S#{performing := none, before := infinity, within := infinity}, {performed, Result}))
             end;
         {'DOWN', _, process, Pid, Reason} when map_get(performing, S) =:= Pid ->
             self() ! {performed, Pid, {'EXIT', Reason}}, Loop(S);
@@ -262,7 +374,8 @@ Loop = fun Loop(#{status := lost, performing := none} = S) -> Leave(S);
     after Due(S) ->
         case S of
             #{status := new} -> Loop(S#{status := lost});
-            #{status := gone} -> Loop(Lost(S, "did not come back"));
+            #{status := gone} -> Loop(GivenUp(S, "did not come back"));
+            #{status := lost, performing := none, why := Why} -> Loop(Undo(S, Why));
             #{status := lost, why := Why} -> Loop(Undo(S, [Why, ", and its install does not end"]));
             #{heard := Heard, operator := Pid} ->
                 %% The operator's connection answers this by itself as long as its program looks after it.
@@ -273,13 +386,18 @@ Loop = fun Loop(#{status := lost, performing := none} = S) -> Leave(S);
                 end
         end
     end
+    end
 end,
 
 case catch register(edeliver_relup, self()) of
     true ->
+        [Box] = Hire(fun() -> timer:sleep(infinity) end),
+        [To] = Hire(Logger),
         Loop(#{operator => Operator, monitor => monitor(process, Operator), status => new, deadline => Now() + 5000,
                heard => Now(), probe_at => Now(), pids => [], undos => [], events => [], last => 0, waiting => none,
-               calls => #{}, performing => none, before => infinity, within => infinity, seen => 0, why => "", asking => []});
+               calls => #{}, performing => none, before => infinity, within => infinity, seen => 0, why => "", asking => [],
+               entered => #{}, tries => 0, box => Box, logger => To, workers => Hire(Worker) ++ Hire(Worker)}),
+        ok;
     _ ->
         First = catch gen_server:call(edeliver_relup, who, 2000),
         receive {'$gen_call', From, {Token, hello}} -> gen_server:reply(From, {busy, First}) after 5000 -> ok end

@@ -4,6 +4,7 @@ local term = require "edeliver.relup.term"
 local instruction = require "edeliver.relup.instruction"
 local ordering = require "edeliver.relup.sequence.ordering"
 local effects = require "edeliver.relup.script.effects"
+local guard_call = require "edeliver.relup.script.guard_call"
 
 local rules = {}
 
@@ -14,10 +15,10 @@ for _, name in ipairs(instruction.names) do by_module[instruction.load(name).mod
 
 -- The instruction that an `apply` runs, by the guard or inside the release; nil for any other call.
 local function step_of(entry)
-  local module, name, arguments = effects.applies(entry)
+  local module, name = effects.applies(entry)
   if not module then return nil end
   if name == RUN then return by_module[term.text(module)] end
-  local request = term.text(module) == "gen_server" and term.text(arguments[1] or 0) == "edeliver_relup" and arguments[2]
+  local request = guard_call.request(entry)
   return term.kind(request) == "tuple" and #request == 3 and request[1] == RUN and term.text(request[2]) or nil
 end
 
@@ -105,10 +106,7 @@ function rules.order(script)
 end
 
 -- Whether an instruction calls the guard, which runs on the emulator that the upgrade began on.
-local function calls_guard(entry)
-  local module, _, arguments = effects.applies(entry)
-  return module ~= nil and term.text(module) == "gen_server" and term.text(arguments[1] or 0) == "edeliver_relup"
-end
+local function calls_guard(entry) return guard_call.request(entry) ~= nil end
 
 --- No call of the guard where the script begins with a new emulator, which has none.
 function rules.guard(script)

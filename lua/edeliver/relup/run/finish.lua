@@ -1,24 +1,78 @@
---- How a run ends: settles what is owed, lets the guard go, closes the journal. Nothing may raise here, and signals wait, but for
--- what a step brought along.
+--- How a run ends: waits for a call in flight, settles what is owed, dismisses the guard, closes the journal. Nothing may raise
+-- here, and signals wait, but for what a step brought along.
 --
--- Nothing is undone while the node is still at what a step has begun; see `undo.call_in_flight`. The one place that decides who
--- undoes: we, or the guard on the node, where we were away for too long or cannot get at the node. Knows the run's parts, and no
--- step by name.
+-- Who undoes is for the lease to say (`undo.lease`): we, or the guard on the node. What is said afterwards is what the node shows
+-- then. Knows the run's parts, and no step by name.
 --
 -- @module edeliver.relup.run.finish
 
-local core = require "edeliver.relup.core"
-local guard = require "edeliver.relup.undo.guard"
 local attempt = require "edeliver.relup.base.attempt"
-local call_in_flight = require "edeliver.relup.undo.call_in_flight"
+local core = require "edeliver.relup.core"
+local count = require "edeliver.relup.base.count"
 
 local finish = {}
 
-local TRIES = 3
+local CLAIMS, CLAIM_EVERY = 10, 500 -- ms: while nobody undoes
+local GUARD_LEAVES = 3000 -- ms: for the guard to have undone everything, where it is left to it
+
+-- The call in flight ---------------------------------------------------------------------------------------------------
+
+-- Waits for its end; gives what it came to, as `node:call` would; "timeout" where it still runs.
+local function outlast(self, call, signal)
+  local ctx, name = self.ctx, self.node.name
+  ctx:log("warning", ("Waiting for %s to end on %s, since resuming in the middle of it could restart the node. %s leaves it to "
+    .. "the guard there, which undoes everything then"):format(call.name, name, signal and "Another Ctrl-C" or "Ctrl-C"))
+  local asked
+  local answer = table.pack(call:outlast(core.now() + self.guard.patience, function(guard_is_gone)
+    local now = core.take_signal()
+    if guard_is_gone and now then
+      ctx:log("warning", ("%s: the guard on %s is gone, so nobody else would undo this. Still waiting"):format(now, name))
+    end
+    asked = asked or not guard_is_gone and now
+    return asked ~= nil and not guard_is_gone
+  end))
+  if answer[3] == "timeout" and asked then
+    self.lease:hand_over(("%s. The guard on %s undoes everything when %s has ended"):format(asked, name, call.name))
+  elseif answer[3] == "timeout" then
+    ctx:log("error", ("Gave up waiting after %.0f s: %s is still running on %s"):format(self.guard.patience / 1000, call.name,
+      name))
+  end
+  return answer
+end
+
+-- Nothing is undone while one is in flight; what it came to completes the report.
+local function wait_for_call(self, signal)
+  local call = self.ctx.call
+  if not call or call:ended() then return true end
+  local answer = outlast(self, call, signal)
+  call:close() -- as far as we are concerned
+  if not call.tell then return true end
+  local words = call.title .. " is still running"
+  if answer[3] ~= "timeout" then
+    local done, message = call.tell(table.unpack(answer, 1, answer.n))
+    words = ("%s %s: %s"):format(call.title, done and "went on to its end" or "failed", done or message)
+  end
+  self.report.message = ("%s; %s"):format(self.report.message or "the run failed", words)
+  self.ctx:log("warning", words)
+  return true
+end
+
+-- Undoing --------------------------------------------------------------------------------------------------------------
+
+-- A node that was restarted has lost its connections, whatever else is to be said.
+local function look_for_restart(self)
+  local lease, result = self.lease, self.report
+  if not lease then return true end
+  if not self.node:is_open() and not lease:claim() then return true end
+  if not lease:look_for_restart() then return true end
+  result.restarted, result.code = true, "restarted"
+  return true
+end
 
 -- The steps' own undo, last first: only of a run that failed, and of those that were reached. A signal ends one that does not
 -- come back, and that one alone.
 local function undo_steps(self)
+  if self.succeeded then return true end
   for i = self.reached, 1, -1 do
     local step = self.steps[i]
     if step.undo then
@@ -30,69 +84,52 @@ local function undo_steps(self)
   return true
 end
 
--- Who of those that never confirmed their resume really sits suspended now.
-local function look_again(self, owed)
-  if not self.node:is_open() then return owed end
-  local sitting, sleeping = self.node:suspended(owed)
-  if not sitting then return owed end
-  return sitting:plus(sleeping)
+-- Whether it is we who undo. Where nobody does, as on a node that has no room for another guard, we try on.
+local function is_ours(self)
+  local lease = self.lease
+  if not lease then return true end
+  local ours
+  for i = 1, CLAIMS do
+    ours = lease:claim()
+    if ours or lease.state ~= "lost" then break end
+    if i < CLAIMS then self.node:sleep(CLAIM_EVERY) end
+  end
+  return ours
 end
 
--- Back to the guard; one that answers late, as on a node that is short of time, is asked again.
-local function come_back(self)
-  local back, code
-  for _ = 1, TRIES do
-    back, _, code = self.guard:come_back()
-    if back or code ~= "timeout" then break end
+-- Says who undoes instead of us, and looks whether that is done.
+local function leave(self)
+  local lease, result = self.lease, self.report
+  if lease.state == "lost" then
+    result.message = ("%s; %s"):format(result.message or "the run failed", lease.why)
+    return
   end
-  return back, code
-end
-
--- Why everything is left to a guard that does not take us back.
-local function why_left(self, code)
-  local name = self.node.name
-  if code == "guard_lost" then return ("the guard on %s undoes everything by itself"):format(name) end
-  if self.node:is_open() then
-    return ("the guard on %s does not answer. It undoes everything when it gets to it"):format(name)
+  local why, by_hand = lease.why, lease.handed_over -- whoever did that waits no longer
+  if lease.state == "late" then lease:hand_over(why) end
+  if lease.other then
+    self.ctx.ledger:forget()
+    self.guard = nil
+  elseif not by_hand and self.node:is_open() and self.guard:wait_until_gone(GUARD_LEAVES) then
+    self.ctx.ledger:forget()
+    table.insert(result.undone, ("by the guard on %s: everything"):format(self.node.name))
+    self.guard = nil
+    return
   end
-  return ("%s cannot be reached. The guard there undoes everything %.1f s after it has lost us"):format(name,
-    self.guard.grace / 1000)
-end
-
--- Whether the guard undoes, or has undone, what we owe, so that we must not: another run may have begun meanwhile.
-local function left_to_guard(self)
-  if not self.guard or self.left then return self.left end
-  local back, code = come_back(self)
-  if back then return false end
-  if code ~= "guard_gone" then
-    self:leave_to_guard(why_left(self, code))
-    return true
-  end
-  local other = guard.who(self.node)
-  if not other then return false end
-  self.ctx.ledger:forget()
-  table.insert(self.report.undone, ("by the guard on the node: all of it. Another run goes on there, of %s: nothing was touched")
-    :format(other.who))
-  self.guard = nil
-  return true
+  table.insert(result.undone, "nothing from here: " .. why)
 end
 
 local function settle_ledger(self)
   local ledger, result = self.ctx.ledger, self.report
   local owed_pids, owed_undos = #ledger:suspended(), #ledger.undos
-  -- Whoever asks once more to be let go is told what there is to wait for.
   local settled, message = ledger:settle(function()
     local signal = core.take_signal()
     if not signal then return end
     self.ctx:log("warning", ("%s: still resuming; suspended on %s are %s"):format(
       signal, self.node.name, tostring(ledger:suspended())))
   end)
-  if owed_pids > #ledger:suspended() then
-    table.insert(result.undone, ("%d processes resumed"):format(owed_pids - #ledger:suspended()))
-  end
-  if owed_undos > #ledger.undos then
-    table.insert(result.undone, ("%d calls undone"):format(owed_undos - #ledger.undos))
-  end
+  local resumed, undone = owed_pids - #ledger:suspended(), owed_undos - #ledger.undos
+  if resumed > 0 then table.insert(result.undone, count.of(resumed, "process") .. " resumed") end
+  if undone > 0 then table.insert(result.undone, count.of(undone, "call") .. " undone") end
   if not settled then result.message = result.message or message end
 end
 
@@ -101,11 +138,13 @@ local function settle(self)
   if self.config.dry_run then
     self.report.would_suspend = ledger:suspended()
     ledger:forget()
-  elseif not ledger:is_settled() and not left_to_guard(self) then
-    settle_ledger(self)
+  elseif not ledger:is_settled() then
+    if is_ours(self) then settle_ledger(self) else leave(self) end
   end
   return true
 end
+
+-- What is said -------------------------------------------------------------------------------------------------------------
 
 local function list_of(pids)
   local list = {}
@@ -113,8 +152,16 @@ local function list_of(pids)
   return list
 end
 
--- What is still owed, and what it has cost. Whoever cannot be looked at again is named all the same.
-local function account(self)
+-- Which of those that never confirmed their resume are suspended now.
+local function look_again(self, owed)
+  if not self.node:is_open() then return owed end
+  local suspended, hibernating = self.node:suspended(owed)
+  if not suspended then return owed end
+  return suspended:plus(hibernating)
+end
+
+-- What is still owed, and what it has cost. Those that cannot be looked at again are named all the same.
+local function account.of(self)
   local ledger, result = self.ctx.ledger, self.report
   if not ledger:is_settled() then
     result.still_undone, result.still_suspended = ledger.undos, list_of(ledger:suspended())
@@ -127,23 +174,22 @@ local function account(self)
   return true
 end
 
--- Lets the guard go. What we could not undo, it tries once more; where it waits for an install first, we do not wait for that.
--- Over a connection that was lost while nothing was owed, it is told first that its operator is back.
+-- Lets the guard go. What we could not undo, it tries once more. Over a connection that was lost while nothing was owed, it
+-- first hears that its operator is back.
 local function dismiss(self)
-  local the_guard = self.guard
-  if not the_guard.pid then return end
-  if not self.node:is_open() and not the_guard:come_back() then return end
+  local the_guard, lease = self.guard, self.lease
+  if not the_guard.pid or lease and lease.state ~= "held" then return end
+  if not self.node:is_open() and not (lease and lease:claim()) then return end
   if self.ctx.ledger:is_settled() then return the_guard:leave() end
-  if the_guard.performing then return the_guard:hand_over() end
   return the_guard:undo()
 end
 
--- What is left to be said, to the guard, the journal and the operator, in this order: nobody waits for the last.
+-- To the guard, the journal and the operator, in this order: nobody waits for the last.
 local function conclude(self, signal)
   local result = self.report
-  result.ok = self.succeeded and #result.still_suspended == 0 and #result.still_undone == 0
+  result.ok = self.succeeded and not result.restarted and #result.still_suspended == 0 and #result.still_undone == 0
   if not result.ok then result.code = result.code or (signal and "interrupted") or "suspended" end
-  if self.guard and not self.left then attempt(dismiss, self) end
+  if self.guard then attempt(dismiss, self) end
   if self.journal then
     local written, message = attempt(self.journal.close, self.journal, {
       ok = result.ok, message = result.message, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
@@ -158,14 +204,12 @@ end
 -- @string[opt] signal the one that has arrived
 function finish.finish(self, signal)
   local function do_part(part)
-    local done, message = attempt(part, self)
+    local done, message = attempt(part, self, signal)
     if not done then self.report.message = ("%s; then, while undoing: %s"):format(self.report.message or "", message) end
   end
-  do_part(call_in_flight.outlast)
-  if not self.succeeded then do_part(undo_steps) end
-  do_part(settle)
-  do_part(account)
+  for _, part in ipairs { wait_for_call, look_for_restart, undo_steps, settle, account } do do_part(part) end
   attempt(conclude, self, signal)
+  self.node:fence(nil)
   if self.catching then core.release_signals() end
 end
 

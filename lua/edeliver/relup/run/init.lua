@@ -9,6 +9,7 @@ local context = require "edeliver.relup.step.context"
 local core = require "edeliver.relup.core"
 local finish = require "edeliver.relup.run.finish"
 local guard = require "edeliver.relup.undo.guard"
+local lease = require "edeliver.relup.undo.lease"
 local instruction = require "edeliver.relup.instruction"
 local journal = require "edeliver.relup.undo.journal"
 local attempt = require "edeliver.relup.base.attempt"
@@ -31,9 +32,9 @@ function run.new(fields)
   }
   self.ctx = context.new {
     node = self.node, name = config.name, config = config, logger = config.log, installs = self.installs,
-    dry_run = config.dry_run, come_back = function() return self:come_back() end,
-    still_ours = function() return self:still_ours() end,
-    serve = function(name, arguments) return self:serve(name, arguments) end,
+    dry_run = config.dry_run, claim = function() return self:claim() end,
+    restarted = function() return self.lease ~= nil and self.lease:look_for_restart() == true end,
+    serve = function(name, arguments, place) return self:serve(name, arguments, place) end,
   }
   return self
 end
@@ -99,6 +100,8 @@ end
 -- @tparam table step
 -- @tparam integer position
 -- @param[opt] argument what the relup gave it; by default what its `arguments` say
+-- @return[1] what it gave; true where it was skipped
+-- @return[2] nil, message, code
 function run:step(step, position, argument)
   self.reached = math.max(self.reached, position)
   if is_skipped(self, step) then
@@ -136,10 +139,11 @@ end
 --- Runs what a relup calls back for: a step of this sequence, or a built-in instruction.
 -- @string name
 -- @tparam table arguments as the relup has them
+-- @string place where in the relup the call stands: "before" the point of no return, "within" the changes, "behind" them
 -- @return[1] what the step gave
 -- @return[2] nil, message, code
-function run:serve(name, arguments)
-  self.ctx.served = true
+function run:serve(name, arguments, place)
+  self.ctx.place = place
   for i, step in ipairs(self.steps) do
     if step.name == name then return self:step(step, i, arguments[1]) end
   end
@@ -155,32 +159,47 @@ local function operator()
   return os.getenv "USER" or os.getenv "LOGNAME" or "an operator"
 end
 
-local function begin(self)
-  local config, node = self.config, self.node
-  local message, code
-  if config.dry_run then return true end
-  if config.journal ~= false then
-    self.journal, message, code = journal.open(node, config.journal, {
-      application = config.name, version = config.version, operator = operator(),
-    })
-    if not self.journal then return nil, message, code end
-    self.report.journal = self.journal.path
-    self.ctx.ledger:observe(self.journal:observer())
-  end
-  local who = operator()
+local function start_guard(self)
+  local config, who = self.config, operator()
   if config.version then who = ("%s, for %s of %s,"):format(who, config.version, config.name or "a release") end
-  self.guard = guard.new(node, { who = who, grace = config.grace, lease = config.lease, patience = config.patience })
-  local begun
-  begun, message, code = self.guard:begin()
+  self.guard = guard.new(self.node, { who = who, grace = config.grace, lease = config.lease, patience = config.patience })
+  local begun, message, code = self.guard:begin()
   if not begun then return nil, message, code end
-  self.ctx.guard = self.guard
-  self.ctx.ledger:observe(self.guard:observer())
-  return "guarded"
+  local ctx = self.ctx
+  self.lease = lease.new {
+    node = self.node, guard = self.guard,
+    owed = function() return ctx.ledger:suspended(), ctx.ledger.undos end,
+    on_restart = function() ctx.ledger:survive_restart() end,
+    in_flight = function() return ctx.call ~= nil and not ctx.call:ended() end,
+  }
+  return true
 end
 
---- Opens the journal and starts the guard. From here on signals are errors, and `finish` is owed.
+local function open_journal(self)
+  local config = self.config
+  if config.journal == false then return true end
+  local opened, message, code = journal.open(self.node, config.journal, {
+    application = config.name, version = config.version, operator = operator(),
+  })
+  if not opened then return nil, message, code end
+  self.journal, self.report.journal = opened, opened.path
+  self.ctx.ledger:observe(opened:observer())
+  return true
+end
+
+-- The guard first: a run that it does not take writes into no journal. The journal hears of everything before the guard does.
+local function begin(self)
+  if self.config.dry_run then return true end
+  local begun, message, code = start_guard(self)
+  if begun then begun, message, code = open_journal(self) end
+  if not begun then return nil, message, code end
+  self.ctx:guarded(self.guard)
+  return true
+end
+
+--- Starts the guard and opens the journal. From here on signals are errors, and `finish` is owed.
 -- @return[1] true
--- @return[2] nil
+-- @return[2] nil, message, code
 function run:begin()
   self.catching = core.catch_signals()
   local began, message, code = attempt(begin, self)
@@ -192,35 +211,13 @@ end
 
 -- Ending -------------------------------------------------------------------------------------------------------------
 
---- After the connection was lost: back to the node, and to the guard on it.
-function run:come_back()
-  if self.guard then return self.guard:come_back() end
-  if self.node:is_open() then return true end
-  return self.node:reconnect()
-end
-
---- Whether what this run owes is still its own to undo: not when its guard has done that meanwhile, and another run has begun.
+--- Makes sure that we are connected, and that it is we who undo; see `undo.lease`.
 -- @return[1] true
 -- @return[2] nil, message, code
-function run:still_ours()
-  if not self.guard then return true end
-  if self.left then return nil, ("the guard on %s undoes everything by itself"):format(self.node.name), "guard_lost" end
-  local back, message, code = self.guard:come_back()
-  if code == "guard_lost" then return nil, message, code end
-  if back or code ~= "guard_gone" then return true end
-  local other = guard.who(self.node)
-  if not other then return true end
-  return nil, ("the guard on %s has undone everything of this run, and another goes on, of %s: nothing was touched"):format(
-    self.node.name, other.who), "guard_lost"
-end
-
---- Leaves all that is owed to the guard, and touches nothing any more. The guard is told so: one that is only late would find us
--- here, and wait for us for ever.
--- @string why the guard does it, and when
-function run:leave_to_guard(why)
-  self.left = true
-  self.guard:hand_over()
-  table.insert(self.report.undone, "nothing from here: " .. why)
+function run:claim()
+  if self.lease then return self.lease:claim() end
+  if self.node:is_open() then return true end
+  return self.node:reconnect()
 end
 
 --- Ends the run, once; see `edeliver.relup.run.finish`.

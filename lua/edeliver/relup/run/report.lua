@@ -4,6 +4,7 @@
 --
 -- @classmod edeliver.relup.run.report
 
+local count = require "edeliver.relup.base.count"
 local escape = require "edeliver.relup.base.escape"
 
 local report = {}
@@ -29,6 +30,7 @@ report.__index = report
 -- @field still_undone list of `{ key, undo }` that could not be undone
 -- @field ok whether every step was done and nothing is left
 -- @field code why not
+-- @field restarted whether the node has been restarted since the run began
 function report.new(fields)
   local self = setmetatable(fields, report)
   self.steps, self.undone, self.still_suspended, self.still_undone, self.lost = {}, {}, {}, {}, {}
@@ -53,35 +55,45 @@ function report:left_behind()
   if #self.still_suspended > 0 then
     local shown = {}
     for i = 1, math.min(#self.still_suspended, 5) do shown[i] = tostring(self.still_suspended[i]) end
-    lines[1] = ("%d processes may still be suspended on %s: %s%s. They go on with relup.recover(node, report.journal)")
-      :format(#self.still_suspended, self.node, table.concat(shown, ", "), #self.still_suspended > 5 and ", ..." or "")
+    lines[1] = ("%s may still be suspended on %s: %s%s. relup.recover(node, report.journal) resumes what is"):format(
+      count.of(#self.still_suspended, "process"), self.node, table.concat(shown, ", "),
+      #self.still_suspended > 5 and ", ..." or "")
   end
   if #self.still_undone > 0 then
-    lines[#lines + 1] = ("%d calls that undo something could not be made (%s): report.still_undone has them"):format(
-      #self.still_undone, self.still_undone[1].key)
+    lines[#lines + 1] = ("%s could not be undone (%s): report.still_undone has them"):format(count.of(#self.still_undone, "call"),
+      self.still_undone[1].key)
   end
   return lines[1] and escape.text(table.concat(lines, "\n"))
 end
 
---- The report without its steps: how it ended, what was undone, how long processes stood still, who was lost, what is left.
+-- How it ended. A node that restarted has lost all its connections: nothing else matters as much.
+local function ending(self)
+  if self.ok then return "done" end
+  if not self.restarted then return "failed" end
+  return ("failed, and %s RESTARTED: all connections that it had are gone"):format(self.node)
+end
+
+--- The report without its steps: how it ended, what was undone, how long processes were suspended, what is left.
 -- @treturn string
 function report:summary()
   local lines = { ("%s on %s%s: %s"):format(self.name or "a sequence", self.node,
-    self.version and (" to " .. self.version) or "", self.ok and "done" or "failed") }
+    self.version and (" to " .. self.version) or "", ending(self)) }
   if self.would_suspend then
-    lines[#lines + 1] = ("  a dry run: nothing was touched; %d processes would have been suspended"):format(#self.would_suspend)
+    lines[#lines + 1] = ("  dry run: nothing was touched; it would have suspended %s"):format(
+      count.of(#self.would_suspend, "process"))
   end
   for _, undone in ipairs(self.undone) do lines[#lines + 1] = "  undone: " .. undone end
   if self.suspended > 0 and not self.dry_run then
-    lines[#lines + 1] = ("  %d processes suspended, for %.1f ms"):format(self.suspended, self.stood_still_ms or 0)
+    lines[#lines + 1] = ("  %s suspended, for %.1f ms"):format(count.of(self.suspended, "process"),
+      self.stood_still_ms or 0)
   end
   if self.stood_still then
-    lines[#lines + 1] = ("  each stood still for at most %.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
+    lines[#lines + 1] = ("  each was suspended for at most %.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
       self.stood_still.p50, self.stood_still.p99, self.stood_still.max)
   end
   if #self.lost > 0 then
-    lines[#lines + 1] = ("  %d ended while they were suspended, as by a client that hung up: %s%s"):format(
-      #self.lost, tostring(self.lost[1]), #self.lost > 1 and ", ..." or "")
+    lines[#lines + 1] = ("  %s ended while suspended, as by a client that hung up: %s%s"):format(
+      count.of(#self.lost, "process"), tostring(self.lost[1]), #self.lost > 1 and ", ..." or "")
   end
   lines[#lines + 1] = self:left_behind()
   return escape.text(table.concat(lines, "\n"))

@@ -3,6 +3,7 @@
 --
 -- @classmod edeliver.relup.step.context
 
+local call_in_flight = require "edeliver.relup.undo.call_in_flight"
 local core = require "edeliver.relup.core"
 local escape = require "edeliver.relup.base.escape"
 local ledger = require "edeliver.relup.undo.ledger"
@@ -24,11 +25,13 @@ context.__index = context
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
 -- - `deadline`: until when, as `core.now` counts, somebody waits for the release handler, and for what its relup calls for
 -- - `relup`: the one that an install takes, as `otp.relup` reads it
--- - `served`: the relup has called for a step of ours
+-- - `place`: where the relup's call stands that a step is run for: "before" the point of no return, "within" its changes,
+--   "behind" them
+-- - `call`: the call that the guard makes for us, or made last (`undo.call_in_flight`)
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_told = "instructions.finish_running_requests", would_hide = "web.servers.cowboy_2",
-  after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", served = "run",
+  after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run", call = "step.context",
 }
 
 -- In texts of a step's own may stand what a node said.
@@ -37,18 +40,20 @@ local function print_line(_, text) print(escape.text(text)) end
 --- A context.
 -- @tparam table fields `node`, `name` (of the application), and optionally `config`, `logger` (a function of level and text),
 -- `installs` (whether a release will be installed meanwhile), `by_hand`, `dry_run` (nothing is done, all is remembered),
--- `come_back` and `still_ours` (see `ledger.new`), `guard`, and `serve(name, arguments)`, which runs what a relup calls back for
+-- `claim` (see `ledger.new`), `restarted()` (whether the node has been restarted since the run began), and
+-- `serve(name, arguments, place)`, which runs what a relup calls back for.
 function context.new(fields)
   local self = setmetatable(fields, context)
   self.config = self.config or {}
   self.logger = self.logger or print_line
+  self.restarted = self.restarted or function() return false end
   self.by_hand = rawget(fields, "by_hand") == true -- the class has a function of that name
   self.ledger = ledger.new(self.node, {
     -- A dry run hides no connections from the release handler, where the real one would; see web.servers.cowboy_2.
     check = function(pids)
       return must_not_suspend.check(self.node, pids, self.installs and not self.would_hide)
     end,
-    come_back = self.come_back, still_ours = self.still_ours, dry = self.dry_run,
+    claim = self.claim, dry = self.dry_run,
   })
   return self
 end
@@ -91,7 +96,34 @@ function context:resume(timeout) return self.ledger:resume(timeout) end
 function context:suspended() return self.ledger:suspended() end
 
 --- For how long somebody has been suspended by now, in ms; 0 where nobody is.
-function context:standing() return self.ledger:standing() end
+function context:suspended_for() return self.ledger:suspended_for() end
+
+--- Has the guard make calls on the node, and serves what a relup asks of us meanwhile.
+-- @tparam ?table options `before`, `within`, `serve` and `probe` as `undo.call_in_flight` takes them; for when it outlasts the step:
+-- `title`, what it is, and `tell(answer, ...)`, what came of it, in words, or nil, message
+-- @return something with the `name` and the `call` of a node, for `otp.release_handler`; the node itself where there is no guard
+function context:performer(options)
+  if not self.guard then return self.node end
+  options = options or {}
+  return {
+    name = self.node.name,
+    call = function(_, module, fun, arguments, timeout)
+      self.call = call_in_flight.new {
+        guard = self.guard, claim = self.claim, before = options.before, within = options.within,
+        serve = options.serve or self.serve, probe = options.probe, tell = options.tell, title = options.title,
+      }
+      local begun, message, code = self.call:begin(module, fun, arguments)
+      if not begun then return nil, message, code end
+      return self.call:wait(core.now() + (timeout or math.huge))
+    end,
+  }
+end
+
+--- The guard that acts are made under from now on.
+function context:guarded(guard)
+  self.guard = guard
+  self.ledger:observe(guard:observer())
+end
 
 --- For how many ms somebody still waits for what the relup calls for; `math.huge` where no install is under way.
 function context:time_left() return self.deadline and self.deadline - core.now() or math.huge end

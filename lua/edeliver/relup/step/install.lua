@@ -46,14 +46,13 @@ local function calls_of(node, from, version)
 end
 
 -- Who makes release_handler's calls: the guard, which then also knows which of the relup's calls may still cancel.
-local function caller(node, ctx, calls, timeout, count)
-  if not ctx.guard then return node end
+local function caller(ctx, calls, timeout, options)
   ctx.deadline = core.now() + timeout
-  return ctx.guard:performer {
-    before = calls.before, within = calls.within, serve = calls:serving(ctx.serve, {
-      deadline = ctx.deadline, count = count, refused = function(message) ctx:log("warning", message) end,
-    }),
-  }
+  options.before, options.within = calls.before, calls.within
+  options.serve = ctx.serve and calls:serving(ctx.serve, {
+    deadline = ctx.deadline, count = options.count, refused = function(message) ctx:log("warning", message) end,
+  })
+  return ctx:performer(options)
 end
 
 --- Asks release_handler whether the release can be installed: it evaluates what stands before the point of no return.
@@ -65,7 +64,7 @@ end
 -- @return[2] nil, message, code
 function install.check(node, version, ctx, now)
   local calls = calls_of(node, now, version)
-  local from, message, code = release_handler.check_install_release(caller(node, ctx, calls, CHECK_TIMEOUT, calls.before),
+  local from, message, code = release_handler.check_install_release(caller(ctx, calls, CHECK_TIMEOUT, { count = calls.before }),
     version, CHECK_TIMEOUT)
   if not from then return nil, "check_install_release: " .. message, code end
   return from
@@ -120,11 +119,10 @@ function install.perform(node, ctx, options)
   local now = releases and release_handler.running(releases)
   local calls, timeout = calls_of(node, now and now.version, version), options.timeout or INSTALL_TIMEOUT
   local before = now and now.version or "?"
-  ctx.under_way = install_outcome.pending(node, ctx, before)
   local done, message, code = install_outcome.tell(node, ctx, before,
-    release_handler.install_release(caller(node, ctx, calls, timeout), version, timeout))
-  if done and ctx.guard then ctx.guard.performing = nil end -- it may have gone before it could say so
-  if done or not install_outcome.UNCLEAR[code] then ctx.under_way = nil end
+    release_handler.install_release(caller(ctx, calls, timeout, install_outcome.pending(node, ctx, before)), version, timeout))
+  -- The guard may not have been there to say so.
+  if ctx.call and (done or not install_outcome.UNCLEAR[code]) then ctx.call:close() end
   return done, message, code
 end
 

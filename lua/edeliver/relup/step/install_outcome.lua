@@ -35,18 +35,19 @@ local function running_after_restart(node)
 end
 
 -- Looks what the node runs after the connection was lost in the middle, or the node went down.
-local function after_loss(node, version, message)
-  local now = running_after_restart(node)
-  if now == version then
-    return nil, ("the connection to %s was lost while %s was being installed: it runs that now (%s)"):format(node.name, version,
-      message), "nodedown"
-  elseif now then
-    return nil, ("%s went down while %s was being installed and runs %s now: a failure after the point of no return makes "
-      .. "a node restart into the release that it had, and its connections are gone (%s)"):format(
-      node.name, version, now, message), "nodedown"
+local function after_loss(node, ctx, message)
+  local version, now = ctx.config.version, running_after_restart(node)
+  if not now then
+    return nil, ("%s cannot be reached since %s was being installed: look whether it runs, and at its log (%s)"):format(
+      node.name, version, message), "nodedown"
   end
-  return nil, ("%s went down while %s was being installed and has not come back: look at its log (%s)"):format(
-    node.name, version, message), "nodedown"
+  if ctx.restarted() then
+    return nil, ("%s restarted while %s was installed, and runs %s now. A failure behind the point of no return makes a node "
+      .. "restart into the release that it had; its log says what failed (%s)"):format(node.name, version, now, message),
+      "restarted"
+  end
+  return nil, ("the connection to %s was lost while %s was being installed: the node did not restart, and runs %s now (%s)")
+    :format(node.name, version, now, message), "nodedown"
 end
 
 -- Looks again at everybody who was suspended: the relup may have resumed them, some have died, others came meanwhile.
@@ -99,7 +100,7 @@ local function explain_failure(node, version, message, code, ctx)
   end
   -- Whatever a lost connection says when it cannot be opened again.
   local lost = code == "nodedown" or code ~= "interrupted" and not node:is_open()
-  if lost or code == "refused" and is_restarting(node) then return after_loss(node, version, message) end
+  if lost or code == "refused" and is_restarting(node) then return after_loss(node, ctx, message) end
   if code == "timeout" then
     message = message .. ": the node may still be at it; its release_handler answers when it has finished"
   end
@@ -134,11 +135,11 @@ end
 function install_outcome.pending(node, ctx, before)
   local version = ctx.config.version
   return {
-    name = "the install",
-    outlast = function(deadline, enough)
+    title = "the install",
+    probe = function(deadline, stop)
       local request = node:request("release_handler", "which_releases", {})
       if not request then return true end
-      local answer, _, code = node:await(request, math.max(0, deadline - core.now()), enough)
+      local answer, _, code = node:await(request, math.max(0, deadline - core.now()), stop)
       return answer ~= nil or code ~= "timeout"
     end,
     tell = function(...)

@@ -1,7 +1,7 @@
---- What may go wrong while processes stand still: their mailboxes grow, their clients and servers lose patience. Looked at before
--- each step while something is suspended, and while requests are waited for.
+--- What may go wrong while processes are suspended: their mailboxes grow, their clients and servers lose patience. Looked at
+-- before each step while something is suspended, and while requests are waited for.
 --
--- Knows numbers, no web servers: the limits come from whoever found the websockets, in `ctx.idle_timeout`.
+-- Knows numbers, no web servers: the limits come from the step that found the websockets, in `ctx.idle_timeout`.
 --
 -- @module edeliver.relup.step.watch
 
@@ -14,8 +14,8 @@ watch.PHOENIX_JS = 30000 -- ms
 
 -- Past the point of no return of a relup that calls us, a failure restarts the node, which helps nobody.
 local function refuse(ctx, message)
-  if not ctx.served then return nil, message, "mailbox" end
-  ctx:log("warning", message .. "; the relup has come too far to be stopped")
+  if ctx.place ~= "within" and ctx.place ~= "behind" then return nil, message, "mailbox" end
+  ctx:log("warning", message .. ". The relup is past its point of no return, so the upgrade is not stopped")
   return true
 end
 
@@ -32,7 +32,7 @@ end
 
 -- Once, when the shorter of the limits has passed.
 local function check_time(ctx)
-  local idle, ms = ctx.idle_timeout, ctx:standing()
+  local idle, ms = ctx.idle_timeout, ctx:suspended_for()
   if not idle or ctx.time_was_told or ms <= math.min(idle, watch.PHOENIX_JS) then return end
   ctx.time_was_told = true
   local server = idle < math.huge and ("; the server closes those whose client was silent for %.0f s"):format(idle / 1000) or ""
@@ -40,7 +40,7 @@ local function check_time(ctx)
     .. 'heartbeat was answered%s. With config.target = "channels" heartbeats are answered meanwhile'):format(ms / 1000, server))
 end
 
---- Looks at what stands still.
+--- Looks at what is suspended.
 -- @param node
 -- @param ctx `ctx.config.max_mailbox` is how many messages may wait for a suspended process; `ctx.idle_timeout`
 -- after what time the server closes a silent websocket

@@ -1,10 +1,13 @@
 --- The guard, seen from outside: starts it on the node, tells it what is owed, and lets it call release_handler.
 --
 -- The guard itself is guard.erl, which says what it answers. It is asked by its pid, never by its name, so that we never
--- speak to another run's guard. Knows no steps and no ledger; `observer` is what a ledger is given.
+-- speak to another run's guard. Once it has begun, it lets in whatever acts on the node (see `node:fence`): without it nothing is
+-- done there. Knows no steps and no ledger; `observer` is what a ledger is given. Who undoes is for `undo.lease` to decide.
 --
 -- @classmod edeliver.relup.undo.guard
 
+local core = require "edeliver.relup.core"
+local count = require "edeliver.relup.base.count"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -17,25 +20,6 @@ guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
 guard.GRACE, guard.LEASE, guard.PATIENCE, guard.TIMEOUT = 5000, 15000, 300000, 5000 -- ms
 local UNDO_TIMEOUT = 60000 -- ms
 
--- Reads what lies beside this file, wherever it was installed.
-local function source()
-  local folder = debug.getinfo(1, "S").source:match "^@(.*)[/\\][^/\\]*$" or "."
-  local file = assert(io.open(folder .. "/../erlang/guard.erl", "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
--- Scans, parses and runs the guard on the node: only this little text makes the way as terms.
-local START = [=[
-  {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Source)),
-  {ok, Forms} = erl_parse:parse_exprs(Tokens),
-  Name = unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)])),
-  Bindings = [{'Grace', Grace}, {'Lease', Lease}, {'Operator', Operator}, {'Patience', Patience}, {'Token', Token},
-              {'Who', Name}],
-  spawn(erl_eval, exprs, [Forms, orddict:from_list(Bindings)]).
-]=]
-
 local function token()
   local file = io.open("/dev/urandom", "rb")
   local bytes = file and file:read(16) or tostring({}) .. os.time() .. os.clock()
@@ -45,7 +29,8 @@ end
 
 -- What guard.erl answers.
 local OK = shape.is(atom "ok")
-local STATUS = shape.either(shape.is(atom "new"), shape.is(atom "here"), shape.is(atom "gone"), shape.is(atom "lost"))
+local STATUS = shape.either(shape.is(atom "new"), shape.is(atom "here"), shape.is(atom "gone"), shape.is(atom "lost"),
+  shape.is(atom "retries"))
 local LEFT = shape.either(shape.integer, shape.is(atom "undefined"))
 local WHO = shape.tuple(shape.is(atom "guard"), shape.text, STATUS, LEFT, shape.integer, shape.integer)
 local BUSY = shape.tuple(shape.is(atom "busy"), shape.any)
@@ -61,32 +46,43 @@ local function read_who(answer)
   }
 end
 
--- Why a second run is refused.
-local function busy(node, found)
+--- Why a second upgrade is refused.
+-- @param node
+-- @tparam ?table found what `guard.who` gave
+-- @return nil, message, "busy"
+function guard.busy(node, found)
   if not found then
-    return nil, ("something else on %s is registered as %s: no guard can be started"):format(node.name, guard.NAME), "busy"
+    return nil, ("Another process on %s has the name %s, so no guard can be started. Nothing was changed"):format(
+      node.name, guard.NAME), "busy"
   end
-  local state = "goes on"
+  local rest = ""
   if found.status == "gone" then
-    state = ("has lost its operator; in %.1f s all of it will be undone"):format((found.left or 0) / 1000)
+    rest = (" It has lost its operator; its guard undoes everything in %.1f s."):format((found.left or 0) / 1000)
   elseif found.status == "lost" then
-    state = "has lost its operator; all of it will be undone when its install has ended"
+    rest = " It has lost its operator; its guard undoes everything when the install has ended."
+  elseif found.status == "retries" then
+    rest = (" It has lost its operator, and its guard has not been able to undo everything: %s, %s. It tries again every "
+      .. "few seconds; the log of %s says why it failed."):format(count.of(found.pids, "process"),
+      count.of(found.undos, "call"), node.name)
   end
-  return nil, ("another run on %s %s: of %s. Nothing was done"):format(node.name, state, found.who), "busy"
+  return nil, ("Another upgrade, started by %s, is active on %s.%s Nothing was changed"):format(found.who, node.name, rest),
+    "busy"
 end
 
+local NOPROC = shape.tuple(shape.is(atom "noproc"), shape.any)
+
 --- Who has a guard on the node now.
--- @return[1] `{ who =, status = "new" | "here" | "gone" | "lost", left = ms until it undoes, pids =, undos = how many are
--- owed }`, or false where there is none
+-- @return[1] `{ who =, status = "new" | "here" | "gone" | "lost" | "retries", left = ms until it undoes, pids =, undos = how many
+-- are owed }`, or false where there is none
 -- @return[2] nil, message, code
 function guard.who(node)
   local answer, message, code, reason = node:call("gen_server", "call", { atom(guard.NAME), atom "who", 2000 }, guard.TIMEOUT)
   if answer ~= nil then
     local found = read_who(answer)
-    if not found then return busy(node) end
+    if not found then return guard.busy(node) end
     return found
   end
-  if code == "exit" and term.format(reason):find("noproc", 1, true) then return false end
+  if code == "exit" and NOPROC(reason) then return false end
   return nil, message, code
 end
 
@@ -98,25 +94,33 @@ end
 function guard.new(node, options)
   options = options or {}
   return setmetatable({
-    node = node, token = token(), next_id = 0, seen = 0, operator = options.who or "an operator",
+    node = node, next_id = 0, operator = options.who or "an operator",
     grace = options.grace or guard.GRACE, lease = options.lease or guard.LEASE, patience = options.patience or guard.PATIENCE,
   }, guard)
 end
 
---- Starts it on the node. Where that was interrupted, it is to be let go if it has a `pid`; else it leaves by itself.
+--- Starts it on the node; also another one, where the first is gone. Where that was interrupted, it has a `pid` and must leave,
+-- or it leaves by itself.
 -- @return[1] true
--- @return[2] nil, message, code; "busy" where another run goes on
+-- @return[2] nil, message, code; "busy" where another one is there
 function guard:begin()
-  local message, code
-  self.pid, message, code = shape.expect(self.node, "which process the guard is", shape.pid, self.node:eval(START, {
-    Source = source(), Token = self.token, Operator = self.node:self(), Who = self.operator,
+  self.token, self.seen = token(), 0
+  local expression = self.node:expression("guard", {
+    Token = self.token, Operator = self.node:self(), Who = self.operator,
     Grace = self.grace // 1 | 0, Lease = self.lease // 1 | 0, Patience = self.patience // 1 | 0,
-  }))
+  })
+  local message, code
+  self.pid, message, code = shape.expect(self.node, "which process the guard is", shape.pid,
+    self.node:call("erlang", "spawn", { atom(expression[1]), atom(expression[2]), list(expression[3]) }))
   if not self.pid then return nil, message, code end
   local hello
   hello, message, code = self:ask(atom "hello", nil, HELLO)
-  if hello == nil then return nil, "the guard could not be started: " .. message, code end
-  if BUSY(hello) then return busy(self.node, read_who(hello[2])) end
+  if hello == nil then return nil, "The guard could not be started: " .. message, code end
+  if BUSY(hello) then
+    self.pid = nil
+    return guard.busy(self.node, read_who(hello[2]))
+  end
+  self.node:fence(self.pid, tuple { self.token, atom "enter" })
   return true
 end
 
@@ -143,16 +147,21 @@ function guard:ask(request, timeout, answers)
     { self.pid, tuple { self.token, request }, atom "infinity" }, timeout or guard.TIMEOUT))
 end
 
+-- How a call of a process ends that is gone. Another reason is of what was to make the call, as on a node out of processes.
+local GONE = shape.tuple(shape.any, shape.tuple(shape.is(atom "gen_server"), shape.is(atom "call"), shape.any))
+local SYSTEM_LIMIT = shape.is(atom "system_limit")
+
 --- Turns an answer of the guard into `nil, message, code` where it refused, or where it is of another shape.
 function guard:understand(answers, answer, message, code, reason)
   if answer == nil then
-    if reason ~= nil then
-      return nil, ("the guard on %s is gone: %s"):format(self.node.name, term.format(reason)), "guard_gone"
+    if reason == nil then return nil, message, code end
+    if code == "exit" and GONE(reason) then
+      return nil, ("the guard on %s is gone: %s"):format(self.node.name, term.format(reason[1])), "guard_gone"
     end
-    return nil, message, code
+    return nil, message, SYSTEM_LIMIT(reason) and "system_limit" or code
   end
   if LOST(answer) then return nil, shape.to_text(answer[2]), "guard_lost" end
-  if ERROR(answer) then return nil, "the guard refused: " .. term.format(answer), "guard_refused" end
+  if ERROR(answer) then return nil, "the guard refused: " .. term.format(answer[2]), "guard_refused" end
   return shape.expect(self.node, "a question to the guard", answers, answer)
 end
 
@@ -209,16 +218,49 @@ function guard:come_back()
   return nil, message, code
 end
 
---- Has the guard undo what it knows to be owed, and leave; not in the middle of a call that it makes.
-function guard:undo() return self:ask(atom "undo", UNDO_TIMEOUT) end
+local FAILED = shape.tuple(shape.is(atom "failed"), shape.integer, shape.integer)
+local UNDONE = shape.either(OK, FAILED)
 
---- The same, when it gets to it: nobody waits for it.
-function guard:hand_over() return self:request(atom "undo") end
+--- Has the guard undo what it knows to be owed, and leave; not in the middle of a call that it makes.
+-- @return[1] true
+-- @return[2] nil, message, code; "guard_retries" where it has not been able to, and tries again
+function guard:undo()
+  local answer, message, code = self:ask(atom "undo", UNDO_TIMEOUT, UNDONE)
+  if answer == nil then return nil, message, code end
+  if not FAILED(answer) then
+    self.node:fence(nil)
+    return true
+  end
+  return nil, ("the guard on %s could not undo everything (left: %s, %s). It tries again every few seconds"):format(
+    self.node.name, count.of(answer[2], "process"), count.of(answer[3], "call")), "guard_retries"
+end
+
+--- The same, when it gets to it: nobody waits for the answer. It is a bare message, which needs no process on the node.
+function guard:hand_over()
+  return self.node:send(self.pid, tuple { atom "$gen_call", tuple { self.pid, atom "handed_over" },
+    tuple { self.token, atom "undo" } })
+end
+
+--- Waits until it has left. Messages to us that come meanwhile are dropped.
+-- @tparam number timeout ms
+-- @return whether it has
+function guard:wait_until_gone(timeout)
+  local deadline = core.now() + timeout
+  local reference = self.node:monitor(self.pid)
+  while reference do
+    local message = self.node:receive(math.max(0, deadline - core.now()))
+    if message == nil then return false end
+    if term.kind(message) == "tuple" and message[1] == atom "DOWN" and message[2] == reference then return true end
+  end
+  return false
+end
 
 --- The run is over.
-function guard:leave() return self:ask(atom "leave") end
-
--- The calls that it makes for us, and the relup's calls of us.
-for name, method in pairs(require "edeliver.relup.undo.guard_calls") do guard[name] = method end
+function guard:leave()
+  local left, message, code = self:ask(atom "leave")
+  if left == nil then return nil, message, code end
+  self.node:fence(nil)
+  return true
+end
 
 return guard

@@ -8,6 +8,7 @@
 
 local bulk_result = require "edeliver.relup.node.bulk_result"
 local core = require "edeliver.relup.core"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local ledger = {}
@@ -18,16 +19,14 @@ local LATE = 30000 -- ms: for what was given up to end
 
 --- An empty ledger.
 -- @param node
--- @tparam[opt] table options `check(pids)`: whether they may be suspended (true, or nil, message, code); `come_back()`: opens a
--- lost connection again (true, or nil, message, code); `still_ours()`: whether what we owe is ours to undo (the same); `dry`:
--- nothing is done, all is remembered
+-- @tparam[opt] table options `check(pids)`: whether they may be suspended (true, or nil, message, code); `claim()`: makes sure
+-- that we are connected, and that what we owe is ours to undo (the same); `dry`: nothing is done, all is remembered
 function ledger.new(node, options)
   options = options or {}
   return setmetatable({
     node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0, batches = {}, stood = {}, lost = {},
     check = options.check, dry = options.dry,
-    still_ours = options.still_ours or function() return true end,
-    come_back = options.come_back or function() return node:is_open() or node:reconnect() end,
+    claim = options.claim or function() return node:is_open() or node:reconnect() end,
   }, ledger)
 end
 
@@ -53,7 +52,7 @@ end
 function ledger:suspended() return self.pids end
 
 --- For how long somebody has been suspended by now, in ms; 0 where nobody is.
-function ledger:standing() return self.since and core.now() - self.since or 0 end
+function ledger:suspended_for() return self.since and core.now() - self.since or 0 end
 
 --- Whether nothing is owed.
 function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
@@ -104,14 +103,14 @@ function ledger:suspend(pids, timeout)
   return answer, count, errors, sent
 end
 
--- What undoes something may be done again: over a connection that broke it is tried once more.
+-- What undoes something may be done again: over a connection that broke, or where the guard was gone, it is tried once more.
 local function again(self, act)
   local answer, message, code, more = act()
-  if answer == nil and not self.node:is_open() and self.come_back() then return act() end
+  if answer == nil and (code == "fenced" or not self.node:is_open()) and self.claim() then return act() end
   return answer, message, code, more
 end
 
--- How long those stood still that go on now, at most: from when they were asked to suspend until all answers were there.
+-- How long those were suspended that run again now, at most: from when they were asked to suspend until all answers were there.
 local function measure(self, gone_on)
   local now = core.now()
   for _, batch in ipairs(self.batches) do
@@ -123,7 +122,7 @@ local function measure(self, gone_on)
   end
 end
 
---- How long the suspended stood still, in ms: `{ p50 =, p99 =, max = }`; nil where nobody has gone on.
+--- How long each process was suspended, in ms: `{ p50 =, p99 =, max = }`; nil where none was resumed.
 function ledger:stood_still_by_pid()
   local total, seen, answer = 0, 0, {}
   table.sort(self.stood, function(a, b) return a.ms < b.ms end)
@@ -159,7 +158,7 @@ function ledger:resume(timeout)
     confirm(self, asked)
     return "ok"
   end
-  local ours, message, code = self.still_ours()
+  local ours, message, code = self.claim()
   if not ours then return nil, message, code end
   end_acts(self)
   local answer, count, errors, sent = again(self, function() return self.node:bulk_resume(asked, timeout) end)
@@ -208,8 +207,20 @@ function ledger:apply(key, acts)
   return true
 end
 
--- Whoever was to undo it is gone: its successor never knew of what was done (a supervisor that crashed and was restarted).
-local function is_gone(code, reason) return code == "exit" and term.format(reason):find("noproc", 1, true) ~= nil end
+-- The process that was to undo it is gone: its successor never knew of what was done (a supervisor that crashed and was
+-- restarted).
+local NOPROC = shape.either(shape.is(term.atom "noproc"), shape.tuple(shape.is(term.atom "noproc"), shape.any))
+local function is_gone(code, reason) return code == "exit" and NOPROC(reason) end
+
+--- Whether what a call undoes outlives a restart of the node: a file that is written back.
+function ledger.is_durable(undo) return undo[1] == "file" and undo[2] == "write_file" end
+
+-- An act that failed may have had no effect. Of a file that can be seen: it has the content that it is to have.
+local function is_undone(self, undo)
+  if not ledger.is_durable(undo) then return false end
+  local answer = self.node:call("file", "read_file", { undo[3][1] })
+  return term.kind(answer) == "tuple" and answer[1] == term.atom "ok" and answer[2] == undo[3][2]
+end
 
 local function undo_one(self, position)
   local entry = self.undos[position]
@@ -217,7 +228,7 @@ local function undo_one(self, position)
   if not self.dry then
     made, message, code = again(self, function()
       local done, problem, why, reason = make(self, entry.undo)
-      if not done and is_gone(why, reason) then return true end
+      if not done and (is_gone(why, reason) or is_undone(self, entry.undo)) then return true end
       return done, problem, why
     end)
   end
@@ -233,7 +244,7 @@ end
 function ledger:undo(key)
   local first_message, first_code
   if #self.undos > 0 and not self.dry then
-    local ours, message, code = self.still_ours()
+    local ours, message, code = self.claim()
     if not ours then return nil, message, code end
   end
   end_acts(self)
@@ -247,7 +258,15 @@ function ledger:undo(key)
   return true
 end
 
---- Forgets everything: somebody else has undone it.
+--- The node was restarted: what was suspended there has ended with it. What is on its disk is still owed.
+function ledger:survive_restart()
+  self.pids, self.since = core.pids {}, nil
+  for i = #self.undos, 1, -1 do
+    if not ledger.is_durable(self.undos[i].undo) then table.remove(self.undos, i) end
+  end
+end
+
+--- Forgets everything: the guard has undone it.
 function ledger:forget()
   self.pids, self.undos, self.since = core.pids {}, {}, nil
 end
@@ -260,7 +279,7 @@ end
 function ledger:settle(between)
   if self:is_settled() then return true end
   if not self.node:is_open() then
-    local open, message, code = self.come_back()
+    local open, message, code = self.claim()
     if not open then return nil, message, code end
   end
   local message, code
@@ -274,7 +293,7 @@ function ledger:settle(between)
   local undone, problem, why = self:undo()
   if not undone then message, code = message or problem, code or why end
   if self:is_settled() then return true end
-  return nil, message or ("%d processes have not confirmed that they go on"):format(#self.pids), code or "timeout"
+  return nil, message or ("%d processes did not confirm that they run again"):format(#self.pids), code or "timeout"
 end
 
 return ledger

@@ -4,6 +4,7 @@
 
 local exit = require "edeliver.relup.cli.exit"
 local file = require "edeliver.relup.file"
+local guard_call = require "edeliver.relup.script.guard_call"
 local modification = require "edeliver.relup.modification"
 local output = require "edeliver.relup.cli.output"
 local term = require "edeliver.relup.term"
@@ -48,7 +49,7 @@ local function patched_already(entries)
   for _, entry in ipairs(entries) do
     for _, instruction in ipairs(entry.instructions) do
       local text = term.format(instruction)
-      if text:find("{gen_server,call,[edeliver_relup,", 1, true) or text:find("Elixir.Edeliver.Relup.Instructions", 1, true) then
+      if guard_call.request(instruction) or text:find("Elixir.Edeliver.Relup.Instructions", 1, true) then
         return ("%s: %s"):format(entry.title, text)
       end
     end
