@@ -118,8 +118,22 @@ local function leave(self)
   table.insert(result.undone, "nothing from here: " .. why)
 end
 
+-- The pid set of those that are suspended now, or may be.
+local function suspended_among(node, pids)
+  local suspended, hibernating = node:suspended(pids)
+  return suspended and suspended:plus(hibernating) or pids
+end
+
+-- Where our guard is gone it may have undone everything before.
+local function settled_before(self)
+  local owed = self.ctx.ledger:suspended()
+  if not self.lease or not self.lease.succeeded or #owed == 0 then return 0 end
+  return #owed - #suspended_among(self.node, owed)
+end
+
 local function settle_ledger(self)
   local ledger, result = self.ctx.ledger, self.report
+  local before = settled_before(self)
   local owed_pids, owed_undos = #ledger:suspended(), #ledger.undos
   local settled, message = ledger:settle(function()
     local signal = core.take_signal()
@@ -127,7 +141,10 @@ local function settle_ledger(self)
     self.ctx:log("warning", ("%s: still resuming; suspended on %s are %s"):format(
       signal, self.node.name, tostring(ledger:suspended())))
   end)
-  local resumed, undone = owed_pids - #ledger:suspended(), owed_undos - #ledger.undos
+  local resumed, undone = owed_pids - #ledger:suspended() - before, owed_undos - #ledger.undos
+  if before > 0 then
+    table.insert(result.undone, ("%s running again already"):format(count.of(before, "process was", "processes were")))
+  end
   if resumed > 0 then table.insert(result.undone, count.of(resumed, "process") .. " resumed") end
   if undone > 0 then table.insert(result.undone, count.of(undone, "call") .. " undone") end
   if not settled then result.message = result.message or message end
@@ -152,20 +169,12 @@ local function list_of(pids)
   return list
 end
 
--- Which of those that never confirmed their resume are suspended now.
-local function look_again(self, owed)
-  if not self.node:is_open() then return owed end
-  local suspended, hibernating = self.node:suspended(owed)
-  if not suspended then return owed end
-  return suspended:plus(hibernating)
-end
-
 -- What is still owed, and what it has cost. Those that cannot be looked at again are named all the same.
-local function account.of(self)
+local function account(self)
   local ledger, result = self.ctx.ledger, self.report
   if not ledger:is_settled() then
     result.still_undone, result.still_suspended = ledger.undos, list_of(ledger:suspended())
-    local seen = attempt(look_again, self, ledger:suspended())
+    local seen = self.node:is_open() and attempt(suspended_among, self.node, ledger:suspended())
     if seen then result.still_suspended = list_of(seen) end
   end
   result.after_install = self.ctx.after_install

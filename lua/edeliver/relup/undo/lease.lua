@@ -20,7 +20,7 @@ local TRIES = 3
 -- so that nobody may undo anything
 -- @return with `state`: "held" (we undo), "late" (the guard does not answer), "expired" (the guard undoes, or has undone,
 -- everything), "lost" (there is no guard, and no other can be started: nobody does); `why`, in words, where it is not "held";
--- `restarted`; `handed_over`; `other`: another upgrade is active on the node
+-- `succeeded`: another guard has taken the place of the first; `restarted`; `handed_over`; `other`: another upgrade is active on the node
 function lease.new(fields)
   local self = setmetatable(fields, lease)
   self.state = "held"
@@ -76,6 +76,7 @@ local function succeed(self, message)
     begun, problem, code = self.guard:suspend(pids)
     if begun and #entries > 0 then begun, problem, code = self.guard:apply(entries) end
   end
+  self.succeeded = begun
   if begun then return held(self) end
   if code == "busy" then
     self.other = true
