@@ -27,11 +27,10 @@ context.__index = context
 -- - `relup`: the one that an install takes, as `otp.relup` reads it
 -- - `place`: where the relup's call stands that a step is run for: "before" the point of no return, "within" its changes,
 --   "behind" them
--- - `call`: the call that the guard makes for us, or made last (`undo.call_in_flight`)
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_told = "instructions.finish_running_requests", would_hide = "web.servers.cowboy_2",
-  after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run", call = "step.context",
+  after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run",
 }
 
 -- In texts of a step's own may stand what a node said.
@@ -99,8 +98,8 @@ function context:suspended() return self.ledger:suspended() end
 function context:suspended_for() return self.ledger:suspended_for() end
 
 --- Has the guard make calls on the node, and serves what a relup asks of us meanwhile.
--- @tparam ?table options `before`, `within`, `serve` and `probe` as `undo.call_in_flight` takes them; for when it outlasts the step:
--- `title`, what it is, and `tell(answer, ...)`, what came of it, in words, or nil, message
+-- @tparam ?table options `before`, `within`, `serve` and `probe` as `undo.call_in_flight` takes them; for when it outlasts the
+-- step: `title`, what it is, and `tell(answer, ...)`, what came of it, in words, or nil, message. `self.call` is the last
 -- @return something with the `name` and the `call` of a node, for `otp.release_handler`; the node itself where there is no guard
 function context:performer(options)
   if not self.guard then return self.node end

@@ -20,7 +20,8 @@ local TRIES = 3
 -- so that nobody may undo anything
 -- @return with `state`: "held" (we undo), "late" (the guard does not answer), "expired" (the guard undoes, or has undone,
 -- everything), "lost" (there is no guard, and no other can be started: nobody does); `why`, in words, where it is not "held";
--- `succeeded`: another guard has taken the place of the first; `restarted`; `handed_over`; `other`: another upgrade is active on the node
+-- `succeeded`: another guard has taken the place of the first; `restarted`; `handed_over`; `other`: another upgrade is
+-- active on the node
 function lease.new(fields)
   local self = setmetatable(fields, lease)
   self.state = "held"
