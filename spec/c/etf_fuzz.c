@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "etf_keys.h"
 #include "pids.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -66,8 +67,9 @@ static void note(uint64_t *integers, int64_t value) {
 }
 
 /* Reads one term token by token; EDR_OK where it ended as it should. */
-static edr_status step_over(edr_etf_reader *reader, uint64_t *integers) {
+static edr_status step_over(edr_etf_reader *reader, edr_etf_keys *keys, uint64_t *integers) {
   size_t promised = 0;
+  bool distinct = true;
   edr_etf_token token;
 
   do {
@@ -79,11 +81,16 @@ static edr_status step_over(edr_etf_reader *reader, uint64_t *integers) {
       return status;
     }
     promised += token.count;
+    if (distinct && (token.kind == EDR_ETF_MAP || edr_etf_keys_open(keys)))
+      distinct = edr_etf_keys_add(keys, &token) == EDR_OK;
+    MUST(keys->depth <= reader->depth || !distinct);
     if (token.kind == EDR_ETF_INT) note(integers, token.integer);
     MUST(token.raw >= reader->data && token.raw + token.raw_size == reader->data + reader->offset);
     MUST(promised <= reader->size);
     check_canonical(&token);
   } while (reader->depth > 0);
+  MUST(!distinct || !edr_etf_keys_open(keys));
+  edr_etf_keys_reset(keys);
   return EDR_OK;
 }
 
@@ -107,6 +114,7 @@ static edr_status run_over(edr_etf_reader *reader, size_t most, uint64_t *intege
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   edr_etf_reader stepping, running, skipping, pid_reader;
   uint64_t stepped = 0, ran = 0;
+  edr_etf_keys keys;
   edr_pids pids;
   edr_status status;
 
@@ -115,11 +123,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   edr_etf_reader_init(&skipping, data, size, &limits);
   edr_etf_reader_init(&pid_reader, data, size, &limits);
   edr_pids_init(&pids);
+  edr_etf_keys_init(&keys);
   do {
     edr_etf_mark before = edr_etf_reader_mark(&skipping);
     status = edr_etf_skip(&skipping);
     MUST(status == EDR_OK || unmoved(&skipping, &before));
-    MUST(step_over(&stepping, &stepped) == status);
+    MUST(step_over(&stepping, &keys, &stepped) == status);
     MUST(status != EDR_OK || stepping.offset == skipping.offset);
     MUST(run_over(&running, 1 + size % 8, &ran) == status);
     MUST(running.offset == stepping.offset && running.count == stepping.count && ran == stepped);
@@ -127,6 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   status = edr_pids_read_list(&pids, &pid_reader);
   MUST(status == EDR_OK || (pids.count == 0 && pids.node_count == 0 && pid_reader.offset == 0));
   edr_pids_deinit(&pids);
+  edr_etf_keys_deinit(&keys);
   edr_etf_reader_deinit(&stepping);
   edr_etf_reader_deinit(&running);
   edr_etf_reader_deinit(&skipping);

@@ -4,6 +4,8 @@
 %%
 %% `write COUNT FILE` writes so many terms to a file, each as its bytes and as the text that ~0tp prints, with four bytes of
 %% length before either; `check FILE BACK` expects in BACK the bytes of the same terms (spec/otp_terms_spec.lua).
+%%
+%% `judge FILE` reads lines of hex, and prints a 1 for each that is an external term to OTP, a 0 for each that is not.
 -mode(compile).
 
 main(["write", Count, File]) ->
@@ -17,12 +19,24 @@ main(["check", File, Back]) ->
     {ok, Returned} = file:read_file(Back),
     io:format("~b terms came back the same~n", [check(Sent, Returned, 0)]);
 
+main(["judge", File]) ->
+    {ok, Text} = file:read_file(File),
+    io:put_chars([judge(from_hex(Line)) || Line <- binary:split(Text, <<"\n">>, [global, trim_all])]);
 main([Program]) ->
     rand:seed(exsss, {1, 2, 3}),
     Port = open_port({spawn_executable, Program}, [{args, ["echo"]}, {packet, 4}, binary, exit_status]),
     Terms = special() ++ [term(rand:uniform(5) - 1) || _ <- lists:seq(1, 6000)],
     [same(Port, Term, Version) || Term <- Terms, Version <- [0, 1, 2]],
     io:format("~b terms in 3 encodings~n", [length(Terms)]).
+
+judge(Bytes) ->
+    try binary_to_term(Bytes, [used]) of
+        {_, Used} when Used =:= byte_size(Bytes) -> $1;
+        _ -> $0
+    catch error:badarg -> $0
+    end.
+
+from_hex(Line) -> << <<(binary_to_integer(Digits, 16))>> || <<Digits:2/binary>> <= Line >>.
 
 %% Under one of term_to_binary's options. What prints as it does by accident gets no text: large maps
 %% have another order than their bytes.

@@ -113,7 +113,6 @@ static const struct vector {
     {FUN, EDR_ETF_FUN, NULL},
     {"70 00000034 02" UNIQ "00000007 00000000" NODE "6101 6102" PID, EDR_ETF_FUN, NULL},
     {"70 0000006b" FUN_BODY FUN, EDR_ETF_FUN, NULL},
-    {"75 00000001" PID NODE "6101 6102 68 01 6a", EDR_ETF_FUN, NULL},
 };
 
 static const char *const refused[] = {
@@ -151,7 +150,14 @@ static const char *const refused[] = {
     "70 00000036" FUN_BODY "5200",
     "70 00000034 02" UNIQ "00000007 00000000" NODE "6101 6102 6a",
     "70 0000006b" FUN_BODY "70 00000035" FUN_BODY "6105",
-    "75 00100000" PID NODE "6101 6102 68 01 6a",
+    "75 00000001" PID NODE "6101 6102 68 01 6a",                    /* FUN_EXT, which no node makes or reads any more */
+    "70 00000134 02" UNIQ "00000007 00000100" NODE "6101 6102" PID, /* 256 free variables */
+    "65" NODE "00000001 04",                                        /* two bits of creation, 18 of a first word */
+    "66" NODE "00000001 04",
+    "67" NODE "00000001 00000002 04",
+    "72 0001" NODE "04 00000001",
+    "65" NODE "00040000 03",
+    "72 0002" NODE "03 00040000 00000001",
     "69 000f4240",
     "69 ffffffff 6a",
     "6c ffffffff 6a",
@@ -360,7 +366,7 @@ static void test_this_atom(void) {
 /* `levels` tuples of one inside one another, the innermost holding a fun with one tuple in it. */
 static edr_status skip_nested(size_t levels, const edr_etf_limits *limits) {
   edr_buf buf;
-  block fun = hex("75 00000001" PID NODE "6101 6102 68 01 6a"), bytes;
+  block fun = hex("70 00000037" FUN_BODY "68 01 6a"), bytes;
   edr_etf_reader reader;
   edr_status status;
 

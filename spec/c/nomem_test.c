@@ -6,6 +6,7 @@
 #include "beam.h"
 #include "check.h"
 #include "clock.h"
+#include "etf_keys.h"
 #include "exhaust.h"
 #include "frame.h"
 #include "gzip.h"
@@ -73,6 +74,37 @@ static edr_status run_etf(void) {
   }
   edr_buf_deinit(&buf);
   edr_buf_deinit(&again);
+  return status;
+}
+
+/* Twenty keys, the last one a long list of tuples in one another. */
+static edr_status run_keys(void) {
+  edr_buf buf;
+  edr_etf_reader reader;
+  edr_etf_token token;
+  edr_etf_keys keys;
+  edr_status status;
+  int i;
+  edr_buf_init(&buf);
+  edr_etf_keys_init(&keys);
+  edr_etf_put_map(&buf, 20);
+  for (i = 1; i < 20; i++) {
+    edr_etf_put_int(&buf, i);
+    edr_etf_put_int(&buf, i);
+  }
+  edr_etf_put_list(&buf, 1);
+  (void)nested(&buf, 40);
+  edr_etf_put_string(&buf, (const uint8_t *)"tail", 4);
+  edr_etf_put_nil(&buf);
+  status = edr_buf_status(&buf);
+  edr_etf_reader_init(&reader, buf.data, buf.size, NULL);
+  do {
+    if (status == EDR_OK) status = edr_etf_next(&reader, &token);
+    if (status == EDR_OK) status = edr_etf_keys_add(&keys, &token);
+  } while (status == EDR_OK && edr_etf_keys_open(&keys));
+  edr_etf_reader_deinit(&reader);
+  edr_etf_keys_deinit(&keys);
+  edr_buf_deinit(&buf);
   return status;
 }
 
@@ -364,6 +396,7 @@ static edr_status run_node(void) {
 
 int main(void) {
   exhaust("terms", run_etf, false);
+  exhaust("keys", run_keys, false);
   exhaust("gzip", run_gzip, false);
   exhaust("tar", run_tar, false);
   exhaust("beam", run_beam, false);

@@ -122,19 +122,22 @@ static void append_bytes(lua_State *L, open_term *open, const uint8_t *data, siz
   open->count = open->read;
 }
 
-/* Where an integer has come, more may. */
-static void append_ints(lua_State *L, edr_etf_reader *reader, open_term *open) {
+/* Where an integer has come, more may. Among the entries of a map they come one by one. */
+static edr_status append_ints(lua_State *L, edr_lua_decoder *decoder, open_term *open) {
   enum { AT_ONCE = 64 };
   int64_t values[AT_ONCE];
   size_t count = AT_ONCE, i;
-  while (count == AT_ONCE && open->read < open->count) {
+  edr_status status = EDR_OK;
+  while (count == AT_ONCE && open->read < open->count && status == EDR_OK) {
     const size_t left = open->count - open->read;
-    count = edr_etf_next_ints(reader, left < AT_ONCE ? left : AT_ONCE, values);
+    count = edr_etf_next_ints(&decoder->reader, left < AT_ONCE ? left : AT_ONCE, values);
     for (i = 0; i < count; i++) {
       lua_pushinteger(L, values[i]);
       lua_rawseti(L, -2, (lua_Integer)++open->read);
     }
+    if (edr_etf_keys_open(&decoder->keys)) status = edr_etf_keys_add_ints(&decoder->keys, values, count);
   }
+  return status;
 }
 
 /* Puts the finished value on top into the compound term below it. */
@@ -161,6 +164,15 @@ static void finish(lua_State *L, const edr_lua_types *t, const open_term *open) 
   lua_setmetatable(L, -2);
 }
 
+/* Maps alone are looked at, with all that is in them. */
+static edr_status check_keys(edr_lua_decoder *decoder, const edr_etf_token *token) {
+  edr_status status;
+  if (token->kind != EDR_ETF_MAP && !edr_etf_keys_open(&decoder->keys)) return EDR_OK;
+  status = edr_etf_keys_add(&decoder->keys, token);
+  if (status == EDR_EPROTOCOL) decoder->problem = "a map that has one of its keys twice";
+  return status;
+}
+
 static edr_status decode_one(lua_State *L, const edr_lua_types *t, edr_lua_decoder *decoder) {
   edr_etf_reader *reader = &decoder->reader;
   open_term open[MAX_DEPTH];
@@ -169,6 +181,7 @@ static edr_status decode_one(lua_State *L, const edr_lua_types *t, edr_lua_decod
     open_term *top = depth > 0 ? &open[depth - 1] : NULL;
     edr_etf_token token;
     edr_status status = edr_etf_next(reader, &token);
+    if (status == EDR_OK) status = check_keys(decoder, &token);
     if (status != EDR_OK) return status;
     if (token.kind == EDR_ETF_LIST && top != NULL && at_tail(top)) {
       top->count += token.count;
@@ -201,7 +214,10 @@ static edr_status decode_one(lua_State *L, const edr_lua_types *t, edr_lua_decod
       return status;
     }
     if (depth > 0) attach(L, &open[depth - 1]);
-    if (depth > 0 && token.kind == EDR_ETF_INT) append_ints(L, reader, &open[depth - 1]);
+    if (depth > 0 && token.kind == EDR_ETF_INT) {
+      status = append_ints(L, decoder, &open[depth - 1]);
+      if (status != EDR_OK) return status;
+    }
   } while (depth > 0);
   return EDR_OK;
 }
@@ -218,6 +234,7 @@ static edr_status count_parts(edr_etf_reader *reader) {
 static int decoder_gc(lua_State *L) {
   edr_lua_decoder *decoder = lua_touserdata(L, 1);
   edr_etf_reader_deinit(&decoder->reader);
+  edr_etf_keys_deinit(&decoder->keys);
   edr_buf_deinit(&decoder->scratch);
   return 0;
 }
@@ -226,6 +243,8 @@ edr_lua_decoder *edr_lua_new_decoder(lua_State *L) {
   edr_lua_decoder *decoder = lua_newuserdatauv(L, sizeof *decoder, 0);
   edr_etf_reader_init(&decoder->reader, NULL, 0, NULL);
   edr_buf_init(&decoder->scratch);
+  edr_etf_keys_init(&decoder->keys);
+  decoder->problem = NULL;
   decoder->spread = 0;
   if (luaL_newmetatable(L, "edeliver.relup.decoder")) {
     lua_pushcfunction(L, decoder_gc);
@@ -252,6 +271,8 @@ edr_status edr_lua_decode_next(lua_State *L, edr_lua_decoder *decoder) {
   edr_status status;
   edr_lua_types t;
   edr_lua_push_types(L, &t);
+  edr_etf_keys_reset(&decoder->keys);
+  decoder->problem = NULL;
   status = decode_one(L, &t, decoder);
   if (status != EDR_OK) return status;
   lua_replace(L, top + 1);
@@ -265,12 +286,16 @@ edr_status edr_lua_decode(lua_State *L, const uint8_t *data, size_t size, const 
   edr_etf_reader *reader = &decoder->reader;
   edr_status status = edr_lua_decoder_read(decoder, data, size, EDR_LUA_MAX_PARTS);
   if (status == EDR_OK) status = edr_lua_decode_next(L, decoder);
-  if (status == EDR_OK && !edr_etf_reader_at_end(reader)) status = EDR_EPROTOCOL;
-  if (status != EDR_OK) {
-    const char *problem = edr_etf_reader_problem(reader);
+  if (status == EDR_OK && !edr_etf_reader_at_end(reader)) {
+    const size_t left = reader->size - reader->offset;
+    status = EDR_EPROTOCOL;
+    *out_problem = lua_pushfstring(L, "%I %s the term", (LUAI_UACINT)left, left == 1 ? "byte follows" : "bytes follow");
+  } else if (status != EDR_OK) {
+    const char *problem = decoder->problem != NULL ? decoder->problem : edr_etf_reader_problem(reader);
     *out_problem = lua_pushstring(L, problem[0] != '\0' ? problem : edr_status_text(status));
   }
   edr_etf_reader_deinit(reader);
+  edr_etf_keys_deinit(&decoder->keys);
   edr_buf_deinit(&decoder->scratch);
   lua_replace(L, top + 1);
   lua_settop(L, top + 1);

@@ -6,6 +6,7 @@
 
 #include "buf.h"
 #include "etf.h"
+#include "etf_keys.h"
 
 /* Pushes the one term that these bytes hold or, where they are not one, the words that say why: `*out_problem` points
  * to them. The bytes must stay where they are while Lua may raise. */
@@ -19,7 +20,9 @@ enum { EDR_LUA_MAX_PARTS = 4 * 1024 * 1024 };
 typedef struct edr_lua_decoder {
   edr_etf_reader reader;
   edr_buf scratch;
-  size_t spread; /* what lists of bytes in the place of a list's tail have become */
+  edr_etf_keys keys;
+  const char *problem; /* what the reader has no words for, or NULL */
+  size_t spread;       /* what lists of bytes in the place of a list's tail have become */
 } edr_lua_decoder;
 
 /* Pushes a userdata: a decoder that reads nothing yet. */

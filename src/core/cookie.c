@@ -125,4 +125,5 @@ void edr_cookie_digest(const char *cookie, uint32_t challenge, uint8_t out_diges
   edr_md5_add(&md5, cookie, strlen(cookie));
   edr_md5_add(&md5, number, strlen(number));
   edr_md5_end(&md5, out_digest);
+  OPENSSL_cleanse(&md5, sizeof md5);
 }

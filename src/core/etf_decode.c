@@ -180,7 +180,7 @@ static bool scan_pid(edr_scan *scan) {
 }
 
 /* A fun up to its free variables, which are its `elements`. */
-static bool decode_fun(edr_etf_draft *draft, bool old) {
+static bool decode_fun(edr_etf_draft *draft) {
   edr_scan *scan = &draft->scan;
   char room[EDR_ATOM_MAX_BYTES + 1];
   edr_scan_text module;
@@ -189,20 +189,15 @@ static bool decode_fun(edr_etf_draft *draft, bool old) {
   int32_t index, uniq;
 
   draft->token->kind = EDR_ETF_FUN;
-  if (old) {
-    if (!edr_scan_u32(scan, &free_variables) || !scan_pid(scan) || !edr_scan_atom(scan, room, &module) ||
-        !edr_scan_small(scan, &index) || !edr_scan_small(scan, &uniq))
-      return false;
-  } else {
-    if (!edr_scan_u32(scan, &size)) return false;
-    if (size < 4 || size - 4 > edr_scan_left(scan)) return no(draft, "a fun whose size is not that of its bytes");
-    draft->fun_end = scan->at + (size - 4);
-    /* arity 1, uniq 16, index 4 */
-    if (!edr_scan_bytes(scan, 21, &skipped) || !edr_scan_u32(scan, &free_variables) ||
-        !edr_scan_atom(scan, room, &module) || !edr_scan_small(scan, &index) || !edr_scan_small(scan, &uniq) ||
-        !scan_pid(scan))
-      return false;
-  }
+  if (!edr_scan_u32(scan, &size)) return false;
+  if (size < 4 || size - 4 > edr_scan_left(scan)) return no(draft, "a fun whose size is not that of its bytes");
+  draft->fun_end = scan->at + (size - 4);
+  /* arity 1, uniq 16, index 4 */
+  if (!edr_scan_bytes(scan, 21, &skipped) || !edr_scan_u32(scan, &free_variables) ||
+      !edr_scan_atom(scan, room, &module) || !edr_scan_small(scan, &index) || !edr_scan_small(scan, &uniq) ||
+      !scan_pid(scan))
+    return false;
+  if (free_variables > UINT8_MAX) return no(draft, "a fun of more than 255 free variables");
   draft->elements = free_variables;
   return true;
 }
@@ -237,6 +232,8 @@ static bool decode_refused(edr_etf_draft *draft, uint8_t tag) {
     return no(draft, "a compressed term inside another term");
   case TAG_ATOM_CACHE_REF:
     return no(draft, "a reference to an atom cache, which was never agreed on");
+  case TAG_FUN:
+    return no(draft, "a fun in the form that OTP 23 and later do not read");
   case TAG_LOCAL:
     return no(draft, "a term that only the node that made it can read");
   default:
@@ -287,9 +284,8 @@ static bool decode_tagged(edr_etf_draft *draft, uint8_t tag, char *room) {
   case TAG_NEW_REFERENCE:
   case TAG_NEWER_REFERENCE:
     return decode_identifier(draft, tag, EDR_ETF_REF);
-  case TAG_FUN:
   case TAG_NEW_FUN:
-    return decode_fun(draft, tag == TAG_FUN);
+    return decode_fun(draft);
   case TAG_EXPORT:
     return decode_export(draft);
   default:

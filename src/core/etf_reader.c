@@ -162,7 +162,7 @@ static edr_status step_over_fun(edr_etf_reader *reader, edr_etf_token *out_token
 /* Whether a fun may come: a list of no elements is its tail, which may be one. */
 static bool fun_may_come(const edr_etf_reader *reader) {
   const uint8_t tag = reader->offset < reader->size ? reader->data[reader->offset] : 0;
-  return tag == TAG_NEW_FUN || tag == TAG_FUN || tag == TAG_LIST;
+  return tag == TAG_NEW_FUN || tag == TAG_LIST;
 }
 
 edr_status edr_etf_next(edr_etf_reader *reader, edr_etf_token *out_token) {

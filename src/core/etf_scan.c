@@ -104,19 +104,23 @@ bool edr_scan_atom(edr_scan *scan, char *room, edr_scan_text *out_text) {
   return edr_scan_atom_body(scan, tag, room, out_text);
 }
 
-/* The creation of a node took one byte in the old tags, of which two bits counted, and takes four in the new ones. */
+/* The creation of a node took one byte in the old tags, of which two bits count, and takes four in the new ones. */
 static bool scan_creation(edr_scan *scan, bool old, uint32_t *out_creation) {
   uint8_t small;
   if (!old) return edr_scan_u32(scan, out_creation);
   if (!edr_scan_u8(scan, &small)) return false;
-  *out_creation = small & 3;
-  return true;
+  *out_creation = small;
+  return small <= 3 || no(scan, "a creation of more than two bits in an old identifier");
 }
 
 static bool scan_words(edr_scan *scan, size_t count, uint32_t *out_words) {
   for (size_t i = 0; i < count; i++)
     if (!edr_scan_u32(scan, &out_words[i])) return false;
   return true;
+}
+
+static bool first_word_fits(edr_scan *scan, const edr_scan_identifier *reference) {
+  return reference->words[0] < 1u << 18 || no(scan, "a first word of more than 18 bits in an old reference");
 }
 
 bool edr_scan_identifier_body(edr_scan *scan, uint8_t tag, char *room, edr_scan_identifier *out) {
@@ -132,12 +136,14 @@ bool edr_scan_identifier_body(edr_scan *scan, uint8_t tag, char *room, edr_scan_
   if (memchr(out->node.data, 0, out->node.size) != NULL) return no(scan, "a node name with a zero byte");
   if (counted) {
     out->word_count = count;
-    return scan_creation(scan, old, &out->creation) && scan_words(scan, count, out->words);
+    return scan_creation(scan, old, &out->creation) && scan_words(scan, count, out->words) &&
+           (!old || first_word_fits(scan, out));
   }
   out->word_count = tag == TAG_REFERENCE ? 1 : 2;
   if (tag == TAG_PORT || tag == TAG_NEW_PORT) {
     out->words[0] = 0;
     return edr_scan_u32(scan, &out->words[1]) && scan_creation(scan, old, &out->creation);
   }
-  return scan_words(scan, out->word_count, out->words) && scan_creation(scan, old, &out->creation);
+  return scan_words(scan, out->word_count, out->words) && scan_creation(scan, old, &out->creation) &&
+         (tag != TAG_REFERENCE || first_word_fits(scan, out));
 }

@@ -15,7 +15,6 @@ typedef struct edr_md5 {
 void edr_md5_init(edr_md5 *md5);
 void edr_md5_add(edr_md5 *md5, const void *data, size_t size);
 
-/* What was added is wiped. */
 void edr_md5_end(edr_md5 *md5, uint8_t out_digest[EDR_MD5_SIZE]);
 
 #endif

@@ -96,6 +96,14 @@ static bool is_given_up(const edr_node *node, const edr_ref *ref) {
          edr_node_find_monitor(node, ref) == NULL;
 }
 
+/* We are one process; what is sent to another one is for nobody here. */
+static bool is_for_us(const edr_node *node, const edr_control *control) {
+  edr_pid to;
+  if (control->op != EDR_CONTROL_SEND && control->op != EDR_CONTROL_SEND_SENDER) return true;
+  if (control->count != 2) return false;
+  return edr_slice_pid(control->elements[1], &to) == EDR_OK && edr_pid_equal(&to, &node->dialed.self);
+}
+
 /* A message to us: an answer of `rex` to a call, something printed, or mail. */
 static edr_status on_message(edr_node *node, const edr_control *control) {
   edr_slice parts[4] = {{0}}, badrpc[2] = {{0}}, exit_reason[2] = {{0}};
@@ -104,6 +112,7 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   size_t count;
 
   if (control->payload.data == NULL) return EDR_EPROTOCOL;
+  if (!is_for_us(node, control)) return EDR_OK;
   count = edr_slice_elements(control->payload, parts, 4);
   if (count == 4 && edr_slice_is_atom(parts[0], "io_request"))
     return edr_node_on_io_request(node, control->payload, parts);
@@ -179,6 +188,7 @@ static edr_status on_too_large(edr_node *node, const edr_control *control) {
   edr_call *call = NULL;
   size_t arity;
 
+  if (!is_for_us(node, control)) return EDR_OK;
   if (control->op == EDR_CONTROL_MONITOR_P_EXIT || control->op == EDR_CONTROL_PAYLOAD_MONITOR_P_EXIT) {
     if (control->count < 3 || edr_slice_ref(control->elements[2], &ref) != EDR_OK) return EDR_EPROTOCOL;
     call = edr_node_find_call(node, &ref);
