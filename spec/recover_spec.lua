@@ -68,7 +68,7 @@ describe("recover", function()
     local result = assert(relup.recover(node, nil, { log = log }))
     assert.is_true(result.ok)
     assert.equal(0, #result.found)
-    assert.equal("info: no process sits suspended", lines[1])
+    assert.equal("info: No process is suspended", lines[1])
   end)
 
   it("without a journal: shows, resumes, restarts acceptors", function()
@@ -77,7 +77,7 @@ describe("recover", function()
     assert.equal(10, #shown.found)
     assert.equal(10, #node:suspended())
     assert.equal(0, acceptors())
-    assert.equal("warning: 10 processes sit suspended", lines[1])
+    assert.equal("warning: 10 processes are suspended", lines[1])
     assert.matches("to be undone: 100 acceptors of", table.concat(lines, "\n"))
     local result = assert(relup.recover(node, nil, { log = log }))
     assert.is_true(result.ok)
@@ -187,13 +187,39 @@ describe("recover", function()
     node:call("erlang", "exit", { pid, atom "kill" })
   end)
 
+  it("asks those that hibernate all at once: many that stay silent take no longer than one", function()
+    local silent = node:pids(assert(node:eval [=[
+      [proc_lib:spawn(erlang, hibernate, [timer, sleep, [infinity]]) || _ <- lists:seq(1, 300)].]=]))
+    assert.truthy(process.wait_until(function() return #select(2, node:suspended(silent)) == 300 end))
+    local started = process.now()
+    local result = assert(relup.recover(node, nil, { log = log }))
+    assert.is_true(process.now() - started < 3000 * process.patience)
+    assert.is_true(result.ok)
+    for _, pid in silent:iter() do node:call("erlang", "exit", { pid, atom "kill" }) end
+  end)
+
+  it("keeps others out while it looks and acts, and is kept out by them", function()
+    local operator <close> = connect()
+    assert.equal("ok", (node:bulk_suspend(websockets(), 1000)))
+    local refused
+    assert(relup.recover(node, nil, { log = function()
+      refused = refused or { relup.sequence { { name = "x", run = function() return true end } }:run(operator,
+        { name = "chat", journal = false, log = function() end }) }
+    end }))
+    assert.is_nil(refused[1])
+    assert.equal("busy", refused[3].code)
+    assert.matches("Another upgrade, started by .*, for a recovery, as .*, is active", refused[2])
+    assert.is_false(guard.who(node))
+    assert.equal(0, #node:suspended())
+  end)
+
   it("leaves a run alone that goes on", function()
     local operator <close> = connect()
     local one = assert(guard.start(operator, { who = "ann" }))
     local result, message, code = relup.recover(node, nil, { log = log })
     assert.is_nil(result)
     assert.equal("busy", code)
-    assert.matches("a run of ann as .* goes on", message)
+    assert.matches("Another upgrade, started by ann as .*, is active on", message)
     one:leave()
   end)
 
@@ -207,7 +233,7 @@ describe("recover", function()
       register(edeliver_relup, Guard).]])
     local result, message, code = relup.recover(node, nil, { log = log })
     assert.same({ nil, "busy" }, { result, code })
-    assert.matches("a run of ann goes on", message)
+    assert.matches("Another upgrade, started by ann, is active on", message)
   end)
 
   it("does not wait for an operator who is gone", function()
@@ -220,7 +246,7 @@ describe("recover", function()
     assert.is_true(assert(relup.recover(node, nil, { log = log })).ok)
     assert.is_false(guard.who(node))
     assert.equal(0, #node:suspended())
-    assert.matches("a run has lost its operator", lines[1])
+    assert.matches("The upgrade started by ann as .* has lost its operator", lines[1])
   end)
 
   it("refuses the journal of another node, and does nothing where the node was restarted", function()
@@ -238,6 +264,32 @@ describe("recover", function()
     result = assert(relup.recover(node, path, { log = log }))
     assert.is_true(result.restarted)
     assert.equal(0, #result.found)
+  end)
+
+  -- A run that had its steps in the relup when the node restarted.
+  it("puts the relup back of a run whose node was restarted, unless somebody has changed it since", function()
+    local file, before = folder .. "/relup", '{"2.0.0",[{"1.0.0",[],[point_of_no_return]}],[]}.\n'
+    local patched = '{"2.0.0",[{"1.0.0",[],[{apply,{gen_server,call,[edeliver_relup,{run,a,[chat]},infinity]}}]}],[]}.\n'
+    for i, case in ipairs { { patched, before, 1 }, { before, before, 0 }, { "others", "others", 0 } } do
+      local handle = assert(io.open(file, "wb"))
+      handle:write(case[1])
+      handle:close()
+      local path = ("%s/relup%d.jsonl"):format(folder, i)
+      local book = assert(journal.open({ name = node.name, call = function() return 1 end }, path))
+      book:observer()("suspend", websockets())
+      local undo = { "file", "write_file", { term.charlist(file), before } }
+      local stop = { "ranch", "resume_listener", { atom "gone" } }
+      local function entry(call)
+        return { key = "relup", undo = call, term = term.tuple { atom(call[1]), atom(call[2]), term.list(call[3]) } }
+      end
+      book:observer()("apply", { entry(undo), entry(stop) })
+      book.file:close()
+      local result = assert(relup.recover(node, path, { log = log }))
+      assert.is_true(result.restarted and result.ok)
+      assert.equal(case[3], result.undos)
+      assert.equal(case[2], process.read_file(file))
+    end
+    assert.matches("has been changed since: it is left as it is", table.concat(lines, "\n"))
   end)
 
   it("no socket has noticed any of it", function()

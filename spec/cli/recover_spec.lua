@@ -33,7 +33,7 @@ describe("edeliver-relup NODE recover", function()
       [supervisor:terminate_child(Acceptors, Id) || {Id, _, _, _} <- supervisor:which_children(Acceptors)] ]]
     local shown = program.run("NODE recover --dry-run", { node = release })
     assert.equal(0, shown.code, shown.err)
-    assert.matches("6 processes sit suspended", shown.out, 1, true)
+    assert.matches("6 processes are suspended", shown.out, 1, true)
     assert.matches("to be undone: 100 acceptors of 'Elixir.Chat.Endpoint.HTTP'", shown.out, 1, true)
     assert.equal(6, release:suspended())
     local done = program.json("NODE recover", { node = release })

@@ -1,12 +1,14 @@
---- Recovery: finds what an accident has left suspended on a node, shows it, and lets it go on.
+--- Recovery: finds what an accident has left suspended on a node, shows it, and resumes it.
 --
 -- With a journal it undoes what that run still owed, and nothing else. Without one it looks at every process, and at the
--- acceptors of every listener. A run that goes on is left alone; one whose operator is gone is ended by its own guard first.
+-- acceptors of every listener. An active upgrade is left alone; the guard of one that has lost its operator undoes it first.
+-- While it looks and acts, recovery has a guard of its own: no upgrade can begin meanwhile.
 --
 -- @module edeliver.relup.recover
 
 local bulk_result = require "edeliver.relup.node.bulk_result"
 local core = require "edeliver.relup.core"
+local count = require "edeliver.relup.base.count"
 local escape = require "edeliver.relup.base.escape"
 local guard = require "edeliver.relup.undo.guard"
 local journals = require "edeliver.relup.undo.journal"
@@ -19,64 +21,71 @@ local web = require "edeliver.relup.web"
 local recover = {}
 
 local atom = term.atom
-local FIRST_RESUME, LAST_RESUME, STATUS_TIMEOUT, SHOWN = 2000, 10000, 200, 20 -- ms, ms, ms; processes named one by one
+local FIRST_RESUME, LAST_RESUME, SHOWN = 2000, 10000, 20 -- ms, ms; processes named one by one
+local SILENCE, LONGEST = 500, 10000 -- ms: for those that hibernate to answer
 
--- Is anybody at it? ----------------------------------------------------------------------------------------------------
+-- Is anything active? --------------------------------------------------------------------------------------------------
 
-local function busy(node, found)
-  return nil, ("a run of %s goes on on %s: it resumes what it has suspended"):format(found.who, node.name), "busy"
-end
+local OK, FAILED = shape.is(atom "ok"), shape.tuple(shape.is(atom "failed"), shape.integer, shape.integer)
+local BUSY = shape.tuple(shape.is(atom "busy"), shape.any)
 
 -- Has a guard without an operator undo everything now, and waits until it is gone. The operator may have come back just then.
 local function end_lost_run(node, found, log)
-  log("warning", ("a run has lost its operator (%s): its guard undoes everything now"):format(found.who))
-  local answer, message, code = node:call("gen_server", "call", { atom(guard.NAME), atom "undo", atom "infinity" }, 60000)
+  log("warning", ("The upgrade started by %s has lost its operator. Its guard undoes everything now"):format(found.who))
+  local answer, message, code = shape.expect(node, "the guard", shape.either(OK, FAILED, BUSY),
+    node:call("gen_server", "call", { atom(guard.NAME), atom "undo", atom "infinity" }, 60000))
   if answer == nil then return nil, message, code end
-  if answer ~= atom "ok" then return busy(node, found) end
-  return true
+  if OK(answer) then return true end
+  if FAILED(answer) then found.status, found.pids, found.undos = "retries", answer[2], answer[3] end
+  return guard.busy(node, found)
 end
 
-local function nobody_is_at_it(node, log, dry_run)
+-- Sees that nothing is active on the node; a dry run only looks, else a guard of our own keeps it so.
+local function hold(node, log, dry_run)
   local found, message, code = guard.who(node)
   if found == nil then return nil, message, code end
-  if found and found.status == "gone" and not dry_run then return end_lost_run(node, found, log) end
-  if found then return busy(node, found) end
-  local handler = node:call("erlang", "whereis", { atom "release_handler" })
-  if term.kind(handler) == "pid" then
-    local answer, _, why = node:call("release_handler", "which_releases", {}, 2000)
-    if answer == nil and why == "timeout" then
-      return nil, ("release_handler on %s is at work: it may have suspended processes itself"):format(node.name), "busy"
-    end
+  if found and (dry_run or found.status ~= "gone") then return guard.busy(node, found) end
+  if found then
+    local ended
+    ended, message, code = end_lost_run(node, found, log)
+    if not ended then return nil, message, code end
   end
-  return true
+  local held = setmetatable({}, { __close = function(self) if self.guard then self.guard:leave() end end })
+  if not dry_run then
+    local who = ("%s, for a recovery,"):format(os.getenv "USER" or os.getenv "LOGNAME" or "an operator")
+    held.guard, message, code = guard.start(node, { who = who })
+    if not held.guard then return nil, message, code end
+  end
+  return held
 end
 
--- Who sits suspended? --------------------------------------------------------------------------------------------------
+-- The release handler suspends processes itself.
+local function release_handler_rests(node)
+  local handler = node:call("erlang", "whereis", { atom "release_handler" })
+  if term.kind(handler) ~= "pid" then return true end
+  local answer, _, code = node:call("release_handler", "which_releases", {}, 2000)
+  if answer ~= nil or code ~= "timeout" then return true end
+  return nil, ("release_handler on %s is at work, and may have suspended processes itself. Nothing was changed"):format(
+    node.name), "busy"
+end
+
+-- What is suspended? ---------------------------------------------------------------------------------------------------
 
 local PIDS = shape.list(shape.pid)
 
--- Of those that hibernate only a question tells; it wakes them. Only processes of proc_lib, which all OTP behaviours are,
--- understand it.
-local ASK = [=[
-  [Pid || Pid <- Pids,
-          process_info(Pid, initial_call) =:= {initial_call, {proc_lib, init_p, 5}},
-          case catch sys:get_status(Pid, Timeout) of {status, _, _, [_, suspended | _]} -> true; _ -> false end].
-]=]
-
---- Who sits suspended now, those that hibernate included: they are woken, and asked.
+--- Which processes are suspended now, those that hibernate included: they are woken, and asked, all at once.
 -- @param node
--- @param[opt] pids among whom (default: all processes)
+-- @param[opt] pids among which (default: all processes)
 -- @return[1] a pid set
 -- @return[2] nil, message, code
 function recover.find_suspended(node, pids)
-  local sitting, sleeping, code = node:suspended(pids, 30000)
-  if not sitting then return nil, sleeping, code end
-  if #sleeping == 0 then return sitting end
-  local timeout = STATUS_TIMEOUT * math.min(#sleeping, 100) + 5000
-  local answer, message, why = shape.expect(node, "who sits suspended", PIDS,
-    node:eval(ASK, { Pids = sleeping, Timeout = STATUS_TIMEOUT }, timeout))
+  local suspended, hibernating, code = node:suspended(pids, 30000)
+  if not suspended then return nil, hibernating, code end
+  if #hibernating == 0 then return suspended end
+  local answer, message, why = shape.expect(node, "which processes are suspended", PIDS, node:run("ask_suspended",
+    { Pids = hibernating, Silence = SILENCE, Longest = LONGEST }, LONGEST + 30000))
   if not answer then return nil, message, why end
-  return sitting:plus(node:pids(answer))
+  return suspended:plus(node:pids(answer))
 end
 
 local function describe(info)
@@ -88,10 +97,10 @@ end
 
 local function show(node, found, log)
   if #found == 0 then
-    log("info", "no process sits suspended")
+    log("info", "No process is suspended")
     return
   end
-  log("warning", ("%d processes sit suspended"):format(#found))
+  log("warning", ("%s %s suspended"):format(count.of(#found, "process"), count.verb(#found, "is", "are")))
   local some = {}
   for i = 1, math.min(#found, SHOWN) do some[i] = found[i] end
   local infos = node:process_info(some, { "registered_name", "message_queue_len" })
@@ -105,8 +114,8 @@ local function resume(node, found)
   local open = found
   for _, timeout in ipairs { FIRST_RESUME, LAST_RESUME } do
     if #open == 0 then break end
-    local answer, count, errors = node:bulk_resume(open, timeout)
-    if not answer then return nil, count, errors end
+    local answer, message, errors = node:bulk_resume(open, timeout)
+    if not answer then return nil, message, errors end
     open = bulk_result.sort(open, errors).silent
   end
   return open
@@ -123,8 +132,30 @@ local function only_ours(path, undos)
     path, table.concat(strange, ", "), #strange == 1 and "this call, too" or "these calls, too"), "not_ours"
 end
 
--- What a journal still owes, or nothing where the node has been restarted since.
-local function owed_by_journal(node, path, force)
+-- Whether a relup on the node's disk has our steps in it, as a run leaves it whose node restarted. One that is neither that nor
+-- what it was before is somebody else's by now.
+local function is_patched(node, undo, log)
+  local path, before = undo[3][1], undo[3][2]
+  local answer = node:call("file", "read_file", { path })
+  local text = term.kind(answer) == "tuple" and answer[1] == atom "ok" and answer[2]
+  if not text or text == before then return false end
+  if text:find(guard.NAME, 1, true) then return true end
+  log("warning", ("%s has been changed since: it is left as it is"):format(term.text(path)))
+  return false
+end
+
+-- After a restart only what lies on the disk is left of a run.
+local function owed_after_restart(node, state, log)
+  local undos = {}
+  for _, entry in ipairs(state.undos) do
+    if ledger.is_durable(entry.undo) and is_patched(node, entry.undo, log) then undos[#undos + 1] = entry end
+  end
+  log("info", ("%s has been restarted since: what was suspended has ended with it"):format(node.name))
+  return { pids = core.pids {}, undos = undos, restarted = true }
+end
+
+-- What a journal still owes.
+local function owed_by_journal(node, path, force, log)
   local state, message, code = journals.read(path)
   if not state then return nil, message, code end
   if not force then
@@ -137,7 +168,7 @@ local function owed_by_journal(node, path, force)
   end
   local creation, problem, why = node:call("erlang", "system_info", { atom "creation" })
   if creation == nil then return nil, problem, why end
-  if creation ~= state.creation then return { pids = core.pids {}, undos = {}, restarted = true } end
+  if creation ~= state.creation then return owed_after_restart(node, state, log) end
   local texts = {}
   for i, text in ipairs(state.pids) do texts[i] = term.charlist(text) end
   local pids
@@ -176,8 +207,13 @@ local function act(node, found, undos, dry_run, log)
   if not left then return nil, message, code end
   result.still_suspended, result.still_undone = left, again.undos
   result.ok = #left == 0 and #again.undos == 0
-  log(result.ok and "info" or "error", ("%d of %d processes go on; %d of %d calls made that undo things"):format(
-    #found - #left, #found, result.undos - #again.undos, result.undos))
+  local undone_count = result.undos - #again.undos
+  if result.ok and #found == 0 and result.undos == 0 then
+    log("info", "Nothing to recover")
+  else
+    log(result.ok and "info" or "error", ("%d of %s resumed; %d of %s undone"):format(#found - #left, count.of(#found, "process"),
+      undone_count, count.of(result.undos, "call")))
+  end
   return result
 end
 
@@ -196,17 +232,19 @@ end
 -- calls from the journal that no step of ours journals)
 -- @return[1] `{ ok =, found = the pid set of those that sat suspended, still_suspended = a pid set, undos = how many calls had
 -- to be made, still_undone = list of those that could not be, restarted = true where the node has been restarted since }`
--- @return[2] nil, message, code: "busy" while a run or an install goes on
+-- @return[2] nil, message, code: "busy" while an upgrade or an install is active
 function recover.run(node, journal, options)
   options = options or {}
   local log = options.log or function(_, text) print(escape.text(text)) end
-  local free, message, code = nobody_is_at_it(node, log, options.dry_run)
-  if not free then return nil, message, code end
+  local held <close>, message, code = hold(node, log, options.dry_run)
+  if not held then return nil, message, code end
+  local rests
+  rests, message, code = release_handler_rests(node)
+  if not rests then return nil, message, code end
   local owed, undos
   if journal then
-    owed, message, code = owed_by_journal(node, journal, options.force)
+    owed, message, code = owed_by_journal(node, journal, options.force, log)
     if not owed then return nil, message, code end
-    if owed.restarted then log("info", "the node has been restarted since: nothing of that run is left there") end
     undos = owed.undos
   end
   local found
