@@ -190,6 +190,12 @@ static edr_status check_many(const digest *keys, size_t count) {
   return status;
 }
 
+static edr_status check_keys_of(const checker *self, const level *map) {
+  const size_t count = self->key_count - map->first_key;
+  if (count < 2) return EDR_OK;
+  return count > FEW ? check_many(self->keys + map->first_key, count) : check_few(self->keys + map->first_key, count);
+}
+
 /* The compound term on top ends. */
 static edr_status end(checker *self) {
   level *top = top_of(self);
@@ -200,9 +206,7 @@ static edr_status end(checker *self) {
     return EDR_OK;
   }
   if (top->kind == EDR_ETF_MAP) {
-    const digest *keys = self->keys + top->first_key;
-    const size_t count = self->key_count - top->first_key;
-    const edr_status status = count > FEW ? check_many(keys, count) : check_few(keys, count);
+    const edr_status status = check_keys_of(self, top);
     if (status != EDR_OK) return status;
     self->key_count = top->first_key;
     made = top->sum;
