@@ -3,7 +3,6 @@
 #include <openssl/evp.h>
 #include <stdint.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "clock.h"
 #include "gzip.h"
@@ -269,18 +268,6 @@ int edr_lua_md5(lua_State *L) {
     text[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
   }
   lua_pushlstring(L, text, 2 * size);
-  return 1;
-}
-
-/*** The CRC-32 of these bytes: quick, against accidents alone.
-@function crc32
-@string bytes
-@treturn integer
-*/
-int edr_lua_crc32(lua_State *L) {
-  size_t size;
-  const char *bytes = luaL_checklstring(L, 1, &size);
-  lua_pushinteger(L, (lua_Integer)crc32_z(0, (const Bytef *)bytes, size));
   return 1;
 }
 

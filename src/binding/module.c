@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "connection.h"
 #include "decode.h"
+#include "digest.h"
 #include "encode.h"
 #include "folder.h"
 #include "messages.h"
@@ -94,9 +95,10 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"read_link", edr_lua_read_link},
                                      {"archive", edr_lua_archive},
                                      {"md5", edr_lua_md5},
-                                     {"crc32", edr_lua_crc32},
                                      {"gunzip", edr_lua_gunzip},
                                      {"beam", edr_lua_beam},
+                                     {"digest", edr_lua_digest},
+                                     {"digest_file", edr_lua_digest_file},
                                      {NULL, NULL}};
 
 /* The one symbol that the module exports. */

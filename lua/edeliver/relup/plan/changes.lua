@@ -1,6 +1,6 @@
 --- What differs between two releases, by content: applications, modules, protocols, files, configuration.
 --
--- Two releases in, plain tables of names out. It judges nothing, reads no file and asks no node.
+-- Two releases in, plain tables of names out. It judges nothing and asks no node.
 --
 -- @module edeliver.relup.plan.changes
 
@@ -31,23 +31,33 @@ local function compare(old, new, is_same)
   return found
 end
 
---- Modules: `changed` where the code is another, `touched` where only attributes, lines or other chunks are.
--- @return `changed`, `added`, `removed`, `touched`: sorted lists of names
+local function is_same_file(a, b) return a.hash == b.hash and a.size == b.size end
+
+--- Modules: `changed` where the code is another, `touched` where only attributes, lines or other chunks are. The files of those
+-- that differ are read.
+-- @return[1] `changed`, `added`, `removed`, `touched`: sorted lists of names
+-- @return[2] nil, message, code
 function changes.modules(old, new)
-  local found = compare(old.modules, new.modules, function(a, b) return a.md5 == b.md5 end)
-  local touched = {}
-  for _, name in ipairs(found.same) do
-    local a, b = old.modules[name], new.modules[name]
-    if a.crc ~= b.crc or a.size ~= b.size then touched[#touched + 1] = name end
-  end
-  return { changed = found.changed, added = found.added, removed = found.removed, touched = touched }
+  local found = compare(old.modules, new.modules, is_same_file)
+  local before, message, code = old:md5s(found.changed)
+  if not before then return nil, message, code end
+  local after
+  after, message, code = new:md5s(found.changed)
+  if not after then return nil, message, code end
+  local changed, touched = {}, {}
+  for _, name in ipairs(found.changed) do table.insert(before[name] == after[name] and touched or changed, name) end
+  return { changed = changed, added = found.added, removed = found.removed, touched = touched }
 end
 
 --- Protocols whose consolidated code is another, or that are new.
-function changes.protocols(old, new)
-  local found = compare(old.protocols, new.protocols, function(a, b) return a.md5 == b.md5 end)
-  local names = found.changed
-  table.move(found.added, 1, #found.added, #names + 1, names)
+-- @tparam table modules what changes.modules gave
+function changes.protocols(new, modules)
+  local names = {}
+  for _, kind in ipairs { "changed", "added" } do
+    for _, name in ipairs(modules[kind]) do
+      if new.protocols[name] then names[#names + 1] = name end
+    end
+  end
   table.sort(names)
   return names
 end
@@ -65,7 +75,7 @@ end
 --- Files below the applications' priv folders, as "application/priv/file".
 -- @return `changed`, `added`, `removed`: sorted lists of names
 function changes.files(old, new)
-  local found = compare(relative_files(old), relative_files(new), function(a, b) return a.md5 == b.md5 end)
+  local found = compare(relative_files(old), relative_files(new), is_same_file)
   return { changed = found.changed, added = found.added, removed = found.removed }
 end
 

@@ -27,22 +27,24 @@ local function children_in(release, mentioned, own)
   return children
 end
 
--- What is asked of one module's file.
-local function describe(release, name, module)
+-- What is asked of one module's file. Instructions are read only of those functions that can matter.
+local function describe(release, name, module, is_callback)
   local about = {
-    code_change = module:code_change(), is_server = module:is_server(), is_supervisor = module:is_supervisor(),
-    has_on_load = module:has_on_load(), has_nif = module:has_nif(), is_protocol = module:is_protocol(),
-    struct = module:struct(), init = module:mentions("init", 1),
+    is_server = module:is_server(), is_supervisor = module:is_supervisor(), has_on_load = module:has_on_load(),
+    has_nif = module:has_nif(), struct = module:struct(),
   }
+  if about.is_server then about.code_change = module:code_change() end
+  if about.is_server or about.is_supervisor then about.init = module:mentions("init", 1) end
   if about.is_supervisor then about.children = children_in(release, about.init, name) end
-  if module:exports "start/2" then about.started = children_in(release, module:mentions("start", 2), name) end
+  if is_callback then about.started = children_in(release, module:mentions("start", 2), name) end
   return about
 end
 
 local function describe_all(release, names)
-  local found = {}
+  local found, callbacks = {}, {}
+  for _, application in pairs(release.applications) do callbacks[application.app.mod or ""] = true end
   local done, message, code = release:visit_modules(names, function(name, module)
-    found[name] = describe(release, name, module)
+    found[name] = describe(release, name, module, callbacks[name])
   end)
   if not done then return nil, message, code end
   return found
@@ -99,18 +101,33 @@ local function application_change(old, new, application, before, after)
   return { application = application, module = module, gained = gained, lost = lost, found_by = "literals" }
 end
 
--- Servers of applications that are ours: those whose state may be of a struct that changed.
-local function servers_to_ask(old, modules)
-  local names = {}
-  for _, name in ipairs(modules.changed) do names[name] = true end
-  local of_changed = {}
-  for name in pairs(names) do
-    if old.modules[name] and old.modules[name].application then of_changed[old.modules[name].application] = true end
+-- Modules that did not change, of applications in which something did: their state may be of a struct that changed all the same.
+local function unchanged_beside(old, modules)
+  local is_changed, applications, names = {}, {}, {}
+  for _, name in ipairs(modules.changed) do
+    is_changed[name] = true
+    applications[old.modules[name].application or ""] = true
   end
   for name, module in pairs(old.modules) do
-    if module.application and of_changed[module.application] and not BUILT_IN[module.application] then names[name] = true end
+    local is_beside = applications[module.application or ""] and not BUILT_IN[module.application or ""]
+    if module.behaves and is_beside and not is_changed[name] then
+      names[name] = true
+    end
   end
   return names
+end
+
+local function find_changes(found, modules, before, after)
+  for _, name in ipairs(modules.changed) do
+    local a, b = before[name], after[name]
+    table.insert(found.structs, struct_change(name, a, b))
+    table.insert(found.supervisors, supervisor_change(name, a, b))
+    if b.has_nif then
+      table.insert(found.nifs, name)
+    elseif b.has_on_load then
+      table.insert(found.on_load, name)
+    end
+  end
 end
 
 --- Finds out.
@@ -122,27 +139,19 @@ end
 -- (names of changed modules), `about` (what is known of each changed module, as it will be)
 -- @return[2] nil, message, code
 function facts.collect(old, new, modules)
-  local asked = servers_to_ask(old, modules)
-  local before, message, code = describe_all(old, asked)
+  local before, message, code = describe_all(old, modules.changed)
   if not before then return nil, message, code end
-  for _, name in ipairs(modules.added) do asked[name] = true end
   local after
-  after, message, code = describe_all(new, asked)
+  after, message, code = describe_all(new, modules.changed)
   if not after then return nil, message, code end
   local found = { structs = {}, supervisors = {}, applications = {}, on_load = {}, nifs = {}, before = before, about = after }
-  for _, name in ipairs(modules.changed) do
-    local a, b = before[name], after[name]
-    local struct = struct_change(name, a, b)
-    if struct then
-      struct.holders = holders_of(struct, before, after)
-      table.insert(found.structs, struct)
-    end
-    table.insert(found.supervisors, supervisor_change(name, a, b))
-    if b.has_nif then
-      table.insert(found.nifs, name)
-    elseif b.has_on_load then
-      table.insert(found.on_load, name)
-    end
+  find_changes(found, modules, before, after)
+  if #found.structs > 0 then
+    local others
+    others, message, code = describe_all(old, unchanged_beside(old, modules))
+    if not others then return nil, message, code end
+    for name, about in pairs(others) do before[name], after[name] = about, about end
+    for _, struct in ipairs(found.structs) do struct.holders = holders_of(struct, before, after) end
   end
   for _, application in ipairs(new.order) do
     table.insert(found.applications, application_change(old, new, application, before, after))

@@ -41,8 +41,9 @@ function plan.compare(old, new)
       to.path, to.name), "other_release"
   end
   local made = { from = { name = from.name, version = from.version }, to = { name = to.name, version = to.version } }
-  made.modules = changes.modules(from, to)
-  made.protocols = changes.protocols(from, to)
+  made.modules, message, code = changes.modules(from, to)
+  if not made.modules then return nil, message, code end
+  made.protocols = changes.protocols(to, made.modules)
   made.files = changes.files(from, to)
   made.applications = changes.applications(from, to, made.modules, made.files)
   made.configuration, made.before, made.after = changes.configuration(from, to)

@@ -43,25 +43,16 @@ local OWN_FILES = {
 local function judge_own_files(add, old, new)
   for name, code in pairs(OWN_FILES) do
     local a, b = old:own_file(name), new:own_file(name)
-    if (a and a.md5) ~= (b and b.md5) then add(code, new.folder .. "/" .. name) end
+    if (a and a.hash) ~= (b and b.hash) then add(code, new.folder .. "/" .. name) end
   end
 end
 
 local function is_library(name) return name:find "%.so$" or name:find "%.so%.[%d.]+$" or name:find "%.dylib$" end
 
-local function judge_libraries(add, old, plan)
-  local users = {}
-  for name, about in pairs(plan.facts.before) do
-    local application = about.has_nif and old.modules[name] and old.modules[name].application
-    if application then users[application] = users[application] or name end
-  end
+local function judge_libraries(add, plan)
   for _, kind in ipairs { "changed", "removed" } do
     for _, name in ipairs(plan.files[kind]) do
-      local application = name:match "^[^/]+"
-      if is_library(name) then
-        local user = users[application]
-        add("nif_library_changed", name, name, user and user .. " has loaded it" or "the node may have loaded it")
-      end
+      if is_library(name) then add("nif_library_changed", name, name) end
     end
   end
 end
@@ -183,7 +174,7 @@ function judge.reasons(plan, old, new)
   judge_machine(add, old, new)
   judge_core(add, plan)
   judge_own_files(add, old, new)
-  judge_libraries(add, old, plan)
+  judge_libraries(add, plan)
   judge_code(add, plan)
   judge_structs(add, plan)
   judge_children(add, plan)

@@ -1,7 +1,7 @@
 --- What a release is, read from its folder or its tarball: applications, modules by content, protocols, configuration, files.
 --
--- Knows the layouts of `mix release`, of rebar3 (relx) and of systools. One pass over the files takes the md5 of each module and
--- of each file; what a module's file says beyond that is read when it is asked for. Nothing is unpacked or run, and no node is
+-- Knows the layouts of `mix release`, of rebar3 (relx) and of systools. One pass over the files takes a digest of each; what a
+-- module's file says is read when it is asked for. Nothing is unpacked or run, and no node is
 -- asked. What a release names and does not have is an error, never left out.
 --
 -- @classmod edeliver.relup.release
@@ -20,7 +20,8 @@ local TEXTS = {
   "^releases/[^/]+/[^/]+%.boot$", "^releases/[^/]+/[^/]+%.script$", "^releases/[^/]+/sys%.config$",
   "^releases/[^/]+/vm%.args$", "^releases/[^/]+/env%.sh$", "^releases/start_erl%.data$", "^releases/[^/]+/relup$",
 }
-local DIGESTS = { "^lib/[^/]+/priv/", "^releases/[^/]+/[^/]+$", "^erts%-[^/]+/bin/beam" }
+local DIGESTS = { "^lib/[^/]+/priv/", "^releases/[^/]+/[^/]+$" }
+local EMULATOR = "^erts%-[^/]+/bin/beam%.smp$"
 local BEAMS = { "^lib/[^/]+/ebin/[^/]+%.beam$", "^releases/[^/]+/consolidated/[^/]+%.beam$" }
 -- What no upgrade looks at; a folder is kept out of.
 local IGNORED = { ["bin"] = true, ["log"] = true, ["tmp"] = true, ["var"] = true }
@@ -35,8 +36,8 @@ local function matches(name, patterns)
 end
 
 local function kind_of(name)
-  if matches(name, BEAMS) then return "beam" end
-  if matches(name, TEXTS) then return "text" end
+  if name:find "%.beam$" then return matches(name, BEAMS) and "beam" or nil end
+  if matches(name, TEXTS) or name:find(EMULATOR) then return "text" end
   return matches(name, DIGESTS) and "digest" or nil
 end
 
@@ -53,19 +54,11 @@ end
 
 -- The first pass ------------------------------------------------------------------------------------------------------
 
-local function read_beam(self, name, bytes)
-  local file <close>, message, code = core.beam(bytes)
-  local md5
-  if file then md5, message, code = file:md5() end
-  if not md5 then return nil, ("%s/%s: %s"):format(self.path, name, message), code end
-  self.beams[name] = { path = name, md5 = md5, crc = core.crc32(bytes), size = #bytes }
-  return true
-end
-
 local function read_text(self, name, bytes)
   if #bytes > MAX_TEXT then return nil, ("%s/%s has more than %d bytes"):format(self.path, name, MAX_TEXT), "limit" end
   self.texts[name] = bytes
-  self.files[name] = { size = #bytes, md5 = core.md5(bytes) }
+  local size, hash = core.digest(bytes)
+  self.files[name] = { size = size, hash = hash }
   return true
 end
 
@@ -80,19 +73,20 @@ local function machine_of(bytes)
   return MACHINES[number] or ("machine " .. number)
 end
 
-local function read_digest(self, name, bytes)
-  self.files[name] = { size = #bytes, md5 = core.md5(bytes) }
-  if name:find "^erts%-[^/]+/bin/beam%.smp$" then self.machine = machine_of(bytes) end
-  return true
-end
-
-local READERS = { beam = read_beam, text = read_text, digest = read_digest }
-
 local function scan(self)
   return self.source:each {
     enters = enters,
-    wants = function(name) return kind_of(name) ~= nil end,
-    file = function(name, bytes) return READERS[kind_of(name)](self, name, bytes) end,
+    wants = kind_of,
+    file = function(name, bytes)
+      if not name:find(EMULATOR) then return read_text(self, name, bytes) end
+      self.machine = machine_of(bytes)
+      return true
+    end,
+    digest = function(name, size, hash, behaves)
+      local into = name:find "%.beam$" and self.beams or self.files
+      into[name] = { path = name, size = size, hash = hash, behaves = behaves or nil }
+      return true
+    end,
     link = function(name, target) self.links[name] = target end,
   }
 end
@@ -247,7 +241,7 @@ end
 -- @string path a folder, or a .tar.gz
 -- @tparam[opt] table options `version`, where a folder holds several
 -- @return[1] a release: `name`, `version`, `erts`, `machine`, `layout`, `applications` and `modules` (by name), `order` (of the
--- applications in the .rel file), `protocols`, `configuration`, `providers`, `files` (size and md5 of priv files and of those of
+-- applications in the .rel file), `protocols`, `configuration`, `providers`, `files` (size and hash of priv files and of those of
 -- the version's folder)
 -- @return[2] nil, message with the file's name, code
 function release.open(path, options)
@@ -289,7 +283,18 @@ function release:visit_modules(names, visit)
   end)
 end
 
---- The size and md5 of a file of the version's own folder: "vm.args", "env.sh".
+--- The md5 that OTP gives the code of some modules.
+-- @tparam table names a set or a list of modules' names
+-- @return[1] a table from name to 32 hexadecimal digits
+-- @return[2] nil, message, code
+function release:md5s(names)
+  local found = {}
+  local done, message, code = self:visit_modules(names, function(name, beam) found[name] = beam.file:md5() end)
+  if not done then return nil, message, code end
+  return found
+end
+
+--- The size and hash of a file of the version's own folder: "vm.args", "env.sh".
 function release:own_file(name) return self.files[self.folder .. "/" .. name] end
 
 return release

@@ -54,7 +54,8 @@ end
 -- @return a list of terms
 function module:attribute(name)
   local values = {}
-  local attributes = self.file:attributes()
+  self.attributes = self.attributes or self.file:attributes() or term.list {}
+  local attributes = self.attributes
   for i = 1, term.kind(attributes) == "list" and #attributes or 0 do
     local attribute = attributes[i]
     local is_it = term.kind(attribute) == "tuple" and #attribute == 2 and term.text(attribute[1]) == name

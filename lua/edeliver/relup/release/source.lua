@@ -22,8 +22,8 @@ local function read_all(path)
   local size = file:seek "end"
   if size > MAX_SIZE then return nil, ("%s has %d bytes, more than %d"):format(path, size, MAX_SIZE), "limit" end
   file:seek "set"
-  local bytes = file:read "a"
-  if not bytes then return nil, ("cannot read %s"):format(path), "system" end
+  local bytes = size == 0 and "" or file:read(size)
+  if not bytes or #bytes ~= size then return nil, ("cannot read %s"):format(path), "system" end
   return bytes
 end
 
@@ -58,8 +58,19 @@ local function visit_link(root, name, visitor)
   return true
 end
 
+-- Takes what core.digest gives.
+local function digest_one(visitor, name, prefix, size, hash, last)
+  if not size then return nil, prefix .. hash, last end
+  return visitor.digest(name, size, hash, last)
+end
+
 local function visit_file(root, name, visitor)
-  if not visitor.wants(name) then return true end
+  local wanted = visitor.wants(name)
+  if not wanted then return true end
+  if wanted ~= "text" then
+    local prefix = ("%s/%s: "):format(root, name)
+    return digest_one(visitor, name, prefix, core.digest_file(root .. "/" .. name, wanted == "beam"))
+  end
   local bytes, message, code = read_all(root .. "/" .. name)
   if not bytes then return nil, message, code end
   return visitor.file(name, bytes)
@@ -100,9 +111,13 @@ local function visit_entry(self, archive, entry, visitor)
     return nil, ("%s: %s is a hard link to %s, and those are not read; pack the release without them")
       :format(self.path, entry.name, entry.target), "not_supported"
   end
-  if entry.kind ~= "file" or not visitor.wants(entry.name) then return true end
+  local wanted = entry.kind == "file" and visitor.wants(entry.name)
+  if not wanted then return true end
   local bytes, message, code = archive:content()
   if not bytes then return nil, ("%s: %s: %s"):format(self.path, entry.name, message), code end
+  if wanted ~= "text" then
+    return digest_one(visitor, entry.name, ("%s: %s: "):format(self.path, entry.name), core.digest(bytes, wanted == "beam"))
+  end
   return visitor.file(entry.name, bytes)
 end
 
@@ -126,9 +141,10 @@ local function read_archive(self, visitor)
 end
 
 --- Goes through all files, in the order in which they are found.
--- @tparam table visitor `wants(name)` says whether a file is read, `file(name, bytes)` is given it and returns true, or nil,
--- message, code, which ends it; `link(name, target)` is told of links; `enters(folder)` may keep out of a folder (a tarball has
--- nothing to keep out of)
+-- @tparam table visitor `wants(name)` says what is wanted of a file: "text", "beam", "digest" or nothing; `file(name, bytes)`
+-- gets the first kind, `digest(name, ...)` what core.digest gives of the other two (a "beam" must be a whole .beam file); both
+-- return true, or nil, message, code, which ends it. `link(name, target)` is called for links; `enters(folder)` may keep out of
+-- a folder (a tarball has none)
 -- @return[1] true
 -- @return[2] nil, message with the file's name, code
 function source:each(visitor)
@@ -143,7 +159,7 @@ end
 -- @return[2] nil, message, code
 function source:read(names, visit)
   if self.kind == "tarball" then
-    return self:each { wants = function(name) return names[name] end, file = visit }
+    return self:each { wants = function(name) return names[name] and "text" end, file = visit }
   end
   local sorted = {}
   for name in pairs(names) do sorted[#sorted + 1] = name end
