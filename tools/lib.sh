@@ -17,6 +17,8 @@ TEST_NEEDS=(
   "${BUILD_NEEDS[@]}" lua-busted:busted luarocks:luarocks
   lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term
   erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools elixir:mix
+  erlang-inets:erl=inets erlang-mnesia:erl=mnesia erlang-os-mon:erl=os_mon erlang-syntax-tools:erl=syntax_tools
+  erlang-xmerl:erl=xmerl
   make:make zip:zip unzip:unzip openssl:openssl tmux:tmux lua-readline:lua=readline chromium:chromium zsh:zsh fish:fish groff-base:groff
 )
 # shellcheck disable=SC2034  # for tools/lint
