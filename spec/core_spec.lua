@@ -325,6 +325,33 @@ describe("the C module", function()
       assert.same({ true, false }, { select(1, coroutine.resume(thread)), false })
     end)
 
+    it("that come right behind another raise no second error, and are kept for who asks", function()
+      assert.is_true(core.catch_signals())
+      finally(core.release_signals)
+      local raised = 0
+      for _ = 1, 2 do
+        local ok = pcall(function()
+          os.execute "kill -TERM $PPID; kill -HUP $PPID"
+          for _ = 1, 1000 do core.now() end
+        end)
+        if not ok then raised = raised + 1 end
+      end
+      assert.equal(1, raised)
+      assert.is_truthy(core.block_signals())
+      assert.is_truthy(core.take_signal())
+      assert.is_nil(core.take_signal())
+    end)
+
+    it("are QUIT, too; PIPE ends nothing while they are caught", function()
+      local ok, message = caught(function()
+        os.execute "kill -PIPE $PPID"
+        os.execute "(sleep 0.05; kill -QUIT $PPID) &" -- a program that waits for a shell ignores this one
+        core.sleep(5000)
+      end)
+      assert.is_false(ok)
+      assert.matches("interrupted by SIGQUIT", message)
+    end)
+
     it("reach the main program when the coroutine that asked for them is gone", function()
       coroutine.wrap(function() core.catch_signals() end)()
       finally(core.release_signals)

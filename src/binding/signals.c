@@ -1,8 +1,10 @@
-/* Signals while something is suspended: SIGINT, SIGTERM and SIGHUP become a Lua error at the next instruction, so that
- * everything can be undone on the way out; while that goes on they are held back, and come through afterwards, or into
- * what a step brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives.
- * Some other coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a
- * time can catch signals. */
+/* Signals while something is suspended: SIGINT, SIGTERM, SIGHUP and SIGQUIT become a Lua error at the next instruction,
+ * so that everything can be undone on the way out, and SIGPIPE is ignored: a reader of our output who leaves ends
+ * nothing. One error a second: another signal right behind the first is kept for take_signal, so that it does not cut
+ * off what the first has begun. While that goes on they are held back, and come through afterwards, or into what a step
+ * brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some other
+ * coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a time can
+ * catch signals. */
 #include "signals.h"
 
 #include <lauxlib.h>
@@ -11,8 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-static const int caught_signals[] = {SIGINT, SIGTERM, SIGHUP};
-enum { CAUGHT_COUNT = sizeof caught_signals / sizeof caught_signals[0] };
+static const int caught_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+enum { CAUGHT_COUNT = sizeof caught_signals / sizeof caught_signals[0], RAISE_EVERY_S = 2 };
 
 /* A hook belongs to one coroutine. The main one and the one that asked for signals get it: whichever runs first,
  * raises. */
@@ -23,15 +25,17 @@ typedef struct hooked {
 } hooked;
 
 static const char running_key; /* its address is where the registry keeps the coroutine that asked alive */
-static struct sigaction before[CAUGHT_COUNT];
+static struct sigaction before[CAUGHT_COUNT], before_pipe;
 static sigset_t mask_before;
 static bool blocked;
 static volatile sig_atomic_t arrived;
+static volatile sig_atomic_t kept; /* one that came right behind another, 0: none */
+static struct timespec raised_at;  /* when `arrived` came; all signals are blocked while it is written */
 static hooked hooks[2];
 static volatile sig_atomic_t hook_count; /* 0 while no signals are caught */
 
 static const char *signal_name(int number) {
-  return number == SIGINT ? "SIGINT" : number == SIGTERM ? "SIGTERM" : "SIGHUP";
+  return number == SIGINT ? "SIGINT" : number == SIGTERM ? "SIGTERM" : number == SIGHUP ? "SIGHUP" : "SIGQUIT";
 }
 
 static void raise_interrupted(lua_State *L, lua_Debug *unused);
@@ -53,8 +57,15 @@ static void raise_interrupted(lua_State *L, lua_Debug *unused) {
 
 /* lua_sethook is what Lua's own interpreter calls here, too: it is made to be called by a signal handler. */
 static void on_signal(int number) {
+  struct timespec now;
   int i;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (arrived != 0 && now.tv_sec - raised_at.tv_sec < RAISE_EVERY_S) {
+    kept = number;
+    return;
+  }
   arrived = number;
+  raised_at = now;
   for (i = 0; i < hook_count; i++)
     lua_sethook(hooks[i].thread, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
@@ -70,7 +81,7 @@ static void caught_set(sigset_t *set) {
   for (i = 0; i < CAUGHT_COUNT; i++) sigaddset(set, caught_signals[i]);
 }
 
-/*** From now on SIGINT, SIGTERM and SIGHUP raise a Lua error, "interrupted by NAME".
+/*** From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT raise a Lua error, "interrupted by NAME".
 @function catch_signals
 @return false where they are caught already
 */
@@ -86,7 +97,7 @@ int edr_lua_catch_signals(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &running_key);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   first = lua_tothread(L, -1);
-  arrived = 0;
+  arrived = kept = 0;
   add_hook(first);
   if (first != L) add_hook(L);
   memset(&action, 0, sizeof action);
@@ -97,6 +108,8 @@ int edr_lua_catch_signals(lua_State *L) {
     /* What the host program chose to ignore (nohup) stays ignored. */
     if (before[i].sa_handler != SIG_IGN) sigaction(caught_signals[i], &action, NULL);
   }
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, &before_pipe);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -139,9 +152,24 @@ int edr_lua_let_signals_through(lua_State *L) {
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
     return lua_gettop(L);
   }
+  arrived = 0; /* the next one raises at once */
   pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
   blocked = false;
   return hold_back_again(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, hold_back_again), 0);
+}
+
+/*** Calls a function that may not yield: where it tries, that raises. What has to come to its end must not depend on a
+coroutine that somebody may drop.
+@function without_yield
+@param f
+@param ... its arguments
+@return what it returns
+@raise what it raises
+*/
+int edr_lua_without_yield(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
 }
 
 /*** Takes a signal that arrived while they are held back: it will not come through any more.
@@ -154,8 +182,10 @@ int edr_lua_take_signal(lua_State *L) {
   int number;
   if (!blocked) return 0;
   caught_set(&set);
-  number = sigtimedwait(&set, NULL, &at_once);
-  if (number < 0) return 0;
+  number = kept;
+  kept = 0;
+  if (number == 0) number = sigtimedwait(&set, NULL, &at_once);
+  if (number <= 0) return 0;
   lua_pushstring(L, signal_name(number));
   return 1;
 }
@@ -168,9 +198,10 @@ int edr_lua_release_signals(lua_State *L) {
   int i;
   if (hook_count > 0) {
     for (i = 0; i < CAUGHT_COUNT; i++) sigaction(caught_signals[i], &before[i], NULL);
+    sigaction(SIGPIPE, &before_pipe, NULL);
     take_hooks_back();
     hook_count = 0;
-    arrived = 0;
+    arrived = kept = 0;
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &running_key);
   }

@@ -11,4 +11,7 @@ int edr_lua_let_signals_through(lua_State *L);
 int edr_lua_take_signal(lua_State *L);
 int edr_lua_release_signals(lua_State *L);
 
+/* core.without_yield(f, ...) */
+int edr_lua_without_yield(lua_State *L);
+
 #endif

@@ -38,9 +38,12 @@ function output:paint(name, text)
   return ("\27[%sm%s\27[0m"):format(COLORS[name], text)
 end
 
-local function write(stream, text)
-  stream:write(text, "\n")
-  stream:flush()
+-- What cannot be written to stdout, as into a pipe that nobody reads any more, goes to stderr.
+local function write(self, stream, text)
+  if self.stdout_is_lost and stream == io.stdout then stream = io.stderr end
+  if stream:write(text, "\n") and stream:flush() or stream ~= io.stdout then return end
+  self.stdout_is_lost = true
+  io.stderr:write(text, "\n")
 end
 
 --- A line for people; nothing in JSON.
@@ -49,13 +52,13 @@ end
 function output:line(text, color)
   if self.json then return end
   text = output.escape(text)
-  write(io.stdout, color and self:paint(color, text) or text)
+  write(self, io.stdout, color and self:paint(color, text) or text)
 end
 
 --- A line on stderr: what the operator has to know, whatever becomes of the output.
 function output:note(text)
   self:clear_progress()
-  write(io.stderr, output.escape(text))
+  write(self, io.stderr, output.escape(text))
 end
 
 -- Tables -------------------------------------------------------------------------------------------------------------
@@ -86,8 +89,8 @@ function output:table(header, rows)
     end
     return (table.concat(parts, "  "):gsub("%s+$", ""))
   end
-  write(io.stdout, self:paint("bold", format(header)))
-  for _, row in ipairs(cells) do write(io.stdout, format(row)) end
+  write(self, io.stdout, self:paint("bold", format(header)))
+  for _, row in ipairs(cells) do write(self, io.stdout, format(row)) end
 end
 
 --- Names and values, one a line, aligned.
@@ -152,7 +155,7 @@ end
 function output:close(exit_code)
   self:clear_progress()
   if not self.json then return end
-  write(io.stdout, dkjson.encode(plain {
+  write(self, io.stdout, dkjson.encode(plain {
     schema = SCHEMA, command = self.command, node = self.node, exit = exit_code, result = self.result, error = self.failure,
   }, { indent = true, keyorder = { "schema", "command", "node", "exit", "result", "error" } }))
 end

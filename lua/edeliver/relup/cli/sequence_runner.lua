@@ -118,15 +118,21 @@ end
 --- Runs a sequence on a node and shows it.
 -- @return exit code
 function sequence_runner.run(args, node, steps, config)
-  -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first.
+  -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first. Another that came
+  -- meanwhile has nothing left to end.
   core.catch_signals()
   local ran, report, message, unfinished = pcall(function()
     local sequence = relup.sequence(steps)
     return sequence[args.in_relup and "install" or "run"](sequence, node, watched(config, args.output))
   end)
-  core.release_signals()
-  if not ran then error(report, 0) end
-  return tell(args, report or unfinished, message)
+  core.block_signals()
+  local told, status = true, nil
+  if ran then told, status = pcall(tell, args, report or unfinished, message) end
+  while core.take_signal() do end -- luacheck: ignore
+  -- Where nobody reads stdout any more, flushing it at the end of the program must not end that first.
+  if not args.output.stdout_is_lost then core.release_signals() end
+  if not ran or not told then error(ran and status or report, 0) end
+  return status
 end
 
 --- The whole of a command: connects, asks, runs.

@@ -47,10 +47,11 @@ local function argument_of(step, ctx)
 end
 
 -- Remembers how a step ended; the first failure is the run's.
-local function record(self, entry, result, message, code)
+local function record(self, entry, result, message, code, traceback)
   entry.ms = core.now() - self.started - entry.at
   if result == nil or result == false then
     entry.status, entry.message, entry.code = "failed", message or "it gave no result and no message", code or "refused"
+    entry.traceback = traceback
     if not self.report.message then
       self.report.message, self.report.code = ("%s failed: %s"):format(entry.name, entry.message), entry.code
     end
@@ -77,8 +78,8 @@ function run:perform(name, position, f, ...)
   local on_step = self.config.on_step
   if on_step then on_step(entry, position, #self.steps) end
   if self.journal then self.journal:write("step", { name = name, status = "begun" }) end
-  local result, message, code = attempt(f, ...)
-  record(self, entry, result, message, code)
+  local result, message, code, traceback = attempt(f, ...)
+  record(self, entry, result, message, code, traceback)
   if entry.status == "done" then return result end
   return nil, entry.message, entry.code
 end

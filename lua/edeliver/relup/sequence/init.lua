@@ -1,11 +1,12 @@
 --- A sequence of steps around an upgrade: checks their order, runs them, undoes them, reports.
 --
--- Whoever was sent a suspend is resumed on every way out: a failing step, an error in a user's step, SIGINT, SIGTERM and
--- SIGHUP, the closing of the Lua state; and by the guard on the node where we are gone ourselves. Knows no instruction by
--- name but `install`.
+-- What was sent a suspend is resumed on every way out: a failing step, an error in a user's step, SIGINT, SIGTERM, SIGHUP and
+-- SIGQUIT, the closing of the Lua state; and by the guard on the node where we are gone ourselves. A step cannot yield: its
+-- coroutine might be dropped. Knows no instruction by name but `install`.
 --
 -- @classmod edeliver.relup.sequence
 
+local core = require "edeliver.relup.core"
 local instruction = require "edeliver.relup.instruction"
 local ordering = require "edeliver.relup.sequence.ordering"
 local run = require "edeliver.relup.run"
@@ -75,6 +76,16 @@ local function check_config(config, installs)
   end
 end
 
+-- A run, begun and finished, whatever happens in `body`. It may not yield: nobody finishes a run whose coroutine was dropped.
+local function whole(self, node, config, installs, body)
+  return core.without_yield(function()
+    local this <close> = run.new { steps = self.steps, node = node, config = config, installs = installs }
+    this.succeeded = this:begin() and body(this) and this:complete()
+    this:finish()
+    return this:outcome()
+  end)
+end
+
 --- Runs the steps, in order, on a node. A failing step ends the run: what was done is undone, the last first.
 -- @param node
 -- @tparam table config `name` (of the application), `version` (where there is an install), `port`, `listener`, `target`, …
@@ -92,10 +103,7 @@ end
 function sequence:run(node, config)
   local installs = self:has "install"
   check_config(config, installs)
-  local this <close> = run.new { steps = self.steps, node = node, config = config, installs = installs }
-  this.succeeded = this:begin() and this:prepare() and this:all_steps() and this:complete()
-  this:finish()
-  return this:outcome()
+  return whole(self, node, config, installs, function(this) return this:prepare() and this:all_steps() end)
 end
 
 --- Puts the steps into a relup, in order, each by its `modify_relup`: `install` is the place of OTP's own script, and a step of
@@ -115,10 +123,8 @@ end
 -- @return as `run`
 function sequence:install(node, config)
   check_config(config, true)
-  local this <close> = run.new { steps = self.steps, node = node, config = config, installs = true }
-  this.succeeded = this:begin() and require("edeliver.relup.sequence.in_relup").install(this, self) and this:complete()
-  this:finish()
-  return this:outcome()
+  local in_relup = require "edeliver.relup.sequence.in_relup"
+  return whole(self, node, config, true, function(this) return in_relup.install(this, self) end)
 end
 
 return sequence
