@@ -198,7 +198,7 @@ describe("check", function()
     for i = 1, 5 do ups[i] = ('{"1.%d",[],[restart_new_emulator]}'):format(i) end
     local found = lint(parse(('{"2",[%s],[{"1.1",[],[restart_emulator,point_of_no_return]}]}.'):format(table.concat(ups, ","))))
     assert.are.equal("warning: up from 1.1 and 4 more versions, instruction 1: restart_new_emulator: restart_new_emulator "
-      .. "restarts the node: every connection is lost, whatever is suspended", tostring(found[1]))
+      .. "restarts the node: every connection is lost, suspended or not", tostring(found[1]))
     assert.are.same({ "1.1", "1.2", "1.3", "1.4", "1.5" }, found[1].versions)
     assert.are.equal("early_restart", found[2].kind)
     assert.are.equal(2, #found)

@@ -7,11 +7,13 @@
 %% stopped, not_loaded, no_code_change.
 -mode(compile).
 -behaviour(gen_server).
+-export([undefined_function/3, undefined_lambda/3]).
 -export([start_link/0, init/1, handle_call/3, handle_cast/2, handle_info/2, code_change/3]).
 -define(MODULES, [m_a, m_b, m_sup, m_same]).
 
 main([Dir, Cases]) ->
     logger:set_primary_config(level, none),
+    process_flag(error_handler, ?MODULE),
     {ok, _} = application:ensure_all_started(sasl),
     {ok, Scripts} = file:consult(Cases),
     [io:format("~0tp.~n", [judge(Dir, Name, Script)]) || {Name, Script} <- Scripts].
@@ -33,6 +35,14 @@ judge(Dir, Name, Script) ->
     Left = [What || {What, true} <- left(Script)],
     stop(),
     {Name, Check, Changed, Install, Left}.
+
+%% Releases run in embedded mode: no module is loaded when it is first called.
+undefined_function(M, F, A) ->
+    case lists:member(M, [m_new, m_old | ?MODULES]) of
+        true -> erlang:raise(error, undef, [{M, F, A, []}]);
+        false -> error_handler:undefined_function(M, F, A)
+    end.
+undefined_lambda(M, F, A) -> error_handler:undefined_lambda(M, F, A).
 
 libs(Dir) ->
     [{shop, "2.0.0", filename:join([Dir, "lib", "shop-2.0.0"])}, {extra, "1.0.0", filename:join([Dir, "lib", "extra-1.0.0"])} |

@@ -66,6 +66,18 @@ local CASES = {
   { { NO_RETURN, "{start,[m_a]}" }, {}, { "not_stopped" } },
   { { READ_A, NO_RETURN, LOAD_A, CHANGE_A }, {}, { "no_code_change" } },
   { { READ_A, NO_RETURN, "{suspend,[m_a]}", "{resume,[m_a]}", LOAD_A, "{code_change,[{m_a,[]}]}" }, {}, { "no_code_change" } },
+  -- What is called.
+  { { READ_A, NO_RETURN, LOAD_A, "{apply,{m_a,later,[1,2]}}" }, {}, {}, true },
+  { { READ_A, NO_RETURN, "{apply,{m_a,later,[1,2]}}", LOAD_A }, { "no_such_function" }, {}, true },
+  { { READ_A, NO_RETURN, LOAD_A, "{apply,{m_a,later,[]}}" }, { "no_such_function" }, {}, true },
+  { { "{apply,{m_a,nothing,[]}}", NO_RETURN, "{apply,{m_a,version,[]}}" }, { "no_such_function" }, {}, true },
+  { { READ:format "m_new", NO_RETURN, "{apply,{m_new,version,[]}}", "{load,{m_new,soft_purge,soft_purge}}" },
+    { "run_before_load" }, {}, true },
+  { { READ_A, NO_RETURN, "{apply,{m_a,run,[x]}}", LOAD_A }, { "run_before_load" } },
+  { { NO_RETURN, "{remove,{m_a,soft_purge,soft_purge}}", "{apply,{m_a,version,[]}}" }, { "run_after_unload" } },
+  { { NO_RETURN, "{apply,{gen_server,call,[edeliver_relup,{run,check_ranch_acceptors,[x]},infinity]}}" }, { "late_check" } },
+  { { "restart_new_emulator", "{apply,{gen_server,call,[edeliver_relup,{run,info,[x]},infinity]}}", NO_RETURN }, { "no_guard" },
+    { "restart" } },
   -- What has no shape.
   { { READ_A, NO_RETURN, "{frobnicate,m_a}" }, { "unknown_instruction" } },
   { { READ_A, NO_RETURN, "{load_module,m_a}" }, { "high_level" }, { "unused_object_code" } },
@@ -110,9 +122,14 @@ describe("lint's rules", function()
   for i, case in ipairs(CASES) do
     local script = table.concat(case[1], ", ")
     it(("agree with release_handler about %s"):format(script), function()
-      local options = case[4] and { new = { folder .. "/lib/shop-2.0.0/ebin", folder .. "/lib/extra-1.0.0/ebin" } } or {}
+      local function ebins(version) return { folder .. "/lib/shop-" .. version .. "/ebin", folder .. "/lib/extra-1.0.0/ebin" } end
+      local options = case[4] and { old = ebins "1.0.0", new = ebins "2.0.0" } or {}
       local relup = assert(consult.parse(('{"2.0.0",[{"1.0.0",[],%s}],[]}.'):format(scripts[i])))[1]
-      local found = lint(relup, options)
+      local found = {}
+      for _, finding in ipairs(lint(relup, options)) do
+        -- The scripts load one module of several that differ.
+        if finding.kind ~= "module_not_loaded" then found[#found + 1] = finding end
+      end
       assert.same(case[2] or {}, kinds_of(found, "error"))
       assert.same(case[3] or {}, kinds_of(found, "warning"))
       local verdict = assert(verdicts[i], "no verdict")

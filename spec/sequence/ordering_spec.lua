@@ -102,7 +102,7 @@ describe("ordering.check", function()
     assert.matches('no step "resume_chanels"', message, 1, true)
     assert.are.equal("order", code)
     _, message = ordering.check { { name = "mine", after = "instal" } }
-    assert.matches('mine is to stand before or after "instal", which is no step', message, 1, true)
+    assert.matches('mine asks to be before or after "instal", which is no step', message, 1, true)
     _, message = ordering.check { { run = print } }
     assert.matches("step 1 has no name", message, 1, true)
   end)

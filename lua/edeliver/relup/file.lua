@@ -1,7 +1,7 @@
 --- Relup files: read, changed, written back.
 --
 -- The file is replaced at once or not at all, keeps mode and owner, and its old content stays beside it as a backup. A file
--- that cannot be parsed is left alone, and so is one that somebody else has changed since it was read.
+-- that cannot be parsed is left alone, and so is one that has changed since it was read.
 --
 -- @module edeliver.relup.file
 

@@ -1,4 +1,4 @@
---- What the command line says about the site: which application, which listener, and whom of its connections.
+--- What the command line says about the site: which application, and which of its listeners.
 --
 -- @module edeliver.relup.cli.site_options
 

@@ -1,4 +1,4 @@
---- Binary literals: `<<"text">>`, `<<1,2:4>>`, `<<"text"/utf8>>`, and whatever else Erlang's bit syntax spells.
+--- Binary literals: `<<"text">>`, `<<1,2:4>>`, `<<"text"/utf8>>`, and the rest of Erlang's bit syntax.
 --
 -- Segments are written bit by bit where they must be, byte by byte where they can.
 

@@ -1,6 +1,6 @@
 --- The text form of Erlang terms: relup, appup, .rel, .app and config files, read and written.
 --
--- Reads whatever `file:consult/1` reads, and writes what it reads back equal. Knows no files: text in, text out.
+-- Reads what `file:consult/1` reads, and writes what it reads back equal. Knows no files: text in, text out.
 --
 -- @module edeliver.relup.consult
 
@@ -15,8 +15,8 @@ local consult = {}
 -- epp looks for the encoding in so many bytes.
 local MAX_HEAD = 512
 
--- Whether the first `coding:` of a comment in the first two lines says Latin-1, as epp reads it: the comment may stand behind
--- terms, and an encoding that epp does not know counts for UTF-8.
+-- Whether the first `coding:` of a comment in the first two lines says Latin-1, as epp reads it: there may be terms before the
+-- comment, and an encoding that epp does not know counts for UTF-8.
 local function is_latin_1(text)
   local head = text:sub(1, MAX_HEAD)
   for line in (head:match "^[^\n]*\n?[^\n]*"):gmatch "[^\n]+" do

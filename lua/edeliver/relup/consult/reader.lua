@@ -14,7 +14,7 @@ function reader.fail(position, message)
   error({ position = position, message = message }, 0)
 end
 
---- Gives up because of what stands at a position, behind white space and comments.
+--- Gives up because of what is at a position, behind white space and comments.
 function reader.unexpected(text, position)
   local start = match(scanner.skip, text, position)
   if start > #text then reader.fail(start, "unexpected end of the text; a term ends with a full stop") end
@@ -26,7 +26,7 @@ function reader.unexpected(text, position)
   reader.fail(start, ("unexpected %s"):format(format.quote(found:sub(1, (utf8.offset(found, 40) or 0) - 1), '"')))
 end
 
---- The position behind a punctuation mark that has to stand here.
+--- The position behind a punctuation mark that has to be here.
 function reader.expect(text, position, mark)
   local kind, found, at = match(token, text, position)
   if kind ~= scanner.PUNCTUATION or found ~= mark then reader.unexpected(text, position) end

@@ -1,6 +1,6 @@
 --- Looks for what is wrong with a relup or an appup, before a node or systools finds it.
 --
--- Every finding has its place and its reason. Errors will fail, or hang, an upgrade; warnings are for somebody to look at.
+-- Every finding has its place and its reason. Errors will fail, or hang, an upgrade; warnings want a look.
 -- What systools makes has no errors.
 --
 -- @module edeliver.relup.lint

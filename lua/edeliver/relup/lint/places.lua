@@ -1,4 +1,4 @@
---- What may stand where in a script: the point of no return, what is before it and behind it, and restarts of the emulator.
+--- The places of instructions in a script: the point of no return, what is before it and behind it, and restarts of the emulator.
 --
 -- release_handler evaluates what is before the point of no return already when it is asked whether the release can be installed
 -- (check_install_release), refuses some instructions there and some behind it, and restarts the node where one fails behind it.
@@ -89,7 +89,7 @@ function rules.restarts(script)
     if name then
       local refused = not script.is_appup and refused_restart(script, i, name, border)
       if not refused and not told then
-        script:report(i, "warning", "restart", name .. " restarts the node: every connection is lost, whatever is suspended")
+        script:report(i, "warning", "restart", name .. " restarts the node: every connection is lost, suspended or not")
       end
       told = told or not refused
       if name == "restart_emulator" and not refused and not script.is_appup and i < #script.list then

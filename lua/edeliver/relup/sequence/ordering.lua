@@ -1,4 +1,4 @@
---- The order that steps must keep, as data: who comes after whom, and why.
+--- The order that steps must keep, as data: which step comes after which, and why.
 --
 -- Built-in instructions say it in their `order`, `undoes` and `dependencies`; a user's steps by the same means, `after`,
 -- `before` and `because`. The rules bind only steps that are there. Runs nothing: a sequence asks before it runs.
@@ -30,7 +30,7 @@ local function names(value)
   return type(value) == "table" and value or { value }
 end
 
--- Where each name stands among the steps.
+-- The positions of each name among the steps.
 local function positions_of(steps)
   local positions = {}
   for i, step in ipairs(steps) do
@@ -69,7 +69,7 @@ local function collect(steps)
   local positions, edges = positions_of(steps), {}
   local function known(step, other)
     if not positions[other] and other ~= INSTALL and not instruction.is_built_in(other) then
-      refuse("%s is to stand before or after %q, which is no step", name_of(step), tostring(other))
+      refuse("%s asks to be before or after %q, which is no step", name_of(step), tostring(other))
     end
     return positions[other] or {}
   end
@@ -188,7 +188,7 @@ local function check(steps)
   return true
 end
 
---- Whether steps stand in an order that all of them allow, and every suspend has its resume.
+--- Whether steps are in an order that all of them allow, and every suspend has its resume.
 -- @param steps names of instructions, "install", and tables with `name`, `after`, `before` (a name or a list of names),
 -- `because`, `undoes`
 -- @treturn[1] boolean true
@@ -236,7 +236,7 @@ end
 local function sort(steps)
   local sorted, message = sort_by(steps, collect(steps))
   if not sorted then return nil, message end
-  -- Which resume comes first depends on where the suspends have come to stand.
+  -- Which resume comes first depends on where the suspends are now.
   return sort_by(sorted, all_edges(sorted))
 end
 

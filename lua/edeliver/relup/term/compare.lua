@@ -82,7 +82,7 @@ function compare.is_compound(key)
   return type(key) == "table" and getmetatable(key) ~= types.atom and getmetatable(key) ~= types.opaque
 end
 
---- Where the keys of a map stand among its entries, by kind; made once for each map.
+--- The positions of the keys of a map among its entries, by kind; made once for each map.
 function compare.index_of(map)
   local index = indexes[map]
   if index then return index end
@@ -102,7 +102,7 @@ function compare.index_of(map)
   return index
 end
 
---- The value of a key of a map, or nil. Unlike `m[key]`, never anything else, whatever the key.
+--- The value of a key of a map, or nil. Unlike `m[key]`, never anything else.
 function compare.map_get(map, key)
   local index, entries = compare.index_of(map), rawget(map, types.entries)
   local position

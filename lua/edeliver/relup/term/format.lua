@@ -8,7 +8,7 @@ local opaque = require "edeliver.relup.term.opaque"
 
 local format = {}
 
---- How deep terms may be nested before `...` stands for the rest.
+--- How deep terms may be nested before `...` replaces the rest.
 format.max_depth = 10000
 
 local concat, char_of = table.concat, utf8.char

@@ -1,6 +1,6 @@
 --- Erlang terms as Lua values.
 --
--- The one place that says which Lua value stands for which Erlang term; the C binding fills the same tables through
+-- The one place that says which Lua value means which Erlang term; the C binding fills the same tables through
 -- `term.types`. Knows nothing of nodes, files or the external format, but for the canonical bytes that an opaque value
 -- carries as its identity.
 --
@@ -32,7 +32,7 @@ local term = {
   --- `equal(a, b)`: whether two terms are the same, as Erlang's `=:=` says: `1` is not `1.0`, a charlist is the list of
   -- its code points.
   equal = compare.equal,
-  --- `map_get(map, key)`: the value of a key, or nil. Unlike `map[key]`, never anything else, whatever the key.
+  --- `map_get(map, key)`: the value of a key, or nil. Unlike `map[key]`, never anything else.
   map_get = compare.map_get,
 }
 local is_compound, index_of = compare.is_compound, compare.index_of

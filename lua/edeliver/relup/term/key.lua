@@ -17,7 +17,7 @@ local number_of = setmetatable({}, { __mode = "k" })
 local numbers = setmetatable({}, { __mode = "v" })
 local last = 0
 
--- The same for all maps of the same pairs, in whatever order.
+-- The same for all maps of the same pairs, in any order.
 local function number(map)
   local known = number_of[map]
   if known then return known.number end

@@ -96,7 +96,7 @@ local function multiply_out(digits, base)
   return limbs
 end
 
---- Whether so many digits are worth reading when somebody else wrote them: in bases whose digits are no whole bits it takes
+--- Whether so many digits are worth reading when we did not write them: in bases whose digits are no whole bits it takes
 -- time that grows with the square of their number.
 function opaque.is_cheap(digits, base) return POWERS[base] ~= nil or digits <= MAX_DIGITS end
 
