@@ -23,6 +23,7 @@
 %%   {run, Name, Arguments}         from the relup: what the operator's program made of it
 -module(guard).
 -export([run/6]).
+-compile(nowarn_deprecated_catch).
 
 run(Grace, Lease, Operator, Patience, Token, Who) ->
 process_flag(trap_exit, true),
@@ -399,6 +400,6 @@ case catch register(edeliver_relup, self()) of
                entered => #{}, tries => 0, box => Box, logger => To, workers => Hire(Worker) ++ Hire(Worker)}),
         ok;
     _ ->
-        First = catch gen_server:call(edeliver_relup, who, 2000),
+        First = (catch gen_server:call(edeliver_relup, who, 2000)),
         receive {'$gen_call', From, {Token, hello}} -> gen_server:reply(From, {busy, First}) after 5000 -> ok end
 end.

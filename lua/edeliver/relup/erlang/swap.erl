@@ -19,6 +19,7 @@
 %%   who                   {swap, State, Lingering}: prepared | swapping | purging; [{Module, Pids}] that still run old code
 -module(swap).
 -export([run/5]).
+-compile(nowarn_deprecated_catch).
 
 run(Guard, Token, Stops, Named, Options) ->
   Parent = self(),
