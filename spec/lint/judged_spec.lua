@@ -2,6 +2,7 @@
 -- dry run changes and what an install leaves behind is an error of lint's, and nothing else is.
 
 local consult = require "edeliver.relup.consult"
+local chat = require "support.chat"
 local lint = require "edeliver.relup.lint"
 local process = require "support.process"
 local term = require "edeliver.relup.term"
@@ -142,4 +143,60 @@ describe("lint's rules", function()
       end
     end)
   end
+end)
+
+-- The same through release_handler's own door, with relups on the disk of a real release.
+describe("lint agrees with the release_handler of a release about", function()
+  local release
+
+  setup(function()
+    release = chat.start()
+    assert(release:eval 'release_handler:unpack_release("chat-2.0.0")')
+  end)
+
+  teardown(function() release:stop() end)
+
+  local MARK = "[{apply,{persistent_term,put,[way,%s]}}]"
+  local CHAT = '{load_object_code,{chat,"2.0.0",[chat_http]}}'
+  local RELUPS = {
+    { "an empty relup", '{"2.0.0",[],[]}.', "no_way", "^{error,{enoent,\".*/1.0.0/relup\"}}$" },
+    { "a script that does nothing", '{"2.0.0",[{"1.0.0",[],[]}],[]}.', nil, "{ok,\"1.0.0\",[]}" },
+    { "a script of calls alone", ('{"2.0.0",[{"1.0.0",[],%s}],[]}.'):format(MARK:format "a"), nil, "{ok,\"1.0.0\",[]}" },
+    { "a script that only restarts", '{"2.0.0",[{"1.0.0",[],[restart_new_emulator]}],[]}.', nil, "{ok,\"1.0.0\",[]}" },
+    { "object code that is read too late", ('{"2.0.0",[{"1.0.0",[],[point_of_no_return,%s]}],[]}.'):format(CHAT),
+      "late_object_code", "{error,{illegal_instruction_after_point_of_no_return," .. CHAT .. "}}" },
+    { "modules that the release does not have",
+      '{"2.0.0",[{"1.0.0",[],[{load_object_code,{chat,"2.0.0",[nobody]}},point_of_no_return]}],[]}.',
+      "not_in_release", "^{error,{no_such_file,\".*nobody.beam\"}}$" },
+    { "another version of an application",
+      '{"2.0.0",[{"1.0.0",[],[{load_object_code,{chat,"1.0.0",[chat_http]}},point_of_no_return]}],[]}.',
+      "wrong_version", "{error,{bad_lib_vsn,chat,\"2.0.0\"}}" },
+  }
+  for _, case in ipairs(RELUPS) do
+    local what, text, kind, answer = table.unpack(case)
+    it(what, function()
+      local file = assert(io.open(release.root .. "/releases/2.0.0/relup", "w"))
+      file:write(text, "\n")
+      file:close()
+      local folder = release.root .. "/lib/chat-%s/ebin"
+      local found = lint(assert(consult.parse(text))[1], { old = { folder:format "1.0.0" }, new = { folder:format "2.0.0" } })
+      local errors = {}
+      for _, finding in ipairs(found) do
+        if finding.level == "error" and finding.kind ~= "module_not_loaded" then errors[#errors + 1] = finding.kind end
+      end
+      assert.same({ kind }, errors)
+      local said = assert(release:eval 'release_handler:check_install_release("2.0.0")'):gsub("%s+", "")
+      if answer:find "^%^" then assert.matches(answer, said) else assert.equal(answer, said) end
+    end)
+  end
+
+  it("two entries for a version: it takes the first", function()
+    local text = ('{"2.0.0",[{"1.0.0",[],%s},{"1.0.0",[],%s}],[]}.'):format(MARK:format "first", MARK:format "second")
+    assert.equal("entry_twice", lint(assert(consult.parse(text))[1])[1].kind)
+    local file = assert(io.open(release.root .. "/releases/2.0.0/relup", "w"))
+    file:write(text, "\n")
+    file:close()
+    assert(release:eval 'release_handler:install_release("2.0.0")')
+    assert.equal("first", release:eval "persistent_term:get(way)")
+  end)
 end)

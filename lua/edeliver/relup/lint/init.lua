@@ -114,7 +114,7 @@ local function check(value, options, is_appup)
   if #value[2] == 0 and #value[3] == 0 then
     -- Applications that never change what runs have such appups.
     whole:report(nil, is_appup and "warning" or "error", "no_way", "it has no way up and no way down: "
-      .. (is_appup and "systools can make no relup of it" or "release_handler refuses every install (no_matching_relup)"))
+      .. (is_appup and "systools can make no relup of it" or "release_handler refuses every install"))
   end
   return findings.merged(found)
 end
