@@ -2,7 +2,10 @@
 
 local chat = require "support.chat"
 local clients = require "support.clients"
+local compiled = require "support.compiled"
+local erlang_node = require "support.node"
 local guard = require "edeliver.relup.undo.guard"
+local process = require "support.process"
 local relup = require "edeliver.relup"
 local must_not_suspend = require "edeliver.relup.step.must_not_suspend"
 local servers = require "support.servers"
@@ -89,23 +92,24 @@ describe("must_not_suspend", function()
   end)
 end)
 
+-- What `call` starts, linked to a process that lives on.
+local function started(node, call)
+  return assert(node:eval("Me = self(), spawn(fun() -> {ok, Pid} = " .. call .. ", Me ! Pid, receive stop -> ok end end), "
+    .. "receive Pid -> Pid end."))
+end
+
 describe("must_not_suspend knows a supervisor", function()
   local live
 
   setup(function() live = servers.start() end)
   teardown(function() live:stop() end)
 
-  local function started(call)
-    return assert(live.node:eval("Me = self(), spawn(fun() -> {ok, Pid} = " .. call .. ", Me ! Pid, receive stop -> ok end end), "
-      .. "receive Pid -> Pid end."))
-  end
-
   local function child_of(sup) return assert(live.node:call("kiosk_sup2", "which_children", { sup }))[1][2] end
 
   local function check(pid, installs) return must_not_suspend.check(live.node, live.node:pids { pid }, installs) end
 
   it("by what its module exports, whatever its name is", function()
-    local sup = started "kiosk_sup2:start_link(worker)"
+    local sup = started(live.node, "kiosk_sup2:start_link(worker)")
     local fine, message = check(sup, false)
     assert.is_nil(fine)
     assert.matches("it is a supervisor", message)
@@ -113,7 +117,7 @@ describe("must_not_suspend knows a supervisor", function()
   end)
 
   it("and asks it who is typed so", function()
-    local child = child_of(started "kiosk_sup2:start_link(supervisor)")
+    local child = child_of(started(live.node, "kiosk_sup2:start_link(supervisor)"))
     local fine, message = check(child, true)
     assert.is_nil(fine)
     assert.matches("its parent types it supervisor", message)
@@ -128,11 +132,39 @@ describe("must_not_suspend knows a supervisor", function()
   end)
 
   it("and asks nobody who only knows the question", function()
-    local worker = child_of(started "kiosk_sup2:start_link(worker)")
+    local worker = child_of(started(live.node, "kiosk_sup2:start_link(worker)"))
     local below = assert(live.node:call("gen_server", "call", { worker, atom "child" }))
     assert.is_true(check(below, true))
     assert.is_true(check(worker, true))
     assert.is_true(live.node:call("erlang", "is_process_alive", { worker }))
     assert.is_true(live.node:call("erlang", "is_process_alive", { below }))
+  end)
+end)
+
+-- On a plain node: an embedded release loads none of them.
+describe("must_not_suspend knows Elixir's", function()
+  it("DynamicSupervisor and PartitionSupervisor, whose children are workers", function()
+    local ebin = process.output [[elixir -e 'IO.write(:code.lib_dir(:elixir, :ebin))' 2>/dev/null]]
+    if ebin == "" then return pending "needs Elixir" end
+    local erlang <close> = erlang_node.start { args = { "-pa", ebin, compiled "servers" } }
+    local node <close> = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    assert(node:call("application", "ensure_all_started", { atom "elixir" }, 20000))
+    local dynamic = started(node, "'Elixir.DynamicSupervisor':start_link([{strategy, one_for_one}])")
+    local partitions = started(node, [['Elixir.PartitionSupervisor':start_link([{name, kiosk_partitions}, {partitions, 2},
+      {child_spec, #{id => child, start => {kiosk_asker, start_link, []}}}])]])
+    local spec = term.map {
+      atom "id", atom "child", atom "start", term.tuple { atom "kiosk_asker", atom "start_link", term.list {} },
+    }
+    local workers = { assert(node:call("Elixir.DynamicSupervisor", "start_child", { dynamic, spec }))[2] }
+    for _, row in ipairs(assert(node:call("supervisor", "which_children", { partitions }))) do
+      workers[#workers + 1] = row[2]
+    end
+    assert.equal(3, #workers)
+    assert.is_true(must_not_suspend.check(node, node:pids(workers), true))
+    for _, sup in ipairs { dynamic, partitions } do
+      local fine, message = must_not_suspend.check(node, node:pids { sup }, false)
+      assert.is_nil(fine)
+      assert.matches("it is a supervisor", message)
+    end
   end)
 end)
