@@ -58,6 +58,22 @@ describe("edeliver-relup plan", function()
     assert.equal("applications configuration hot_patched modules processes protocols reasons verdict", table.concat(names, " "))
   end)
 
+  it("--relup and --appup write what systools would, and say what no relup reaches", function()
+    local ran = program.run { "plan", old, new, "--relup", folder .. "/relup", "--appup", folder }
+    assert.equal(1, ran.code, ran.err)
+    assert.matches("The relup is in " .. folder .. "/relup.", ran.out, 1, true)
+    assert.matches("stock has other content under the same version 0.1.0: the relup does not load it.", ran.out, 1, true)
+    assert.matches("The protocol Shop.Price consolidates anew: no relup reaches that.", ran.out, 1, true)
+    assert.equal(0, program.run({ "lint", folder .. "/relup" }).code)
+    local appup = process.read_file(folder .. "/shop.appup")
+    for _, instruction in ipairs { "{update,'Elixir.Shop.Tills',supervisor}", "{update,'Elixir.Shop.Till',{advanced,[]}}",
+      "{add_module,'Elixir.Shop.Cache'}", "{delete_module,'Elixir.Shop.Drawer'}", "{load_module,'Elixir.Shop.Native'}" } do
+      assert.truthy(appup:gsub("%s+", ""):find(instruction, 1, true), instruction)
+    end
+    assert.is_nil(appup:find("Shop.Price'", 1, true))
+    assert.equal(2, program.run({ "plan", old, new, "--relup", folder .. "/none/relup" }).code)
+  end)
+
   it("exits with 2 where a release cannot be read", function()
     local ran = program.run { "plan", old, folder .. "/none" }
     assert.equal(2, ran.code)

@@ -31,7 +31,7 @@ end
 local function describe(release, name, module, is_callback)
   local about = {
     is_server = module:is_server(), is_supervisor = module:is_supervisor(), has_on_load = module:has_on_load(),
-    has_nif = module:has_nif(), struct = module:struct(),
+    has_nif = module:has_nif(), struct = module:struct(), exports_code_change = module:exports "code_change/3",
   }
   if about.is_server then about.code_change = module:code_change() end
   if about.is_server or about.is_supervisor then about.init = module:mentions("init", 1) end

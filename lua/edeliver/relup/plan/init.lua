@@ -13,6 +13,7 @@ local facts = require "edeliver.relup.plan.facts"
 local judge = require "edeliver.relup.plan.judge"
 local reasons = require "edeliver.relup.plan.reasons"
 local release = require "edeliver.relup.release"
+local relup = require "edeliver.relup.plan.relup"
 
 local plan = {}
 
@@ -40,7 +41,10 @@ function plan.compare(old, new)
     return nil, ("%s is a release of %s, and %s one of %s: they are not versions of one release"):format(from.path, from.name,
       to.path, to.name), "other_release"
   end
-  local made = { from = { name = from.name, version = from.version }, to = { name = to.name, version = to.version } }
+  local made = {
+    old = from, new = to,
+    from = { name = from.name, version = from.version }, to = { name = to.name, version = to.version },
+  }
   made.modules, message, code = changes.modules(from, to)
   if not made.modules then return nil, message, code end
   made.protocols = changes.protocols(to, made.modules)
@@ -60,5 +64,16 @@ end
 -- @tparam table made a plan
 -- @string level "cold", "warning" or "note"
 function plan.count(made, level) return judge.count(made.reasons, level) end
+
+--- A relup from plans to one release, by systools' own rules; see `edeliver.relup.plan.relup`.
+-- @tparam table plans a list of plans
+-- @return[1] `relup`, `text`, `found_by`, `notes`
+-- @return[2] nil, message, code
+function plan.relup(plans) return relup.make(plans) end
+
+--- The appups that it was made from, where they were generated.
+-- @tparam table plans a list of plans
+-- @return a table from each application's name to the text of its .appup
+function plan.appups(plans) return relup.appups(plans) end
 
 return plan

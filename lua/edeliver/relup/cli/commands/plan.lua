@@ -14,6 +14,7 @@ local plan = {
     .. "Exit code 0 where the upgrade is hot, 1 where it is cold or, with --strict, has warnings.",
   examples = {
     "edeliver-relup plan releases/myapp-1.4.5 _build/prod/rel/myapp",
+    "edeliver-relup plan old new --relup new/releases/1.4.6/relup",
     "edeliver-relup plan myapp-1.4.5.tar.gz myapp-1.4.6.tar.gz --json",
   },
 }
@@ -21,6 +22,9 @@ local plan = {
 function plan.add_to_parser(parser)
   parser:argument("old", "The release that runs now: a folder or a .tar.gz."):argname "<old>"
   parser:argument("new", "The release that it is to become."):argname "<new>"
+  parser:option("--relup", "Write a relup to this file, as systools would."):argname "FILE"
+  parser:option("--base", "Another release that the relup leads from; may be said more than once."):argname "OLD":count "*"
+  parser:option("--appup", "Write the appups that were generated to this folder."):argname "DIR"
   parser:flag("--strict", "Exit with 1 where there are warnings, too.")
   parser:flag("--all", "Show every name, however many there are.")
   parser:flag("--values", "Show old and new values of the configuration; what looks secret is masked.")
@@ -34,18 +38,72 @@ function plan.exit_code(made, strict)
   return exit.OK
 end
 
+-- The plans from all bases; the first is from the old release.
+local function plans_of(args)
+  local plans = {}
+  for i, old in ipairs { args.old, table.unpack(args.base) } do
+    local made, message, code = planner.compare(old, i == 1 and args.new or plans[1].new)
+    if not made then return nil, message, code end
+    plans[i] = made
+  end
+  return plans
+end
+
+local function write(path, text)
+  local file <close>, message = io.open(path, "wb")
+  if not file then return nil, message, "system" end
+  local done
+  done, message = file:write(text)
+  if not done then return nil, ("cannot write %s: %s"):format(path, message), "system" end
+  return true
+end
+
+local function write_relup(out, path, plans)
+  local made, message, code = planner.relup(plans)
+  if not made then return nil, ("no relup was written: %s"):format(message), code end
+  local done
+  done, message, code = write(path, made.text)
+  if not done then return nil, message, code end
+  out:line("")
+  out:line(("The relup is in %s."):format(path))
+  for _, note in ipairs(made.notes) do out:line("  " .. note, "yellow") end
+  return true
+end
+
+local function write_appups(out, folder, plans)
+  for name, text in pairs(planner.appups(plans)) do
+    local path = ("%s/%s.appup"):format(folder, name)
+    local done, message, code = write(path, text)
+    if not done then return nil, message, code end
+    out:line(("The appup of %s is in %s."):format(name, path))
+  end
+  return true
+end
+
+-- What is to be written besides; true where all of it was.
+local function write_files(args, plans)
+  local done, message, code = true, nil, nil
+  if args.appup then done, message, code = write_appups(args.output, args.appup, plans) end
+  if done and args.relup then done, message, code = write_relup(args.output, args.relup, plans) end
+  return done, message, code
+end
+
 --- Runs the command.
 -- @return exit code
 function plan.command(args)
   local out = args.output
-  local made, message, code = planner.compare(args.old, args.new)
-  if not made then
+  local plans, message, code = plans_of(args)
+  local done
+  if plans then
+    plan_page.show(out, plans[1], { all = args.all, values = args.values })
+    out:give(document.of(plans[1], output.array))
+    done, message, code = write_files(args, plans)
+  end
+  if not done then
     out:fail(message, code)
     return exit.FAILED
   end
-  plan_page.show(out, made, { all = args.all, values = args.values })
-  out:give(document.of(made, output.array))
-  return plan.exit_code(made, args.strict)
+  return plan.exit_code(plans[1], args.strict)
 end
 
 return plan

@@ -1,0 +1,92 @@
+-- Relups against systools itself: for each case of systools.escript, our script is the one that systools:make_relup made, up and
+-- down; what systools refuses, we refuse.
+
+local consult = require "edeliver.relup.consult"
+local plan = require "edeliver.relup.plan"
+local process = require "support.process"
+local term = require "edeliver.relup.term"
+
+local quote = process.quote
+
+describe("a relup", function()
+  local folder
+
+  setup(function()
+    folder = process.temporary_folder()
+    local text, good = process.output(("escript %s/spec/plan/systools.escript %s 2>&1")
+      :format(quote(process.root), quote(folder)))
+    assert.is_true(good, text)
+  end)
+  teardown(function() process.remove_folder(folder) end)
+
+  local function plans_of(case, versions)
+    local plans = {}
+    for i, version in ipairs(versions) do
+      plans[i] = assert(plan.compare(("%s/%s/%d"):format(folder, case, version), ("%s/%s/3"):format(folder, case)))
+    end
+    return plans
+  end
+
+  -- An instruction a line, for a difference that can be read.
+  local function lines(relup)
+    local out = { term.format(relup[1]) }
+    for _, direction in ipairs { 2, 3 } do
+      for i = 1, #relup[direction] do
+        local entry = relup[direction][i]
+        out[#out + 1] = ("%s %s %s"):format(direction == 2 and "up" or "down", term.format(entry[1]), term.format(entry[2]))
+        for j = 1, #entry[3] do out[#out + 1] = "  " .. term.format(entry[3][j]) end
+      end
+    end
+    return table.concat(out, "\n")
+  end
+
+  local CASES = { "loads", "chain", "updates", "cycle", "between", "low", "restart", "restart_2", "modules", "applications" }
+  for _, case in ipairs(CASES) do
+    it(case .. ": is what systools makes", function()
+      local wanted = assert(consult.parse(process.read_file(("%s/%s/relup"):format(folder, case))))[1]
+      local made = assert(plan.relup(plans_of(case, { 2 })))
+      assert.equal(lines(wanted), lines(made.relup))
+      assert.is_true(term.equal(wanted, made.relup))
+      assert.is_true(term.equal(wanted, assert(consult.parse(made.text))[1]))
+      assert.equal("appup", made.found_by.shop)
+    end)
+  end
+
+  it("several: from two releases, by patterns, with two applications", function()
+    local wanted = assert(consult.parse(process.read_file(folder .. "/several/relup")))[1]
+    local made = assert(plan.relup(plans_of("several", { 1, 2 })))
+    assert.equal(lines(wanted), lines(made.relup))
+  end)
+
+  for _, case in ipairs { "bad_point", "bad_resume", "bad_module", "bad_twice", "bad_undefined" } do
+    it(case .. ": is refused, as by systools", function()
+      assert.truthy(io.open(("%s/%s/refused"):format(folder, case)))
+      local made, message, code = plan.relup(plans_of(case, { 2 }))
+      assert.is_nil(made)
+      assert.truthy(code)
+      assert.truthy(message:find "^from 2%.0%.0: ", message)
+    end)
+  end
+
+  it("generated: is what systools makes of the generated appups", function()
+    local plans = plans_of("generated", { 2 })
+    local made = assert(plan.relup(plans))
+    assert.equal("generated", made.found_by.shop)
+    for name, text in pairs(plan.appups(plans)) do
+      local file <close> = assert(io.open(("%s/generated/3/lib/%s-3.0.0/ebin/%s.appup"):format(folder, name, name), "w"))
+      file:write(text)
+    end
+    local ask = ([[erl -noshell -eval '
+      {ok, Relup, _, _} = systools:make_relup("IN/3/releases/3.0.0/x", ["IN/2/releases/2.0.0/x"], ["IN/2/releases/2.0.0/x"],
+        [{path, ["IN/*/lib/*/ebin"]}, noexec, silent]), io:format("~tp.~n", [Relup]), halt().']])
+      :gsub("IN", folder .. "/generated")
+    local printed = process.output(ask)
+    assert.equal(lines(assert(consult.parse(printed))[1]), lines(made.relup))
+    local script = lines(made.relup)
+    for _, part in ipairs { "{code_change,up,[{m_sup,[]}]}", "{code_change,up,[{m_server,[]}]}",
+      "{remove,{m_old,brutal_purge,brutal_purge}}", "{apply,{application,start,[new,permanent]}}",
+      "{apply,{application,stop,[gone]}}" } do
+      assert.truthy(script:find(part, 1, true), part)
+    end
+  end)
+end)

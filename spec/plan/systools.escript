@@ -1,0 +1,134 @@
+#!/usr/bin/env escript
+%% Makes releases of an application `shop` (and others), in versions 1, 2 and 3, and for each case the relup that systools makes
+%% to version 3. Usage: systools.escript FOLDER. Leaves FOLDER/CASE/VERSION/{lib,releases} and FOLDER/CASE/relup, or
+%% FOLDER/CASE/refused where systools refuses.
+
+main([Folder]) ->
+    Base = filename:join(Folder, "base"),
+    [copy_application(App, Base) || App <- [kernel, stdlib, sasl]],
+    [make_case(Folder, Base, Name, Case) || {Name, Case} <- cases()],
+    ok.
+
+copy_application(App, Base) ->
+    Dir = code:lib_dir(App),
+    To = filename:join([Base, filename:basename(Dir), "ebin"]),
+    ok = filelib:ensure_dir(filename:join(To, "x")),
+    [{ok, _} = file:copy(File, filename:join(To, filename:basename(File))) || File <- filelib:wildcard(Dir ++ "/ebin/*")].
+
+%% A case: for each version, the applications {Name, Vsn, [{Module, Content}]} with their types, and the appups {Name, Up, Down} of
+%% version 3, for the versions 2 (and 1). `generated` leaves them to whoever compares.
+cases() ->
+    Shop = fun(V, Modules) -> {shop, V, permanent, Modules} end,
+    Three = [{m_a, 1}, {m_b, 1}, {m_c, 1}],
+    Changed = [{m_a, 2}, {m_b, 2}, {m_c, 2}],
+    One = fun(Up, Down) -> {[{2, [Shop("2.0.0", Three)]}, {3, [Shop("3.0.0", Changed)]}], [{shop, [{"2.0.0", Up}], [{"2.0.0", Down}]}]} end,
+    [{"loads", One([{load_module, m_a}, {load_module, m_b}], [{load_module, m_b}])},
+     {"chain", One([{load_module, m_a, [m_b]}, {load_module, m_b, [m_c]}, {load_module, m_c}],
+                   [{load_module, m_c}, {load_module, m_b, [m_c]}, {load_module, m_a, [m_b]}])},
+     {"updates", One([{update, m_a, {advanced, []}, [m_b]}, {update, m_b, 5000, soft, soft_purge, brutal_purge, [m_c]},
+                      {update, m_c, static, infinity, {advanced, x}, brutal_purge, soft_purge, []}],
+                     [{update, m_c, static, 100, {advanced, x}, brutal_purge, soft_purge, []}, {update, m_b, soft, [m_c]},
+                      {update, m_a, {advanced, []}, [m_b]}])},
+     {"cycle", One([{update, m_a, {advanced, []}, [m_b]}, {load_module, m_b, [m_c]}, {update, m_c, supervisor}, {apply, {m_a, x, []}}],
+                   [{update, m_c, {advanced, []}, [m_a]}, {update, m_b, {advanced, []}, [m_c]}, {update, m_a, {advanced, []}, [m_b]}])},
+     {"between", {[{2, [Shop("2.0.0", Three), {more, "1.0.0", transient, [{o_a, 1}]}]}, {3, [Shop("3.0.0", Changed), {more, "1.0.0", transient, [{o_a, 1}]}]}],
+                  [{shop, [{"2.0.0", [{load_module, m_c}, {apply, {io, format, ["~n"]}}, {update, m_a, soft}, {restart_application, more},
+                                      {load_module, m_b}]}],
+                    [{"2.0.0", [{apply, {io, format, []}}]}]}]}},
+     {"low", One([{apply, {m_a, before, []}}, {load_object_code, {shop, "3.0.0", [m_a]}}, point_of_no_return, {suspend, [{m_a, 10}]},
+                  {load, {m_a, soft_purge, soft_purge}}, {code_change, up, [{m_a, []}]}, {resume, [m_a]}, {stop, [m_b]}, {start, [m_b]},
+                  {sync_nodes, id, [n@h]}],
+                 [{load_object_code, {shop, "2.0.0", [m_a]}}, {load, {m_a, soft_purge, soft_purge}}])},
+     {"restart", One([restart_new_emulator, {load_module, m_a}], [{load_module, m_a}, restart_new_emulator])},
+     {"restart_2", One([{load_module, m_a}, restart_emulator], [restart_emulator, {load_module, m_a}])},
+     {"bad_point", One([{load_module, m_a}, point_of_no_return], [])},
+     {"bad_resume", One([{suspend, [m_a]}], [])},
+     {"bad_module", One([{load_module, m_none}], [])},
+     {"bad_twice", One([{load_module, m_a}, {load_module, m_a}], [])},
+     {"bad_undefined", One([{load_module, m_a, [m_b]}], [])},
+     {"modules", {[{2, [Shop("2.0.0", [{m_a, 1}, {m_old, 1}])]}, {3, [Shop("3.0.0", [{m_a, 2}, {m_new, 1}])]}],
+                  [{shop, [{"2.0.0", [{add_module, m_new, [m_a]}, {load_module, m_a}, {delete_module, m_old}]}],
+                    [{"2.0.0", [{add_module, m_old}, {load_module, m_a}, {delete_module, m_new}]}]}]}},
+     {"applications", {[{2, [Shop("2.0.0", Three), {gone, "1.0.0", permanent, [{g_a, 1}, {g_b, 1}]}, {loaded, "1.0.0", load, [{l_a, 1}]}]},
+                        {3, [{new_2, "1.0.0", load, [{n_c, 1}]}, Shop("3.0.0", Changed), {new, "1.0.0", transient, [{n_a, 1}, {n_b, 1}]},
+                             {new_3, "1.0.0", none, [{n_d, 1}]}]}],
+                       [{shop, [{"2.0.0", [{load_module, m_a}]}], [{"2.0.0", [{load_module, m_a}]}]}]}},
+     {"several", {[{1, [Shop("1.0.0", [{m_a, 0}])]}, {2, [Shop("2.0.0", Three), {more, "1.0.0", permanent, [{o_a, 1}]}]},
+                   {3, [Shop("3.0.0", Changed), {more, "2.0.0", permanent, [{o_a, 2}]}]}],
+                  [{shop, [{<<"^2\\.0\\.[0-9]+$">>, [{load_module, m_a}]}, {"1.0.0", [{load_module, m_a}, {add_module, m_b}, {add_module, m_c}]}],
+                    [{<<"2.*">>, [{load_module, m_a}]}, {<<"(1|9)(?:\\.\\d+)*">>, [{load_module, m_a}]}]},
+                   {more, [{"1.0.0", [{update, o_a, {advanced, []}}]}], [{"1.0.0", [{update, o_a, {advanced, []}}]}]}]}},
+     {"generated", {[{2, [Shop("2.0.0", [{m_a, 1}, {m_sup, 1}, {m_server, 1}, {m_old, 1}, {m_same, 1}]), {gone, "1.0.0", permanent, [{g_a, 1}]}]},
+                     {3, [Shop("3.0.0", [{m_a, 2}, {m_sup, 2}, {m_server, 2}, {m_new, 1}, {m_same, 1}]), {new, "1.0.0", permanent, [{n_a, 1}]}]}],
+                    generated}}].
+
+make_case(Folder, Base, Name, {Versions, Appups}) ->
+    Dir = filename:join(Folder, Name),
+    Made = [{V, make_release(Dir, Base, V, Apps)} || {V, Apps} <- Versions],
+    {_, New} = lists:last(Made),
+    Old = [R || {_, R} <- lists:droplast(Made)],
+    write_appups(Dir, Appups),
+    case Appups of
+        generated -> ok;
+        _ -> make_relup(Dir, New, Old)
+    end.
+
+make_relup(Dir, New, Old) ->
+    Path = [filename:join([filename:dirname(filename:dirname(filename:dirname(R))), "lib", "*", "ebin"]) || R <- [New | Old]],
+    case systools:make_relup(New, Old, Old, [{path, Path}, {outdir, Dir}, noexec, silent]) of
+        {ok, Relup, _, _} ->
+            ok = file:write_file(filename:join(Dir, "relup"), io_lib:format("~tp.~n", [Relup]));
+        {error, _, Reason} ->
+            ok = file:write_file(filename:join(Dir, "refused"), io_lib:format("~tp", [Reason]))
+    end.
+
+write_appups(_, generated) -> ok;
+write_appups(Dir, Appups) ->
+    [begin
+         [Ebin] = filelib:wildcard(filename:join([Dir, "3", "lib", atom_to_list(App) ++ "-*", "ebin"])),
+         {ok, [{application, _, Keys}]} = file:consult(filename:join(Ebin, atom_to_list(App) ++ ".app")),
+         Text = io_lib:format("~tp.~n", [{proplists:get_value(vsn, Keys), Up, Down}]),
+         ok = file:write_file(filename:join(Ebin, atom_to_list(App) ++ ".appup"), Text)
+     end || {App, Up, Down} <- Appups].
+
+%% The release's file without its extension.
+make_release(Dir, Base, Version, Apps) ->
+    Root = filename:join(Dir, integer_to_list(Version)),
+    Vsn = integer_to_list(Version) ++ ".0.0",
+    Own = filename:join(Root, "lib"),
+    ok = filelib:ensure_dir(filename:join([Root, "releases", Vsn, "x"])),
+    ok = filelib:ensure_dir(filename:join(Own, "x")),
+    "" = os:cmd("cp -al " ++ Base ++ "/* " ++ Own),
+    [make_application(Own, App) || App <- Apps],
+    Otp = [{App, vsn(Base, App)} || App <- [kernel, stdlib, sasl]],
+    Listed = Otp ++ [{Name, V, Type} || {Name, V, Type, _} <- Apps],
+    Stem = filename:join([Root, "releases", Vsn, "x"]),
+    Rel = {release, {"x", Vsn}, {erts, erlang:system_info(version)}, Listed},
+    ok = file:write_file(Stem ++ ".rel", io_lib:format("~tp.~n", [Rel])),
+    Stem.
+
+vsn(Base, App) ->
+    [Dir] = filelib:wildcard(filename:join(Base, atom_to_list(App) ++ "-*")),
+    "-" ++ Vsn = string:prefix(filename:basename(Dir), atom_to_list(App)),
+    Vsn.
+
+make_application(Lib, {Name, Vsn, _, Modules}) ->
+    Ebin = filename:join([Lib, atom_to_list(Name) ++ "-" ++ Vsn, "ebin"]),
+    ok = filelib:ensure_dir(filename:join(Ebin, "x")),
+    [ok = file:write_file(filename:join(Ebin, atom_to_list(M) ++ ".beam"), compile(M, Content)) || {M, Content} <- Modules],
+    App = {application, Name, [{description, ""}, {vsn, Vsn}, {modules, [M || {M, _} <- Modules]}, {registered, []},
+                               {applications, [kernel, stdlib]}]},
+    ok = file:write_file(filename:join(Ebin, atom_to_list(Name) ++ ".app"), io_lib:format("~tp.~n", [App])).
+
+%% m_sup is a supervisor, m_server a server with a code_change.
+compile(Module, Content) ->
+    Lines = ["-module(" ++ atom_to_list(Module) ++ ").", "-export([version/0]).",
+             "version() -> " ++ integer_to_list(Content) ++ "." | more(Module)],
+    Forms = [begin {ok, Tokens, _} = erl_scan:string(Line), {ok, Form} = erl_parse:parse_form(Tokens), Form end || Line <- Lines],
+    {Attributes, Functions} = lists:partition(fun(Form) -> element(1, Form) =:= attribute end, Forms),
+    {ok, Module, Bin} = compile:forms(Attributes ++ Functions, []),
+    Bin.
+
+more(m_sup) -> ["-behaviour(supervisor).", "-export([init/1]).", "init(_) -> {ok, {{one_for_one, 1, 1}, []}}."];
+more(m_server) -> ["-behaviour(gen_server).", "-export([code_change/3]).", "code_change(_, S, _) -> {ok, {new, S}}."];
+more(_) -> [].
