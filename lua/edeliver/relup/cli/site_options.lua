@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.site_options
 
+local count = require "edeliver.relup.base.count"
 local parser = require "edeliver.relup.cli.parser"
 local web = require "edeliver.relup.web"
 
@@ -26,8 +27,7 @@ end
 function site_options.count_sockets(node, config)
   local site = web.find(node, config.name, config)
   local found = site and site:connections()
-  if not found then return "an unknown number of websockets" end
-  return #found.websockets == 1 and "1 websocket" or ("%d websockets"):format(#found.websockets)
+  return found and count.of(#found.websockets, "websocket") or "an unknown number of websockets"
 end
 
 return site_options

@@ -3,6 +3,7 @@
 -- Such a process would be killed when its module is loaded anew, or make release_handler refuse. Old code that nobody runs is no
 -- reason to refuse: it is purged.
 
+local count = require "edeliver.relup.base.count"
 local term = require "edeliver.relup.term"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
@@ -22,15 +23,13 @@ local function modules_on(node, name, ctx)
   return application.modules(node, name)
 end
 
-local function count(number) return number == 1 and "1 module" or number .. " modules" end
-
 local MAX_PIDS = 5
 
 local function names_of(pids)
   local names = {}
   for i = 1, math.min(#pids, MAX_PIDS) do names[i] = tostring(pids[i]) end
   if #pids > MAX_PIDS then names[#names + 1] = ("and %d more"):format(#pids - MAX_PIDS) end
-  return (#pids == 1 and "1 process (%s)" or #pids .. " processes (%s)"):format(table.concat(names, ", "))
+  return ("%s (%s)"):format(count.of(#pids, "process"), table.concat(names, ", "))
 end
 
 local function refusal(node, found)
@@ -81,6 +80,6 @@ return instruction.define {
     if not found then return nil, message, code end
     if #found > 0 then return nil, refusal(node, found), "old_code" end
     local purged = found.purged > 0 and ("; purged it from %d"):format(found.purged) or ""
-    return ("nobody runs old code of %s%s"):format(count(#modules), purged)
+    return ("nobody runs old code of %s%s"):format(count.of(#modules, "module"), purged)
   end,
 }

@@ -3,6 +3,7 @@
 -- A rule reports one thing with `report`, and what may repeat for each module or instruction with `collect`, which makes one
 -- finding of all of them. Knows no rule.
 
+local count = require "edeliver.relup.base.count"
 local term = require "edeliver.relup.term"
 
 local findings = {}
@@ -117,8 +118,7 @@ function findings.merged(found)
   for _, one in ipairs(left) do
     local more = #one.versions - 1
     if more > 0 then
-      local others = ("%d more %s"):format(more, more == 1 and "version" or "versions")
-      one.place = ("%s and %s%s"):format(one.title, others, one.place:sub(#one.title + 1))
+      one.place = ("%s and %s%s"):format(one.title, count.of(more, "more version"), one.place:sub(#one.title + 1))
     end
   end
   return left

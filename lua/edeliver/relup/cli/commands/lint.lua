@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.commands.lint
 
 local linter = require "edeliver.relup.lint"
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local file = require "edeliver.relup.file"
@@ -74,7 +75,7 @@ function lint.command(args)
   out:give { findings = listed, errors = errors }
   if #findings == 0 then out:line("Found nothing wrong with " .. args.relup .. ".") end
   if errors == 0 then return exit.OK end
-  out:fail(("%d %s in %s"):format(errors, errors == 1 and "error" or "errors", args.relup), "lint")
+  out:fail(("%s in %s"):format(count.of(errors, "error"), args.relup), "lint")
   return exit.REFUSED
 end
 

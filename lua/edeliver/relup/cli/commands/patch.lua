@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.patch
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local file = require "edeliver.relup.file"
 local guard_call = require "edeliver.relup.script.guard_call"
@@ -75,8 +76,6 @@ local function look(path, entries)
   return left
 end
 
-local function count(number) return number == 1 and "1 entry" or number .. " entries" end
-
 --- Runs the command.
 -- @return exit code
 function patch.command(args)
@@ -106,7 +105,7 @@ function patch.command(args)
   if backup == nil then return fail(message, code, exit.FAILED) end
   local changed = #read.entries - #left
   out:give { changed = backup ~= false, backup = backup or nil, entries = changed, left_alone = left }
-  out:line(backup and ("%s: %s changed; the old file is %s."):format(args.relup, count(changed), backup)
+  out:line(backup and ("%s: %s changed; the old file is %s."):format(args.relup, count.of(changed, "entry", "entries"), backup)
     or args.relup .. ": nothing to change.")
   return exit.OK
 end
