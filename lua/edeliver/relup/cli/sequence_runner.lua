@@ -18,6 +18,8 @@ function sequence_runner.add_options(to)
   site_options.add(to)
   to:option("--target", "Whom to suspend: the websocket processes, or the channels behind them.")
     :choices { "transports", "channels" }
+  to:option("--engine", "What changes the code: OTP's own engine, or the swap (all modules and processes in one stop).")
+    :choices { "otp", "swap" }
   to:option("--journal", "Write the journal to this file (default: a new one in the XDG state folder)."):argname "FILE"
   to:option("--report", "Write the report to a file: one HTML page with a timeline."):argname "FILE.html"
 end
@@ -53,6 +55,23 @@ end
 local function texts(items)
   local given = output.array {}
   for i, item in ipairs(items) do given[i] = tostring(item) end
+  return given
+end
+
+-- What swaps came to, with terms as Erlang prints them.
+local function swaps(reports)
+  if not reports then return nil end
+  local given = output.array {}
+  for i, swap in ipairs(reports) do
+    local restarted = output.array {}
+    for k, one in ipairs(swap.restarted) do
+      restarted[k] = { module = one.module, pid = tostring(one.pid), reason = tostring(one.reason) }
+    end
+    given[i] = {
+      outcome = swap.outcome, reason = swap.reason and tostring(swap.reason), processes = swap.processes, restarted = restarted,
+      suspend = swap.suspend, load = swap.load, change = swap.change, resume = swap.resume, stand_still = swap.stand_still,
+    }
+  end
   return given
 end
 

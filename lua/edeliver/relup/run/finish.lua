@@ -177,7 +177,7 @@ local function account(self)
     local seen = self.node:is_open() and attempt(suspended_among, self.node, ledger:suspended())
     if seen then result.still_suspended = list_of(seen) end
   end
-  result.after_install = self.ctx.after_install
+  result.after_install, result.swap = self.ctx.after_install, self.ctx.swapped
   result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
   result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost
   return true

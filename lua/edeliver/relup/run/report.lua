@@ -19,6 +19,7 @@ report.__index = report
 -- @field journal the path of its journal
 -- @field after_install what had become of the suspended after the install: `{ still =, woken = (by the relup's own resume),
 -- died =, new = (never suspended) }`, numbers
+-- @field swap what swaps came to, where `config.engine` was "swap": a list, as `step.swap` reports it
 -- @field steps list of `{ name, status = "done" | "failed" | "skipped" | "not run", at, ms, result, message, code }`, and, where
 -- it was an error in Lua, its `traceback`, which is shown to nobody; `at` is when it began, in ms since the run did
 -- @field undone list of what was undone, in words

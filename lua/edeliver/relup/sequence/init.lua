@@ -7,6 +7,7 @@
 -- @classmod edeliver.relup.sequence
 
 local core = require "edeliver.relup.core"
+local engine = require "edeliver.relup.step.engine"
 local instruction = require "edeliver.relup.instruction"
 local ordering = require "edeliver.relup.sequence.ordering"
 local run = require "edeliver.relup.run"
@@ -74,6 +75,7 @@ local function check_config(config, installs)
       error(("config.%s is a number of milliseconds"):format(name), 3)
     end
   end
+  engine.check(config, 3)
 end
 
 -- A run, begun and finished, whatever happens in `body`. It may not yield: nobody finishes a run whose coroutine was dropped.
@@ -95,7 +97,9 @@ end
 -- it undoes everything, 5000), `lease` (ms without a sign of life from us after which the connection counts as lost, 15000),
 -- `patience` (ms that an install is waited for when the run has failed, or the guard has lost us, before everything is undone
 -- in the middle of it, 300000);
--- `dry_run` (all checks, and what would be suspended: nothing is touched)
+-- `engine` ("otp", the default, or "swap": many modules and their processes get new code at once; then `on_failed_code_change`,
+-- "rollback" or "restart", `code_change_timeout`, ms that a process has, 5000, and `max_stand_still`, ms that going back may
+-- take, 10000); `dry_run` (all checks, and what would be suspended: nothing is touched)
 -- @treturn[1] report what was done
 -- @treturn[2] nil
 -- @treturn[2] string which step failed, why, and what is still suspended
@@ -123,6 +127,7 @@ end
 -- @return as `run`
 function sequence:install(node, config)
   check_config(config, true)
+  if config.engine == "swap" then error("config.engine = \"swap\" goes with run: inside a relup the engine is OTP's", 2) end
   local in_relup = require "edeliver.relup.sequence.in_relup"
   return whole(self, node, config, true, function(this) return in_relup.install(this, self) end)
 end

@@ -25,12 +25,14 @@ context.__index = context
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
 -- - `deadline`: until when, as `core.now` counts, somebody waits for the release handler, and for what its relup calls for
 -- - `relup`: the one that an install takes, as `otp.relup` reads it
+-- - `swap`: the one that is prepared, or false; `swapped`: what it came to, as `step.swap` reports it
 -- - `place`: where the relup's call stands that a step is run for: "before" the point of no return, "within" its changes,
 --   "behind" them
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_told = "instructions.finish_running_requests", would_hide = "web.servers.cowboy_2",
   after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run",
+  swap = "step.install", swapped = "step.install",
 }
 
 -- In texts of a step's own may stand what a node said.

@@ -6,6 +6,7 @@
 -- @module edeliver.relup.step.install
 
 local core = require "edeliver.relup.core"
+local engine = require "edeliver.relup.step.engine"
 local expected_calls = require "edeliver.relup.step.expected_calls"
 local install_outcome = require "edeliver.relup.step.install_outcome"
 local look_before = require "edeliver.relup.step.look_before"
@@ -88,7 +89,11 @@ function install.prepare(node, version, ctx, options)
     ctx:log("warning", "the relup calls for instructions, so check_install_release is not asked in a dry run")
     return now
   end
-  local from, message, code = install.check(node, version, ctx, now)
+  local prepared, message, code = engine.prepare(node, found, ctx)
+  if prepared == nil then return nil, message, code end
+  ctx.swap = prepared
+  local from
+  from, message, code = install.check(node, version, ctx, now)
   if not from then return nil, message, code end
   return now
 end
@@ -107,6 +112,15 @@ local function make_permanent(node, version, ctx)
   return version .. " is what the node starts with from now on"
 end
 
+-- The same, with what the swap has to say of it.
+local function with_swap(ctx, done, message, code)
+  local reports, words, why = engine.finish(ctx, ctx.swap)
+  if not reports then return nil, done and words or message, done and why or code end
+  ctx.swapped = reports
+  if not done then return nil, message, code end
+  return ("%s; %s"):format(done, words)
+end
+
 --- Installs `ctx.config.version`, and looks again.
 -- @param node
 -- @param ctx
@@ -119,11 +133,15 @@ function install.perform(node, ctx, options)
   local now = releases and release_handler.running(releases)
   local calls, timeout = calls_of(node, now and now.version, version), options.timeout or INSTALL_TIMEOUT
   local before = now and now.version or "?"
+  local armed, problem, why = true, nil, nil
+  if ctx.swap then armed, problem, why = ctx.swap:arm(ctx:suspended()) end
+  if not armed then return nil, problem, why end
   local done, message, code = install_outcome.tell(node, ctx, before,
     release_handler.install_release(caller(ctx, calls, timeout, install_outcome.pending(node, ctx, before)), version, timeout))
   -- The guard may not have been there to say so.
   if ctx.call and (done or not install_outcome.UNCLEAR[code]) then ctx.call:close() end
-  return done, message, code
+  if not ctx.swap or install_outcome.UNCLEAR[code] then return done, message, code end
+  return with_swap(ctx, done, message, code)
 end
 
 local KNOWN = { permanent = true, timeout = true, restart_emulator = true }

@@ -1,0 +1,119 @@
+--- What changes the code in an install: OTP's own engine, or the swap.
+--
+-- For the swap the relup on the node is another one until the install has ended: the same instructions, with those that a swap
+-- takes over replaced by calls of it. Knows the relup and the swap, and no web server.
+--
+-- @module edeliver.relup.step.engine
+
+local consult = require "edeliver.relup.consult"
+local relup_on = require "edeliver.relup.otp.relup"
+local fuse = require "edeliver.relup.script.fuse"
+local swap = require "edeliver.relup.step.swap"
+local term = require "edeliver.relup.term"
+
+local engine = {}
+
+local KEY = "the relup for the swap"
+local NAMES = { otp = true, swap = true }
+
+--- Raises where the configuration asks for what there is not.
+-- @tparam table config `engine`: "otp" (default), or "swap"; `on_failed_code_change`: "rollback" (default) or "restart";
+-- `max_stand_still` (ms that going back may take)
+-- @tparam[opt=1] integer level who is to blame, as `error` takes it
+function engine.check(config, level)
+  level = (level or 1) + 1
+  if config.engine ~= nil and not NAMES[config.engine] then
+    error(('config.engine is "otp" or "swap", not %q'):format(tostring(config.engine)), level)
+  end
+  local policy = config.on_failed_code_change
+  if policy ~= nil and policy ~= "rollback" and policy ~= "restart" then
+    error(('config.on_failed_code_change is "rollback" or "restart", not %q'):format(tostring(policy)), level)
+  end
+end
+
+-- A relup with this entry alone, for the release handler to find in the place of the whole.
+local function relup_of(target, up, script)
+  local from, of = target.version, target.from
+  if up then from, of = of, from end
+  local entries = term.list { term.tuple { term.charlist(from), term.list {}, script } }
+  local ups, downs = entries, term.list {}
+  if not up then ups, downs = downs, ups end
+  return consult.write { term.tuple { term.charlist(of), ups, downs } }
+end
+
+local function replace(ctx, relup, text)
+  local path = term.charlist(relup.path)
+  return ctx:apply(KEY, { {
+    call = { "file", "write_file", { path, text } }, undo = { "file", "write_file", { path, relup.text } },
+  } })
+end
+
+-- What stays with OTP, for the operator.
+local function tell(ctx, fused)
+  for _, left in ipairs(fused.left) do
+    ctx:log("info", ("instructions %d to %d of the relup are OTP's: %s"):format(left.position, left.position + left.count - 1,
+      left.reason))
+  end
+end
+
+--- Prepares the swap where one is wanted and the relup allows it; everything but the relup on the node is as it was afterwards.
+-- @param node
+-- @tparam table target what `step.target` found: `from`, `version`, `relup`
+-- @param ctx `ctx.config` as `check` takes it; remembers the relup as it was
+-- @return[1] a prepared swap; false where OTP's own engine does it all
+-- @return[2] nil, message, code
+function engine.prepare(node, target, ctx)
+  local config = ctx.config
+  if config.engine ~= "swap" then return false end
+  local fused, message, code = fuse.script(target.relup.script)
+  if not fused then return nil, message, code end
+  tell(ctx, fused)
+  if #fused.stops == 0 then
+    ctx:log("warning", "Nothing in the relup can be swapped: OTP's own engine changes all of it")
+    return false
+  end
+  if ctx.dry_run then return false end
+  -- The one that was looked at may have been in the tarball.
+  local on_node, done
+  on_node, message, code = relup_on.read(node, target.from, target.version)
+  if not on_node then return nil, message, code end
+  done, message, code = replace(ctx, on_node, relup_of(target, on_node.up, fused.script))
+  if not done then return nil, message, code end
+  return swap.prepare(node, {
+    guard = ctx.guard.pid, token = ctx.guard.token, stops = fused.stops, timeout = config.code_change_timeout,
+    on_failed = config.on_failed_code_change, max_stand_still = config.max_stand_still,
+  })
+end
+
+-- One stop in words.
+local function describe(report)
+  local parts = {}
+  for i, part in ipairs { "suspend", "load", "change", "resume" } do
+    parts[i] = ("%s %.1f"):format(part, report[part] or 0)
+  end
+  local words = ("swapped in %.1f ms (%s), %d %s"):format(report.stand_still or 0, table.concat(parts, ", "),
+    report.processes or 0, report.processes == 1 and "process" or "processes")
+  for _, restarted in ipairs(report.restarted) do
+    words = ("%s; %s of %s was restarted: its code_change failed (%s)"):format(words, tostring(restarted.pid), restarted.module,
+      term.format(restarted.reason))
+  end
+  return words
+end
+
+--- What a swap came to, once the install has ended; the relup on the node is as it was then.
+-- @param ctx
+-- @param prepared the swap
+-- @return[1] the reports of `step.swap`, and what they say in words
+-- @return[2] nil, message, code
+function engine.finish(ctx, prepared)
+  local reports, message, code = prepared:reports()
+  local back, problem, why = ctx:undo(KEY)
+  prepared:leave()
+  if not reports then return nil, message, code end
+  if not back then return nil, problem, why end
+  local words = {}
+  for i, report in ipairs(reports) do words[i] = describe(report) end
+  return reports, table.concat(words, "; ")
+end
+
+return engine

@@ -1,0 +1,107 @@
+-- An install by the swap, on a real release with open sockets: the relup's instructions in one stop, and the relup as it was.
+
+local chat = require "support.chat"
+local clients = require "support.clients"
+local process = require "support.process"
+local relup = require "edeliver.relup"
+local term = require "edeliver.relup.term"
+
+local STEPS = {
+  "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
+  "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
+  relup.install(),
+  "rerun_failed_requests", "resume_channels", "resume_ranch_acceptors",
+}
+local SOCKETS = 60
+
+describe("config.engine", function()
+  local release, node, sockets
+
+  setup(function()
+    release = chat.start { next = { "2.1.0", "2.0.1-late" } }
+    node = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+    sockets = clients.start()
+    sockets:open { port = release.ports.endpoint, count = SOCKETS, interval = 500 }
+  end)
+
+  teardown(function()
+    node:close()
+    sockets:stop()
+    release:stop()
+  end)
+
+  local function run(version, fields)
+    local config = { name = "chat", version = version, engine = "swap", journal = false, log = function() end }
+    for name, value in pairs(fields or {}) do config[name] = value end
+    return relup.sequence(STEPS):run(node, config)
+  end
+
+  local function text_of_relup(version)
+    return node:call("file", "read_file", { term.charlist(("%s/releases/%s/relup"):format(release.root, version)) })
+  end
+
+  local function check(version)
+    local served = sockets:get(release.ports.endpoint, "/")
+    assert.matches("^200 " .. version:gsub("%.", "%%."), sockets:body(served, 5000))
+    sockets:hang_up()
+    local stats = sockets:stats()
+    assert.equal(SOCKETS, stats.open)
+    assert.equal(0, stats.reconnects)
+    assert.equal(0, #assert(node:suspended()))
+    local gone = term.atom "undefined"
+    assert(process.wait_until(function()
+      return node:call("erlang", "whereis", { term.atom "edeliver_relup_swap" }) == gone
+    end, 10000), "the swap is still there")
+  end
+
+  it("swap: up and down in one stop each, channels and all", function()
+    local report = assert(run "2.1.0")
+    check "2.1.0"
+    assert.equal(1, #report.swap)
+    assert.equal(SOCKETS + 1, report.swap[1].processes)
+    local before = assert(text_of_relup "2.1.0")[2]
+    assert.matches("swapped in %d+%.%d ms %(suspend %d", tostring(report))
+    assert.matches("suspend,", before, 1, true)
+    local down = assert(run "1.0.0")
+    check "1.0.0"
+    assert.equal("ok", down.swap[1].outcome)
+    assert.equal(before, assert(text_of_relup "2.1.0")[2])
+    assert(run "2.1.0")
+    check "2.1.0"
+    assert(run "1.0.0")
+    check "1.0.0"
+  end)
+
+  it("swap: a dry run touches nothing", function()
+    local before = assert(text_of_relup "2.1.0")[2]
+    assert(run("2.1.0", { dry_run = true }))
+    assert.equal(before, assert(text_of_relup "2.1.0")[2])
+    check "1.0.0"
+  end)
+
+  it("swap: a process that cannot be suspended refuses the install, and nothing has changed", function()
+    local holder = assert(node:eval [=[
+      Me = self(),
+      Holder = spawn(fun() -> erlang:suspend_process(whereis(chat_counter)), Me ! held, receive go -> ok end end),
+      receive held -> Holder end.]=])
+    local report, message, unfinished = run("2.1.0", { code_change_timeout = 300 })
+    assert(node:call("erlang", "exit", { holder, term.atom "kill" }))
+    assert.is_nil(report)
+    assert.matches("suspend", message)
+    assert.equal("refused", unfinished.swap[1].outcome)
+    assert.equal(0, #unfinished.still_suspended)
+    check "1.0.0"
+    assert(run "2.1.0")
+    assert(run "1.0.0")
+    check "1.0.0"
+  end)
+
+  it("is one of two, and goes with run alone", function()
+    assert.has_error(function() run("2.1.0", { engine = "steam" }) end, 'config.engine is "otp" or "swap", not "steam"')
+    assert.has_error(function() run("2.1.0", { on_failed_code_change = "hope" }) end,
+      'config.on_failed_code_change is "rollback" or "restart", not "hope"')
+    assert.error_matches(function()
+      relup.sequence(STEPS):install(node, { name = "chat", version = "2.1.0", engine = "swap" })
+    end, "goes with run")
+  end)
+end)
