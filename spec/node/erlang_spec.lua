@@ -29,7 +29,7 @@ describe("Erlang modules", function()
   end)
 
   it("are run with the arguments of run/N bound, whose names are found in the text", function()
-    assert.is_true(node:run("forget", { Old = node:self(), New = node:self() }))
+    assert.is_true(node:run("forget", { Carrier = node:run("carrier", { Pid = node:self() }), New = node:self() }))
     assert.equal(atom "ok", node:run("restart_children", { Children = {} }))
   end)
 
@@ -41,7 +41,7 @@ describe("Erlang modules", function()
     assert.has_error(function() node:run "restart_children" end, "run of restart_children.erl needs a binding for Children")
     assert.has_error(function() node:run("restart_children", { Children = {}, children = {} }) end,
       "run of restart_children.erl has no argument children")
-    assert.has_error(function() node:expression("forget", { Old = 1 }) end, "run of forget.erl needs a binding for New")
+    assert.has_error(function() node:expression("forget", { Carrier = 1 }) end, "run of forget.erl needs a binding for New")
     assert.has_error(function() node:run("nothing", {}) end)
   end)
 

@@ -1,11 +1,11 @@
-%% Has the node forget the connection of a pid, where it has not noticed yet that it is lost: what is linked to that pid has been
-%% told to end when the nodedown comes.
+%% Has the node forget a connection, by what carries it, where it has not noticed yet that it is lost: what is linked to its pids has
+%% been told to end when the nodedown comes.
 -module(forget).
 -export([run/2]).
 
-run(Old, New) ->
-  Node = node(Old),
-  case Node =/= node(New) andalso lists:member(Node, nodes(hidden)) of
+run(Carrier, New) ->
+  {Node, _} = Carrier,
+  case Node =/= node(New) andalso lists:member(Carrier, erlang:system_info(dist_ctrl)) of
     true ->
       monitor_node(Node, true),
       erlang:disconnect_node(Node),

@@ -158,13 +158,14 @@ Settle = fun(S, Why) -> case Owes(S) of true -> Undo(S, Why); false -> S end end
 
 %% Who acts ---------------------------------------------------------------------------------------------------------------
 
-%% Whatever was sent over the operator's connection and has not arrived never will.
-Cut = fun(Pid) ->
-    case lists:member(node(Pid), nodes(connected)) of
+%% Whatever was sent over the operator's connection and has not arrived never will. Where Ref has fired, that connection is gone
+%% already; its node's name may be another's by now.
+Cut = fun(Ref, Pid) ->
+    case demonitor(Ref, [flush, info]) of
         true ->
-            Ref = monitor(process, Pid),
+            Gone = monitor(process, Pid),
             erlang:disconnect_node(node(Pid)),
-            receive {'DOWN', Ref, process, _, _} -> ok after 5000 -> demonitor(Ref, [flush]) end;
+            receive {'DOWN', Gone, process, _, _} -> ok after 5000 -> demonitor(Gone, [flush]) end;
         false -> ok
     end
 end,
@@ -258,8 +259,7 @@ Serve = fun(hello, _, S) -> {{ok, self()}, S};
                    _ -> {ok, S}
                end;
            ({back, Pid}, _, #{monitor := Ref, operator := Former} = S) ->
-               demonitor(Ref, [flush]),
-               _ = [Cut(Former) || node(Former) =/= node(Pid)],
+               case node(Former) =:= node(Pid) of true -> demonitor(Ref, [flush]); false -> Cut(Ref, Former) end,
                {ok, S#{operator := Pid, monitor := monitor(process, Pid)}};
            (_, _, S) -> {{error, unknown}, S}
         end,
@@ -306,7 +306,7 @@ Lost = fun(#{performing := none} = S, Why) ->
        end,
 
 %% The same where the operator has not asked for it: nothing of what it has sent may arrive any more.
-GivenUp = fun(#{operator := Pid} = S, Why) -> Cut(Pid), Lost(S, Why) end,
+GivenUp = fun(#{operator := Pid, monitor := Ref} = S, Why) -> Cut(Ref, Pid), Lost(S, Why) end,
 
 %% Leaves where nothing is left to do; says whether that is so.
 Ended = fun(#{status := lost, performing := none} = S) -> not Owes(S) andalso Leave(S) =:= ok; (_) -> false end,

@@ -40,15 +40,22 @@ local function check_options(name, options)
   end
 end
 
--- A connection of the core takes the place of the one before, if there is one: the node has to forget that one, so that nothing
--- that was begun over it happens after what is done over the new one.
+-- A connection of the core takes the place of the one before, if there is one: where that one acted, the node has to forget it,
+-- so that nothing that was begun over it happens after what is done over the new one.
 local function take(self, connection)
-  local old = self.pid
-  self.pid = connection:self()
+  local carrier = self.carrier
+  self.pid, self.carrier = connection:self(), nil
   if self.gate then connection:fence(self.gate, self.gate_request) end
   self.connection = self.show and printing.new(connection, self.show, core.now) or connection
-  if old then self:run("forget", { Old = old, New = self.pid }) end
+  if carrier then self:run("forget", { Carrier = carrier, New = self.pid }) end
   return self
+end
+
+-- Before the first act over a connection: what it is known by on the node. By its name it is not: others get that later.
+local function remember(self)
+  local message, code
+  if not self.carrier then self.carrier, message, code = self:run("carrier", { Pid = self.pid }) end
+  return self.carrier, message, code
 end
 
 --- Connects to a node. It becomes a hidden connection under a name that the node gives, so that two programs never clash.
@@ -177,7 +184,8 @@ end
 -- time.)
 -- @return as `call` does
 function node:act(module, fun, arguments, timeout)
-  local request, message, code = start(self, "act", module, fun, arguments)
+  local request, message, code = remember(self)
+  if request then request, message, code = start(self, "act", module, fun, arguments) end
   if not request then return nil, message, code end
   return self:await(request, timeout)
 end
@@ -281,6 +289,8 @@ end
 -- The answers of a bulk request as design.md gives them.
 local function bulk(self, request, pids, timeout)
   local set = core.pids(pids)
+  local known, message, code = remember(self)
+  if not known then return nil, message, code, false end
   local failed, positions, reasons, sent = self.connection:sys(request, set, timeout or BULK_TIMEOUT)
   if not failed then return nil, positions, reasons, sent end
   if failed == 0 then return "ok" end
