@@ -52,6 +52,20 @@ describe("ledger", function()
     assert.is_true(ledger.stood_still > 0)
   end)
 
+  it("counts as suspended only those of whom an answer came", function()
+    local pids = servers(3)
+    local bulk_suspend = node.bulk_suspend
+    node.bulk_suspend = function() return nil, "the connection was lost", "nodedown" end
+    finally(function() node.bulk_suspend = nil end)
+    assert.is_nil((ledger:suspend(pids, 1000)))
+    assert.equal(0, ledger.most)
+    assert.equal(3, ledger.asked)
+    node.bulk_suspend = bulk_suspend
+    assert.equal("ok", (ledger:suspend(pids, 1000)))
+    assert.equal(3, ledger.most)
+    assert.equal("ok", (ledger:resume(1000)))
+  end)
+
   it("goes on owing those that are silent, and forgets the dead", function()
     local pids = servers(2)
     local deaf = node:call("erlang", "spawn", { atom "timer", atom "sleep", term.list { atom "infinity" } })

@@ -40,7 +40,9 @@ local function figures(report)
   figure(list, "application", report.name)
   figure(list, "version", report.version)
   figure(list, "began", report.at and os.date("!%Y-%m-%d %H:%M:%S UTC", report.at))
-  figure(list, "suspended", report.suspended > 0 and ("%d processes"):format(report.suspended) or "nobody")
+  local most = report.perhaps_suspended or report.suspended
+  local perhaps = report.perhaps_suspended and "perhaps " or ""
+  figure(list, "suspended", most > 0 and ("%s%d processes"):format(perhaps, most) or "nobody")
   local still = report.stood_still
   figure(list, "each stood still, at most", still and ("%.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
     still.p50, still.p99, still.max))

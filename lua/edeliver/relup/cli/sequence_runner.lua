@@ -79,8 +79,8 @@ end
 function sequence_runner.as_json(report)
   local given = {
     name = report.name, version = report.version, ok = report.ok, code = report.code, suspended = report.suspended,
-    stood_still_ms = report.stood_still_ms, stood_still = report.stood_still, lost = texts(report.lost),
-    journal = report.journal, restarted = report.restarted, swap = swaps(report.swap),
+    perhaps_suspended = report.perhaps_suspended, stood_still_ms = report.stood_still_ms, stood_still = report.stood_still,
+    lost = texts(report.lost), journal = report.journal, restarted = report.restarted, swap = swaps(report.swap),
     would_suspend = report.would_suspend and #report.would_suspend, after_install = report.after_install,
     undone = output.array(report.undone), still_suspended = texts(report.still_suspended),
     still_undone = #report.still_undone, steps = output.array {},

@@ -179,6 +179,7 @@ local function account(self)
   end
   result.after_install, result.swap = self.ctx.after_install, self.ctx.swapped
   result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
+  if ledger.asked > ledger.most and not self.config.dry_run then result.perhaps_suspended = ledger.asked end
   result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost
   return true
 end
@@ -196,7 +197,7 @@ end
 -- To the guard, the journal and the operator, in this order: nobody waits for the last.
 local function conclude(self, signal)
   local result = self.report
-  result.ok = self.succeeded and not result.restarted and #result.still_suspended == 0 and #result.still_undone == 0
+  result.ok = self.succeeded == true and not result.restarted and #result.still_suspended == 0 and #result.still_undone == 0
   if not result.ok then result.code = result.code or (signal and "interrupted") or "suspended" end
   if self.guard then attempt(dismiss, self) end
   if self.journal then

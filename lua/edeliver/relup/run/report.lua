@@ -24,6 +24,7 @@ report.__index = report
 -- it was an error in Lua, its `traceback`, which is shown to nobody; `at` is when it began, in ms since the run did
 -- @field undone list of what was undone, in words
 -- @field suspended how many processes were suspended at most
+-- @field perhaps_suspended how many there were at most, where not all of them are known to have been: no answer came
 -- @field stood_still_ms how long they were, from the first suspend to the last resume
 -- @field stood_still how long each process was, at most: `{ p50 =, p99 =, max = }` in ms
 -- @field lost list of pids that ended while they were suspended
@@ -84,9 +85,11 @@ function report:summary()
       count.of(#self.would_suspend, "process"))
   end
   for _, undone in ipairs(self.undone) do lines[#lines + 1] = "  undone: " .. undone end
-  if self.suspended > 0 and not self.dry_run then
-    lines[#lines + 1] = ("  %s suspended, for %.1f ms"):format(count.of(self.suspended, "process"),
-      self.stood_still_ms or 0)
+  local most = self.perhaps_suspended or self.suspended
+  if most > 0 and not self.dry_run then
+    lines[#lines + 1] = ("  %s %s%s"):format(count.of(most, "process"),
+      self.perhaps_suspended and "may have been suspended" or "suspended",
+      self.stood_still_ms and (", for %.1f ms"):format(self.stood_still_ms) or "")
   end
   if self.stood_still then
     lines[#lines + 1] = ("  each was suspended for at most %.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(

@@ -24,7 +24,7 @@ local LATE = 30000 -- ms: for what was given up to end
 function ledger.new(node, options)
   options = options or {}
   return setmetatable({
-    node = node, pids = core.pids {}, undos = {}, observers = {}, most = 0, batches = {}, stood = {}, lost = {},
+    node = node, pids = core.pids {}, undos = {}, observers = {}, asked = 0, most = 0, batches = {}, stood = {}, lost = {},
     check = options.check, dry = options.dry,
     claim = options.claim or function() return node:is_open() or node:reconnect() end,
   }, ledger)
@@ -94,11 +94,12 @@ function ledger:suspend(pids, timeout)
   end
   table.insert(self.batches, { pids = new, at = core.now() })
   self.pids = self.pids:plus(asked)
-  self.most = math.max(self.most, #self.pids)
+  self.asked = math.max(self.asked, #self.pids)
   self.since = self.since or core.now()
   if self.dry then return "ok" end
   self.acting = true
   local answer, count, errors, sent = acted(self, self.node:bulk_suspend(asked, timeout))
+  if answer then self.most = math.max(self.most, #self.pids) end
   if sent == false then drop(self, new) end
   return answer, count, errors, sent
 end
