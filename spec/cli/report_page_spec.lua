@@ -38,7 +38,7 @@ describe("upgrade --report", function()
     assert.matches('<span class="ok">done</span>', dom, 1, true)
     assert.equal(#report.steps, select(2, dom:gsub('<div class="bar"', "")))
     assert.matches("<dt>suspended</dt><dd>10 processes</dd>", dom, 1, true)
-    assert.matches("<dt>lost</dt><dd>nobody</dd>", dom, 1, true)
+    assert.matches("<dt>lost</dt><dd>none</dd>", dom, 1, true)
     for _, step in ipairs(report.steps) do assert.matches("<td>" .. step.name .. "</td>", dom, 1, true) end
     assert.is_nil(complaints:find("CONSOLE", 1, true), complaints)
   end)

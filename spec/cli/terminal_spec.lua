@@ -20,17 +20,17 @@ describe("a question before a node is touched that is not local", function()
 
   it("names what will be done, and takes no for an answer", function()
     local screen <close> = open(remote, { remote.name, "call", "erlang", "node" })
-    screen:wait_for("Calls erlang:node/0 on " .. remote.name:gsub("%p", "%%%0") .. "%. Go on%? %[y/N%]")
+    screen:wait_for("Calls erlang:node/0 on " .. remote.name:gsub("%p", "%%%0") .. "%. Continue%? %[y/N%]")
     screen:type("n", "Enter")
     assert.equal(1, screen:exit_code())
-    screen:wait_for "not confirmed: nothing was done"
+    screen:wait_for "You did not confirm it: nothing was done"
   end)
 
   it("says before an upgrade how many sockets there are", function()
     local release <close> = chat.start { short = true }
     local sockets <close> = clients.open { port = release.ports.endpoint, count = 3 } -- luacheck: ignore sockets
     local screen <close> = open(release, { release.name, "upgrade", "2.0.0" })
-    screen:wait_for("Upgrades chat on " .. release.name:gsub("%p", "%%%0") .. " to 2%.0%.0, with 3 websockets%. Go on%?")
+    screen:wait_for("Upgrades chat on " .. release.name:gsub("%p", "%%%0") .. " to 2%.0%.0, with 3 websockets%. Continue%?")
     screen:type("", "Enter")
     assert.equal(1, screen:exit_code())
     assert.same({ ["1.0.0"] = "permanent" }, release:releases())
@@ -47,7 +47,7 @@ describe("a question before a node is touched that is not local", function()
     assert.equal(0, program.run({ remote.name, "call", "erlang", "node", "--yes" }, { node = remote }).code)
     local refused = program.run({ remote.name, "call", "erlang", "node" }, { node = remote, input = "y\n" })
     assert.equal(1, refused.code)
-    assert.matches("say --yes if that is meant", refused.err, 1, true)
+    assert.matches("--yes confirms it", refused.err, 1, true)
   end)
 
   it("is asked where the name says this machine, and the address another", function()
@@ -61,7 +61,7 @@ describe("a question before a node is touched that is not local", function()
     local own = process.output("hostname"):gsub("%s", "")
     local asked = refused(own)
     assert.same({ 1, "" }, { asked.code, asked.out })
-    assert.matches("say --yes if that is meant", asked.err, 1, true)
+    assert.matches("--yes confirms it", asked.err, 1, true)
     assert.equal(0, refused("127.0.0.1").code)
   end)
 

@@ -26,7 +26,7 @@ function escape.text(text)
   return text
 end
 
---- The same, and line ends become `\x0A`: for what stands within a line, which it must not end.
+--- The same, and line ends become `\x0A`: for a part of a line, which it must not end.
 function escape.line(text) return (escape.text(text):gsub("\n", hex)) end
 
 return escape

@@ -7,7 +7,7 @@ return {
   OK = 0,
   --- A check, or the operator at the question, refused it: nothing was changed.
   REFUSED = 1,
-  --- It failed, and whatever was done has been undone. Also a node that cannot be reached.
+  --- It failed, and what was done has been undone. Also a node that cannot be reached.
   FAILED = 2,
   --- It failed, and something is, or may be, still suspended: the message says what.
   SUSPENDED = 3,

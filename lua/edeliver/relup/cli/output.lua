@@ -1,7 +1,7 @@
 --- What the program says: lines and tables for people, one JSON document for programs, errors on stderr.
 --
--- Whatever comes from a node may hold anything, so every text is escaped here, whether somebody has done it before or not. Colour
--- is for terminals only. Knows no command.
+-- A text from a node may hold anything, so every text is escaped here, even one that is escaped already. Colour is for terminals
+-- only. Knows no command.
 --
 -- @classmod edeliver.relup.cli.output
 
@@ -55,7 +55,7 @@ function output:line(text, color)
   write(self, io.stdout, color and self:paint(color, text) or text)
 end
 
---- A line on stderr: what the operator has to know, whatever becomes of the output.
+--- A line on stderr: what the operator has to know, also where the output goes elsewhere.
 function output:note(text)
   self:clear_progress()
   write(self, io.stderr, output.escape(text))
@@ -65,7 +65,7 @@ end
 
 local function width_of(text) return utf8.len(text) or #text end
 
---- An aligned table; numbers stand on the right.
+--- An aligned table, numbers at the right.
 -- @tparam table header names of the columns
 -- @tparam table rows lists of strings and numbers
 function output:table(header, rows)
@@ -137,8 +137,8 @@ end
 --- A list for JSON, which stays a list when it is empty.
 function output.array(items) return setmetatable(items, { __jsontype = "array" }) end
 
--- A value as JSON can have it: plain tables of texts, numbers and booleans. Whatever else comes from a node becomes the text that
--- Erlang prints for it.
+-- A value as JSON can have it: plain tables of texts, numbers and booleans. Anything else becomes the text that Erlang prints for
+-- it.
 local function plain(value)
   local kind = type(value)
   if kind == "number" or kind == "boolean" or value == nil then return value end

@@ -23,7 +23,7 @@ Hot-upgrades live Erlang and Elixir nodes from outside, without dropping their w
 
 local EPILOG = ([[
 Exit codes: 0 done, 1 refused by a check (nothing was changed), 2 failed and undone, 3 failed and something is still
-suspended, 64 wrong usage.
+suspended, 4 failed and the node restarted, 64 wrong usage.
 
 The cookie comes from --cookie-file, the environment variable %s, --ask-cookie or ~/.erlang.cookie.
 
@@ -61,7 +61,7 @@ local function add_common_options(to, on_node)
   to:option("--tls-name", "The name in the node's certificate, where it is not the host."):argname "HOST"
   to:option("--tls-optfile", "A node's ssl_dist_optfile, for what is not said here."):argname "FILE"
   to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(parser.positive)
-  to:flag("-y --yes", "Don't ask before touching a node that is not local.")
+  to:flag("-y --yes", "Don't ask before changing anything on a node that is not local.")
 end
 
 -- The node is said first, as people say it.
@@ -104,7 +104,7 @@ function parser.build()
   return root
 end
 
--- The command comes first, whatever stood before it.
+-- The command comes first, and behind it what people write before it.
 local function command_first(arguments)
   local names = {}
   for _, name in ipairs(parser.commands) do names[name] = true end

@@ -18,7 +18,7 @@ end
 
 --- Starts a bar.
 -- @param out an output
--- @string what is going on
+-- @string what takes the time, in a word: "upload"
 -- @tparam number total in bytes
 function progress.new(out, what, total)
   return setmetatable({ out = out, what = what, total = total, started = core.now() }, progress)

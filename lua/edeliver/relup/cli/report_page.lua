@@ -4,6 +4,7 @@
 --
 -- @module edeliver.relup.cli.report_page
 
+local count = require "edeliver.relup.base.count"
 local output = require "edeliver.relup.cli.output"
 
 local report_page = {}
@@ -42,20 +43,20 @@ local function figures(report)
   figure(list, "began", report.at and os.date("!%Y-%m-%d %H:%M:%S UTC", report.at))
   local most = report.perhaps_suspended or report.suspended
   local perhaps = report.perhaps_suspended and "perhaps " or ""
-  figure(list, "suspended", most > 0 and ("%s%d processes"):format(perhaps, most) or "nobody")
+  figure(list, "suspended", most > 0 and perhaps .. count.of(most, "process") or "none")
   local still = report.stood_still
-  figure(list, "each stood still, at most", still and ("%.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
+  figure(list, "each suspended for, at most", still and ("%.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
     still.p50, still.p99, still.max))
-  figure(list, "lost", #report.lost > 0 and ("%d ended while they were suspended: %s"):format(#report.lost,
-    report_page.first(report.lost, 20)) or "nobody")
+  figure(list, "lost", #report.lost > 0 and ("%s ended while suspended: %s"):format(
+    count.of(#report.lost, "process"), report_page.first(report.lost, 20)) or "none")
   return table.concat(list, "\n")
 end
 
 --- The first of some things, as text.
-function report_page.first(items, count)
+function report_page.first(items, most)
   local shown = {}
-  for i = 1, math.min(#items, count) do shown[i] = tostring(items[i]) end
-  return table.concat(shown, ", ") .. (#items > count and ", ..." or "")
+  for i = 1, math.min(#items, most) do shown[i] = tostring(items[i]) end
+  return table.concat(shown, ", ") .. (#items > most and ", ..." or "")
 end
 
 local function rows(report)

@@ -84,18 +84,19 @@ end
 --- Asks before a node is touched that is not local.
 -- @param args
 -- @string question what will be done to what, in a sentence
--- @return whether to go on; why not was said
+-- @return whether it is confirmed; why not was said
 function session.confirm(args, question)
   if args.yes or session.is_local(args) then return true end
   if not terminal.isatty(io.stdin) then
-    args.output:fail(("%s This is not a terminal to ask at: say --yes if that is meant"):format(question), "not_confirmed")
+    args.output:fail(("%s Nobody confirmed it, as this is no terminal: nothing was done. --yes confirms it"):format(question),
+      "not_confirmed")
     return false
   end
-  io.stderr:write(args.output.escape(question), " Go on? [y/N] ")
+  io.stderr:write(args.output.escape(question), " Continue? [y/N] ")
   io.stderr:flush()
   local answer = io.read "l"
   if answer and answer:lower():find "^%s*y" then return true end
-  args.output:fail("not confirmed: nothing was done", "not_confirmed")
+  args.output:fail("You did not confirm it: nothing was done", "not_confirmed")
   return false
 end
 

@@ -75,7 +75,7 @@ local function functions(self, module)
   end)
 end
 
--- Those that stand for themselves in a Lua string, and cannot end it.
+-- Those that mean themselves in a Lua string, and cannot end it.
 local function plain_names(names)
   local plain = {}
   for _, name in ipairs(names) do
@@ -90,7 +90,7 @@ local function erlang_names(names)
   return written
 end
 
--- `lists:rev`, `'Elixir.MyApp':st`: what stands right before the cursor, in Erlang.
+-- `lists:rev`, `'Elixir.MyApp':st`: what is right before the cursor, in Erlang.
 local function erlang(self, before)
   local module, start = before:match "([%w_@]+):([%w_@]*)$"
   if not module then module, start = before:match "'([^']+)':([%w_@]*)$" end

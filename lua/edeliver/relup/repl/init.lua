@@ -52,7 +52,7 @@ session.__index = session
 
 function session:use(node)
   self.nodes[node.name], self.environment.node = node, node
-  -- What called functions print is for whoever has called them.
+  -- What a called function prints is for the caller.
   if not node.show then node:on_output(function(text) io.write(show.plain(text)) end) end
   return node
 end
@@ -64,7 +64,7 @@ end
 local function is_incomplete(message) return message ~= nil and message:find "<eof>$" ~= nil end
 
 -- The function of a line: an expression's value first, else statements. Nil, message where it is neither; "more" where it
--- goes on in the next line.
+-- is to be read on in the next line.
 local function compile(text, environment)
   local chunk = load("return " .. text, "=line", "t", environment)
   local message
@@ -163,8 +163,8 @@ function repl.run(node, options)
   self.reader.close()
 end
 
--- Whether the program is `lua -i` with nothing but modules to load, this package among them: no script, no `-e`. Whoever
--- requires it at Lua's own prompt stays there.
+-- Whether the program is `lua -i` with nothing but modules to load, this package among them: no script, no `-e`. A `require` at
+-- Lua's own prompt changes nothing.
 local function is_bare_prompt(arguments)
   local interactive, loads_us, i = false, false, 1
   while arguments[i] do

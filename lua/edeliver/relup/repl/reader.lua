@@ -88,7 +88,7 @@ end
 
 --- Makes a reader: `read(prompt)` gives a line, or nil at the end; `remember(line)`; `close()`.
 -- @param completer see `edeliver.relup.repl.complete`
--- @tparam function known_secrets gives a list of strings; a line in which one stands is kept nowhere
+-- @tparam function known_secrets gives a list of strings; a line that has one in it is kept nowhere
 function reader.new(completer, known_secrets)
   if not terminal.isatty(io.stdin) then return plain(false) end
   local found, readline = pcall(require, "readline")

@@ -1,6 +1,6 @@
 --- Which lines may hold a secret: those are kept nowhere.
 --
--- A line that names a thing of that kind, and a line in which a secret stands that is known. Too many rather than too few.
+-- A line that names a thing of that kind, and a line with a secret that is known. Too many rather than too few.
 --
 -- @module edeliver.relup.repl.secrets
 
@@ -15,7 +15,7 @@ local WORDS = {
 -- `scheme://user:password@host`
 local USER_IN_URL = "://[^/%s:@]*:[^/%s@]+@"
 
-local SHORTEST = 4 -- characters of a known secret: a shorter one stands in any line
+local SHORTEST = 4 -- characters of a known secret: a shorter one is in any line
 
 --- Whether a line may hold a secret.
 -- @string line

@@ -8,6 +8,7 @@ local term = require "edeliver.relup.term"
 local show = {}
 
 local MANY, DEEP = 30, 4 -- entries of a table; tables in tables
+local EXCEPTIONS = { error = true, exit = true, throw = true }
 local SECRET = { cookie = true, password = true } -- what the options of a connection may hold
 
 local function sorted_keys(value)
@@ -43,7 +44,7 @@ end
 
 --- A value as text. Safe to print: what is in it is escaped.
 -- @param value anything
--- @tparam[opt=0] integer depth how deep in tables it stands
+-- @tparam[opt=0] integer depth how deep in tables it is
 -- @treturn string
 function show.value(value, depth)
   if value == nil then return "nil" end
@@ -55,13 +56,20 @@ end
 --- A text, made safe to print.
 function show.plain(text) return output.escape(text) end
 
+-- "error: badarg in lists:reverse/1", where a called function raised.
+local function what_was_raised(results)
+  local called = EXCEPTIONS[results[3]] and results[2]:match "^(%S+/%d+) failed on "
+  return called and results[4] ~= nil and output.escape(("%s: %s in %s"):format(results[3], term.format(results[4]), called))
+end
+
 --- What an expression gave: nothing for nothing, the message where it was refused.
 -- @param results a packed table with `n`
 -- @treturn ?string
 function show.results(results)
   if results.n == 0 or (results.n == 1 and results[1] == nil) then return nil end
   if results[1] == nil and type(results[2]) == "string" then
-    local text = output.escape(results[2])
+    local text, exception = output.escape(results[2]), what_was_raised(results)
+    if exception then return exception end
     return type(results[3]) == "string" and ("refused: %s (%s)"):format(text, results[3]) or "refused: " .. text
   end
   -- What follows a value and is nil is an error that did not happen.

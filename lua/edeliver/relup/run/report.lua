@@ -15,7 +15,7 @@ report.__index = report
 -- @field name of the application
 -- @field version that was to be installed, if one was
 -- @field at when the run began, as `os.time` says
--- @field dry_run whether nothing was touched; then `would_suspend` is the pid set of whom it would have suspended
+-- @field dry_run whether nothing was touched; then `would_suspend` is the pid set of what it would have suspended
 -- @field journal the path of its journal
 -- @field after_install what had become of the suspended after the install: `{ still =, woken = (by the relup's own resume),
 -- died =, new = (never suspended) }`, numbers
@@ -28,7 +28,7 @@ report.__index = report
 -- @field stood_still_ms how long they were, from the first suspend to the last resume
 -- @field stood_still how long each process was, at most: `{ p50 =, p99 =, max = }` in ms
 -- @field lost list of pids that ended while they were suspended
--- @field still_suspended list of pids that sit suspended, or may
+-- @field still_suspended list of pids that are suspended, or may be
 -- @field still_undone list of `{ key, undo }` that could not be undone
 -- @field ok whether every step was done and nothing is left
 -- @field code why not

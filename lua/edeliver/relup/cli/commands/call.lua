@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.commands.call
 
 local consult = require "edeliver.relup.consult"
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
@@ -74,7 +75,8 @@ function call.command(args)
   value, message, code = node:call(args.module, args.fun, terms, args.wait)
   local text, left_out = printed()
   if text ~= "" then out:line((text:gsub("\n$", ""))) end
-  if left_out > 0 then out:note(("%d bytes more were printed than are shown"):format(left_out)) end
+  if left_out > 0 then out:note(("%s more %s printed, and not shown"):format(count.of(left_out, "byte"),
+    count.verb(left_out, "was", "were"))) end
   if value == nil then
     out:fail(message, code)
     return exit.FAILED

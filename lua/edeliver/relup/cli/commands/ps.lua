@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.ps
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local parser = require "edeliver.relup.cli.parser"
 local processes = require "edeliver.relup.cli.processes"
@@ -96,14 +97,14 @@ function ps.command(args)
   local out = args.output
   local node <close>, failed = session.connect(args)
   if not node then return failed end
-  local found, count, code = select_top(node, args)
+  local found, total, code = select_top(node, args)
   local rows, message
   if found then
     local top = {}
     for i = 1, math.min(#found, math.floor(args.limit)) do top[i] = found[i].pid end
     rows, message, code = processes.describe(node, top)
   else
-    message = count
+    message = total
   end
   if not rows then
     out:fail(message, code)
@@ -114,7 +115,7 @@ function ps.command(args)
     for _, row in ipairs(found) do change[row.pid] = row.figure end
     for _, row in ipairs(rows) do row.change = change[row.pid] end
   end
-  out:give { processes = processes.as_json(rows), shown = #rows, matching = #found, total = count, sort = args.sort }
+  out:give { processes = processes.as_json(rows), shown = #rows, matching = #found, total = total, sort = args.sort }
   local header, shown = processes.HEADER, processes.as_rows(rows)
   if args.window then
     header = table.move(header, 1, #header, 1, {})
@@ -122,7 +123,7 @@ function ps.command(args)
     for i, row in ipairs(rows) do table.insert(shown[i], row.change) end
   end
   out:table(header, shown)
-  out:line(("%d of %d processes shown."):format(#rows, count))
+  out:line(("%d of %s shown."):format(#rows, count.of(total, "process")))
   return exit.OK
 end
 

@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.status
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local guard = require "edeliver.relup.undo.guard"
 local output = require "edeliver.relup.cli.output"
@@ -64,7 +65,8 @@ end
 
 local function describe_guard(who)
   if not who then return "none" end
-  local text = ("of %s (%s), %d processes and %d calls to be undone"):format(who.who, who.status, who.pids, who.undos)
+  local text = ("of %s (%s), owes %s and %s"):format(who.who, who.status, count.of(who.pids, "resume"),
+    count.of(who.undos, "call"))
   return who.left and ("%s in %.1f s"):format(text, who.left / 1000) or text
 end
 

@@ -1,15 +1,16 @@
---- `stuck`: who sits suspended on a node now, whoever suspended them.
+--- `stuck`: which processes of a node are suspended now, by any run or by hand.
 --
 -- @module edeliver.relup.cli.commands.stuck
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local processes = require "edeliver.relup.cli.processes"
 local session = require "edeliver.relup.cli.session"
 
 local stuck = {
   on_node = true,
-  summary = "List the processes that sit suspended now.",
-  description = "Looks at every process of the node. What an accident left suspended shows here, with no journal needed.",
+  summary = "List the processes that are suspended now.",
+  description = "Looks at every process of the node. What an accident left suspended shows here; no journal is needed.",
   examples = { "edeliver-relup myapp@web1 stuck", "edeliver-relup myapp@web1 stuck --json" },
 }
 
@@ -30,13 +31,13 @@ function stuck.command(args)
   end
   args.output:give { suspended = processes.as_json(rows), hibernating = #sleeping }
   if #rows == 0 then
-    args.output:line "No process sits suspended."
+    args.output:line "No process is suspended."
   else
     args.output:table(processes.HEADER, processes.as_rows(rows))
   end
   if #sleeping > 0 then
-    args.output:line(("%d processes hibernate; whether they are suspended shows only when they wake up. `resume` wakes them.")
-      :format(#sleeping))
+    args.output:line(("%s. A hibernating process does not show whether it is suspended: `resume` wakes and resumes %s.")
+      :format(count.of(#sleeping, "process hibernates", "processes hibernate"), count.verb(#sleeping, "it", "them")))
   end
   return exit.OK
 end

@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.suspend
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local resume = require "edeliver.relup.cli.commands.resume"
 local session = require "edeliver.relup.cli.session"
@@ -12,7 +13,7 @@ local suspend = {
   on_node = true,
   summary = "Suspend an application's websockets, or the pids given, until `resume`.",
   description = "They stay suspended when this program has ended: clients give up after 30 to 60 seconds. For an upgrade,\n"
-    .. "use `upgrade`, which resumes whatever happens. Never suspend a supervisor.",
+    .. "use `upgrade`, which always resumes them. Never suspend a supervisor.",
   examples = { "edeliver-relup myapp@web1 suspend --target channels", "edeliver-relup myapp@web1 suspend '<0.512.0>'" },
 }
 
@@ -47,7 +48,8 @@ function suspend.command(args)
     args.output:fail(message, code)
     return code == "badarg" and exit.USAGE or code == "not_detected" and exit.REFUSED or exit.FAILED
   end
-  local question = ("Suspends %d processes on %s until they are resumed."):format(#pids, node.name)
+  local question = ("Suspends %s on %s until you resume %s."):format(count.of(#pids, "process"), node.name,
+    count.verb(#pids, "it", "them"))
   if #pids > 0 and not session.confirm(args, question) then return exit.REFUSED end
   return resume.report(args, "suspended", pids, node:bulk_suspend(pids, args.wait or 5000))
 end
