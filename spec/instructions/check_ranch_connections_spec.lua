@@ -17,15 +17,15 @@ describe("check_ranch_connections", function()
     sockets:open { port = chat.ports.endpoint, count = 2, topic = false, frame = "heartbeat" }
     sockets:body(sockets:get(chat.ports.endpoint, "/"), 2000)
     local ctx, result = run()
-    assert.equal("6 websockets, 6 channels, 1 http connections", result)
-    assert.same({ "info: 2 websockets without a channel are left alone" }, ctx.lines)
-    assert.equal("6 websockets, 6 channels, 1 http connections", select(2, run { target = "channels" }))
+    assert.equal("6 websockets, 6 channels, 1 http connection", result)
+    assert.same({ "info: 2 websockets without a channel: left alone" }, ctx.lines)
+    assert.equal("6 websockets, 6 channels, 1 http connection", select(2, run { target = "channels" }))
   end)
 
-  it("warns where nobody is to be suspended", function()
+  it("warns where nothing to suspend", function()
     local ctx, result = run { port = chat.ports.plain }
     assert.equal("0 websockets, 0 channels, 0 http connections", result)
-    assert.matches("^warning: nobody is to be suspended", ctx.lines[1])
+    assert.matches("^warning: nothing to suspend", ctx.lines[1])
   end)
 
   it("fails where the target can't be had, or is none", function()

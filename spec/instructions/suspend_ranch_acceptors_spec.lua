@@ -18,7 +18,7 @@ for _, version in ipairs { 2, 1 } do
       assert.equal("100 acceptors stopped", chat:run("suspend_ranch_acceptors", ctx))
       local waiting = sockets:get(chat.ports.endpoint, "/")
       assert.is_nil(sockets:body(waiting, 300))
-      assert.equal("100 acceptors run", chat:run("resume_ranch_acceptors", ctx))
+      assert.equal("100 acceptors are running", chat:run("resume_ranch_acceptors", ctx))
       assert.matches("^200 1.0.0", sockets:body(waiting, 3000))
       assert.is_true(ctx.ledger:is_settled())
       local stats = sockets:drain()
@@ -30,7 +30,7 @@ for _, version in ipairs { 2, 1 } do
       local sockets <close> = clients.start()
       assert.equal("10 acceptors stopped", chat:run("suspend_ranch_acceptors", ctx))
       assert.matches("^error", sockets:body(sockets:get(chat.ports.workers, "/"), 10000))
-      assert.equal("10 acceptors run", chat:run("resume_ranch_acceptors", ctx))
+      assert.equal("10 acceptors are running", chat:run("resume_ranch_acceptors", ctx))
       -- It listens anew: on another port where the release asks for any.
       local port = chat.node:call("ranch", "get_port", { require("edeliver.relup.term").atom "chat_workers" })
       assert.matches("^200 1.0.0", sockets:body(sockets:get(port, "/"), 3000))

@@ -48,8 +48,8 @@ describe("ordering.check", function()
   local CONSTRAINTS = {
     { 1, "check_ranch_acceptors", "install", "changes nothing" },
     { 1, "check_processes_running_old_code", "suspend_channels", "changes nothing" },
-    { 2, "suspend_ranch_acceptors", "suspend_channels", "sockets keep arriving" },
-    { 3, "suspend_channels", "finish_running_requests", "at rest" },
+    { 2, "suspend_ranch_acceptors", "suspend_channels", "sockets keep connecting" },
+    { 3, "suspend_channels", "finish_running_requests", "channels may start requests" },
     { 4, "install", "resume_channels", "wake up in the new code" },
     { 5, "resume_channels", "resume_ranch_acceptors", "never suspended, are resumed too" },
     { 7, "check_ranch_acceptors", "check_ranch_connections", "depends on" },

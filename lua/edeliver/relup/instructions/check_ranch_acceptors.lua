@@ -2,15 +2,11 @@
 --
 -- Runs before the point of no return, so twice: when the release is checked and when it is installed.
 
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local listeners = require "edeliver.relup.web.listeners"
 local web = require "edeliver.relup.web"
-
-local function count(pools)
-  local running, stopped = 0, 0
-  for _, pool in ipairs(pools) do running, stopped = running + #pool.running, stopped + #pool.stopped end
-  return running, stopped
-end
 
 return instruction.define {
   name = "check_ranch_acceptors",
@@ -28,18 +24,14 @@ return instruction.define {
   -- @return[1] in words, what was found
   -- @return[2] nil, which piece is missing, "not_detected"
   run = function(node, _, ctx)
-    local site, message, code = web.look(node, ctx)
-    if not site then return nil, message, code end
-    local missing = site:missing_acceptors(ctx.config.refuse)
-    if missing then return nil, missing, "not_detected" end
-    local pools
-    pools, message, code = site:acceptors()
-    if not pools then return nil, message, code end
-    local running, stopped = count(pools)
-    if running == 0 then return nil, ("%s: none of its acceptors runs"):format(site:describe()), "not_detected" end
+    local site, pools, code = web.look_for_acceptors(node, ctx)
+    if not site then return nil, pools, code end
+    local running, stopped = listeners.count(pools)
+    if running == 0 then return nil, ("%s: no acceptor is running"):format(site:describe()), "not_detected" end
     if stopped > 0 then
-      ctx:log("warning", ("%d acceptors are terminated already: resume_ranch_acceptors, by hand, restarts them"):format(stopped))
+      ctx:log("warning", count.of(stopped, "acceptor is", "acceptors are")
+        .. " terminated already. resume_ranch_acceptors, run by hand, restarts what is stopped")
     end
-    return ("%s, %d acceptors"):format(site:describe(), running)
+    return ("%s, %s"):format(site:describe(), count.of(running, "acceptor"))
   end,
 }

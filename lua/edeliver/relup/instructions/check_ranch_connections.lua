@@ -2,6 +2,7 @@
 --
 -- Runs before the point of no return, so twice: when the release is checked and when it is installed.
 
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local endpoints = require "edeliver.relup.web.phoenix.endpoints"
@@ -11,14 +12,14 @@ local web = require "edeliver.relup.web"
 local function tell_limits(node, ctx, site, target)
   local polls, message, code = endpoints.count_polls(node)
   if not polls then return nil, message, code end
-  if polls > 0 then ctx:log("info", ("%d clients poll (long polling); they are left alone"):format(polls)) end
+  if polls > 0 then ctx:log("info", count.of(polls, "client polls", "clients poll") .. " (long polling): left alone") end
   if not site.endpoints or target == "channels" then return true end
   local idle, problem, why = endpoints.idle_timeout(node, site.endpoints)
   if problem then return nil, problem, why end
   ctx.idle_timeout = idle or math.huge
   if idle then
-    ctx:log("info", ("websockets are closed after %.0f s of silence, and phoenix.js gives up 30 to 60 s after its last heartbeat "
-      .. "was answered: suspended ones should go on before that"):format(idle / 1000))
+    ctx:log("info", ("the server closes a websocket after %.0f s of silence, and phoenix.js gives up 30 to 60 s after its last "
+      .. "heartbeat was answered: websockets have to be resumed before that"):format(idle / 1000))
   end
   return true
 end
@@ -51,14 +52,15 @@ return instruction.define {
     target, message, code = site:target(ctx.config.target)
     if not target then return nil, message, code end
     if #(target == "channels" and found.channels or found.websockets) == 0 then
-      ctx:log("warning", ("nobody is to be suspended: %s has no such processes now"):format(site:describe()))
+      ctx:log("warning", ("nothing to suspend: %s has no such process now"):format(site:describe()))
     end
     if #found.idle > 0 then
-      ctx:log("info", ("%d websockets without a channel are left alone"):format(#found.idle))
+      ctx:log("info", count.of(#found.idle, "websocket") .. " without a channel: left alone")
     end
     local told
     told, message, code = tell_limits(node, ctx, site, target)
     if not told then return nil, message, code end
-    return ("%d websockets, %d channels, %d http connections"):format(#found.websockets, #found.channels, #found.http)
+    return ("%s, %s, %s"):format(count.of(#found.websockets, "websocket"), count.of(#found.channels, "channel"),
+      count.of(#found.http, "http connection"))
   end,
 }

@@ -1,6 +1,7 @@
 --- Waits a short time for the running http requests to end, and tells the rest that an upgrade starts.
 
 local term = require "edeliver.relup.term"
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local watch = require "edeliver.relup.step.watch"
@@ -59,7 +60,7 @@ return instruction.define {
     },
     {
       after = "suspend_channels",
-      because = "running requests are waited for with all channels at rest, which may have started them",
+      because = "channels may start requests, so they are suspended before the wait for requests",
     },
     { before = "install", because = "requests should end in the code that they began in" },
   },
@@ -87,6 +88,7 @@ return instruction.define {
         { { call = telling(left, "upgrade_started"), undo = telling(left, "upgrade_finished") } })
       if not told then return nil, message, code end
     end
-    return ("%d requests have ended, %d run on"):format(seen - #left, #left)
+    if seen == 0 then return "no running requests" end
+    return ("%s ended, %d still running"):format(count.of(seen - #left, "request"), #left)
   end,
 }

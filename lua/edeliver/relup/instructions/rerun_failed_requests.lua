@@ -1,5 +1,6 @@
 --- Tells the http request processes that the upgrade is over, so that those that failed meanwhile may run again.
 
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local term = require "edeliver.relup.term"
 local web = require "edeliver.relup.web"
@@ -42,6 +43,6 @@ return instruction.define {
       told, message, code = tell_found(node, ctx)
       if not told then return nil, message, code end
     end
-    return ("%d requests told"):format(told)
+    return count.of(told, "request") .. " told that the upgrade is over"
   end,
 }

@@ -1,19 +1,21 @@
 --- Resumes the websockets of channels: exactly those that were asked to suspend.
 
 local bulk_result = require "edeliver.relup.node.bulk_result"
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local web = require "edeliver.relup.web"
 
 local TIMEOUT, PATIENCE = 1000, 5000 -- ms: for all, and then for those that are slow
 
--- Those who have not confirmed, and really sit suspended. A busy one goes on by itself: its resume waits behind its suspend.
-local function sitting_among(node, silent, ctx)
+-- How many of the silent are suspended. A busy one resumes by itself: its resume is behind its suspend in its mailbox.
+local function suspended_among(node, silent, ctx)
   if #silent == 0 then return 0 end
-  local sitting, sleeping, code = node:suspended(silent)
-  if not sitting then return nil, sleeping, code end
-  local left = #sitting + #sleeping
+  local suspended, sleeping, code = node:suspended(silent)
+  if not suspended then return nil, sleeping, code end
+  local left = #suspended + #sleeping
   if left < #silent then
-    ctx:log("warning", ("%d processes are busy; their resume waits in their mailboxes"):format(#silent - left))
+    ctx:log("warning", count.of(#silent - left, "process is busy: the resume is in its mailbox",
+      "processes are busy: the resumes are in their mailboxes"))
   end
   return left
 end
@@ -22,8 +24,8 @@ end
 local function resume_patiently(resume, pids, ctx)
   local silent, dead = pids, 0
   for _, timeout in ipairs { ctx.config.resume_timeout or TIMEOUT, PATIENCE } do
-    local answer, count, errors = resume(silent, timeout)
-    if not answer then return nil, count, errors end
+    local answer, number, errors = resume(silent, timeout)
+    if not answer then return nil, number, errors end
     local result = bulk_result.sort(silent, errors)
     silent, dead = result.silent, dead + #result.dead
     if #silent == 0 then break end
@@ -31,22 +33,17 @@ local function resume_patiently(resume, pids, ctx)
   return silent, dead
 end
 
--- By hand nothing is remembered: whoever of the websockets and channels is found suspended, and whoever hibernates, of whom
--- one can't tell without asking; a resume does them no harm.
-local function find_suspended(node, site)
-  local found, message, code = site:connections()
-  if not found then return nil, message, code end
-  local sitting, sleeping, why = node:suspended(found.websockets:plus(found.idle):plus(found.channels))
-  if not sitting then return nil, sleeping, why end
-  return sitting:plus(sleeping)
-end
-
+-- By hand nothing is remembered: the websockets and channels that are found suspended, and those that hibernate, which do not
+-- show whether they are; a resume does them no harm.
 local function resume_found(node, ctx)
   local site, message, code = web.known(node, ctx)
   if not site then return nil, message, code end
-  local found
-  found, message, code = find_suspended(node, site)
-  if not found then return nil, message, code end
+  local now
+  now, message, code = site:connections()
+  if not now then return nil, message, code end
+  local suspended, sleeping, problem = node:suspended(now.websockets:plus(now.idle):plus(now.channels))
+  if not suspended then return nil, sleeping, problem end
+  local found = suspended:plus(sleeping)
   local silent, dead, why = resume_patiently(function(pids, timeout) return node:bulk_resume(pids, timeout) end, found, ctx)
   if not silent then return nil, dead, why end
   local shown
@@ -79,17 +76,17 @@ local resume_channels = instruction.define {
   arguments = instruction.application_name,
   dependencies = function() return { "check_ranch_acceptors", "check_ranch_connections" } end,
 
-  --- Resumes whoever this run has asked to suspend; by hand, whoever is found suspended.
+  --- Resumes all that this run has asked to suspend; by hand, what is found suspended.
   run = function(node, _, ctx)
-    local silent, count, code = (ctx.by_hand and resume_found or resume_remembered)(node, ctx)
-    if not silent then return nil, count, code end
+    local silent, resumed, code = (ctx.by_hand and resume_found or resume_remembered)(node, ctx)
+    if not silent then return nil, resumed, code end
     local left, message
-    left, message, code = sitting_among(node, silent, ctx)
+    left, message, code = suspended_among(node, silent, ctx)
     if not left then return nil, message, code end
     if left > 0 then
-      return nil, ("%d of %d processes have not confirmed that they go on"):format(left, count), "timeout"
+      return nil, ("%d of %s did not confirm the resume"):format(left, count.of(resumed, "process")), "timeout"
     end
-    return ("%d processes resumed"):format(count - #silent)
+    return count.of(resumed - #silent, "process") .. " resumed"
   end,
 }
 

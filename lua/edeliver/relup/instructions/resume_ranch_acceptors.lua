@@ -1,6 +1,8 @@
 --- Accepts connections again: restarts the acceptors that were terminated.
 
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
+local listeners = require "edeliver.relup.web.listeners"
 local web = require "edeliver.relup.web"
 
 local function call_all(node, calls)
@@ -62,11 +64,10 @@ return instruction.define {
     local pools
     pools, site, code = acceptors_now(node, ctx, site)
     if not pools then return nil, site, code end
-    local running, stopped = 0, 0
-    for _, pool in ipairs(pools) do running, stopped = running + #pool.running, stopped + #pool.stopped end
+    local running, stopped = listeners.count(pools)
     if stopped > 0 or #pools < #site.listeners then
-      return nil, ("%s: %d acceptors have not started again"):format(site:describe(), stopped), "refused"
+      return nil, ("%s: %s still stopped"):format(site:describe(), count.of(stopped, "acceptor is", "acceptors are")), "refused"
     end
-    return ("%d acceptors run"):format(running)
+    return count.of(running, "acceptor is running", "acceptors are running")
   end,
 }

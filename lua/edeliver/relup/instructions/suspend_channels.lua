@@ -2,17 +2,20 @@
 -- the channels behind them.
 
 local bulk_result = require "edeliver.relup.node.bulk_result"
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local web = require "edeliver.relup.web"
 
 local TIMEOUT, ROUNDS = 1000, 20 -- ms; how often to look again before saying that there is no end to new ones
 
-local NAMES = { transports = "websockets", channels = "channels", mixed = "websockets and channels" }
+local NAMES = {
+  transports = { "websocket" }, channels = { "channel" }, mixed = { "websocket or channel", "websockets and channels" },
+}
 
 -- What the answers to one round of suspends mean: how many are silent, or a failure.
-local function judge(asked, answer, count, errors)
-  if not answer then return nil, count, errors end
+local function judge(asked, answer, number, errors)
+  if not answer then return nil, number, errors end
   local silent = #bulk_result.sort(asked, errors).silent
   if answer == "not_supported" and silent > 0 and silent == #asked then
     return nil, ("none of the %d websockets answers sys messages, as those of Phoenix up to 1.3 don't: "
@@ -34,7 +37,8 @@ local function suspend_all(site, target, ctx)
     if not round then return nil, message, code end
     silent = silent + round
   end
-  return nil, ("websockets keep arriving: %d were suspended, and there are new ones"):format(asked), "timeout"
+  return nil, ("gave up after %d rounds: new websockets keep connecting. %s suspended"):format(
+    ROUNDS, count.of(asked, "process was", "processes were")), "timeout"
 end
 
 local suspend_channels = instruction.define {
@@ -44,7 +48,7 @@ local suspend_channels = instruction.define {
   order = {
     {
       after = "suspend_ranch_acceptors",
-      because = "while acceptors run, sockets keep arriving that nobody suspended",
+      because = "while acceptors run, sockets keep connecting that are not suspended",
     },
     { before = "install", because = "no event may be handled by code that is being exchanged" },
   },
@@ -70,11 +74,11 @@ local suspend_channels = instruction.define {
     local asked, silent, why = suspend_all(site, target, ctx)
     if not asked then return nil, silent, why end
     if silent > (ctx.config.tolerate or 0) then
-      return nil, ("%d of %d processes did not answer within %s ms; config.tolerate says how many may"):format(
-        silent, asked, tostring(ctx.config.suspend_timeout or TIMEOUT)), "timeout"
+      return nil, ("%d of %s did not answer within %s ms. config.tolerate is how many may be silent"):format(
+        silent, count.of(asked, "process"), tostring(ctx.config.suspend_timeout or TIMEOUT)), "timeout"
     end
-    return ("%d %s %s%s"):format(asked - silent, NAMES[target], ctx.dry_run and "would be suspended" or "suspended",
-      silent > 0 and (", %d silent"):format(silent) or "")
+    return ("%s %s%s"):format(count.of(asked - silent, table.unpack(NAMES[target])),
+      ctx.dry_run and "would be suspended" or "suspended", silent > 0 and (", %d silent"):format(silent) or "")
   end,
 }
 

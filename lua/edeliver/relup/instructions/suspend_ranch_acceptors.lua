@@ -1,18 +1,19 @@
 --- Stops accepting connections. Acceptors answer no sys messages, so they are terminated, to be restarted later: whoever
 -- connects meanwhile queues in the listener's backlog. With `config.refuse` the listener itself is suspended: they are refused.
 
+local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local listeners = require "edeliver.relup.web.listeners"
 local web = require "edeliver.relup.web"
 
--- One act for each listener, and how many acceptors they stop.
+-- One act for each listener.
 local function stopping(pools, refuse)
-  local acts, count = {}, 0
+  local acts = {}
   for _, pool in ipairs(pools) do
-    count = count + #pool.running
     if refuse or #pool.running > 0 then acts[#acts + 1] = refuse and pool.refuse or pool.stop end
   end
-  return acts, count
+  return acts
 end
 
 return instruction.define {
@@ -28,25 +29,16 @@ return instruction.define {
 
   --- Looks for the acceptors again, stops them, and sees that they have stopped.
   run = function(node, _, ctx)
-    local site, message, code = web.look(node, ctx)
-    if not site then return nil, message, code end
-    local missing = site:missing_acceptors(ctx.config.refuse)
-    if missing then return nil, missing, "not_detected" end
-    local pools
-    pools, message, code = site:acceptors()
-    if not pools then return nil, message, code end
-    local acts, count = stopping(pools, ctx.config.refuse)
-    local done
-    done, message, code = ctx:apply("acceptors", acts)
+    local site, pools, why = web.look_for_acceptors(node, ctx)
+    if not site then return nil, pools, why end
+    local stopped = count.of(listeners.count(pools), "acceptor")
+    local done, message, code = ctx:apply("acceptors", stopping(pools, ctx.config.refuse))
     if not done then return nil, message, code end
-    if ctx.dry_run then return ("%d acceptors would be stopped"):format(count) end
+    if ctx.dry_run then return stopped .. " would be stopped" end
     pools, message, code = site:acceptors_again()
     if not pools then return nil, message, code end
-    for _, pool in ipairs(pools) do
-      if #pool.running > 0 then
-        return nil, ("%d acceptors of %s still run"):format(#pool.running, site:describe()), "refused"
-      end
-    end
-    return ("%d acceptors stopped"):format(count)
+    local running = listeners.count(pools)
+    if running == 0 then return stopped .. " stopped" end
+    return nil, ("%s: %s still running"):format(site:describe(), count.of(running, "acceptor is", "acceptors are")), "refused"
   end,
 }

@@ -69,4 +69,21 @@ function web.known(node, ctx)
   return web.look(node, ctx)
 end
 
+--- Finds the web server of a run anew, and its acceptors.
+-- @param node
+-- @param ctx `config.refuse`: whether listeners are to be suspended as a whole
+-- @return[1] site
+-- @return[1] its acceptors, as `site:acceptors` gives them
+-- @return[2] nil, message, code: "not_detected" with the piece that is missing
+function web.look_for_acceptors(node, ctx)
+  local site, message, code = web.look(node, ctx)
+  if not site then return nil, message, code end
+  local missing = site:missing_acceptors(ctx.config.refuse)
+  if missing then return nil, missing, "not_detected" end
+  local pools
+  pools, message, code = site:acceptors()
+  if not pools then return nil, message, code end
+  return site, pools
+end
+
 return web

@@ -23,6 +23,13 @@ function listeners.describe_all(found)
   return table.concat(words, ", ")
 end
 
+--- How many acceptors of these pools run, and how many are stopped.
+function listeners.count(pools)
+  local running, stopped = 0, 0
+  for _, pool in ipairs(pools) do running, stopped = running + #pool.running, stopped + #pool.stopped end
+  return running, stopped
+end
+
 --- What a run may have left at listeners: the restarts of their stopped acceptors, as undos for a ledger. Of listeners that are
 -- suspended as a whole, which may have been anybody, it only warns.
 -- @param kind
