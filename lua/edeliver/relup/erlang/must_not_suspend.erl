@@ -1,7 +1,7 @@
 %% Which of these processes must not be suspended, and why: `[{guard | system | supervisor | typed, Count, SomePids}]`.
 %%
 %% Compiled functions do what is done for each process; only what stands out is looked at one by one. A supervisor is known by what
-%% its module exports, whatever its name is; one without those exports (ranch_conns_sup) by its parent, which types it so, and by
+%% its module exports, not by its name; one without those exports (ranch_conns_sup) by its parent, which types it so, and by
 %% its module, which has the question otherwise than as a call that it makes. Nobody else is asked for children: the question kills
 %% many a worker. A parent is asked once for all of its children; a process without such a parent is looked at itself.
 -module(must_not_suspend).

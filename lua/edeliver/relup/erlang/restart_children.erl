@@ -1,4 +1,4 @@
-%% Restarts children, `[{Supervisor, Id}]`, each whatever becomes of the others: ok, or `{error, [{Supervisor, Id, Answer}]}`.
+%% Restarts children, `[{Supervisor, Id}]`, each on its own: ok, or `{error, [{Supervisor, Id, Answer}]}`.
 %% That a child runs already, or that its supervisor is dead, whose successor started anew, is what a restart wants.
 -module(restart_children).
 -export([run/1]).

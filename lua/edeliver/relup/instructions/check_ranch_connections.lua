@@ -37,7 +37,7 @@ return instruction.define {
   dependencies = function() return { "check_ranch_acceptors" } end,
   insert_where = function() return insert_instruction.insert_before_point_of_no_return end,
 
-  --- Finds the connections, and whom `config.target` will have suspended.
+  --- Finds the connections, and what `config.target` will have suspended.
   -- @return[1] in words, what was found
   -- @return[2] nil, which piece is missing, "not_detected"
   run = function(node, _, ctx)

@@ -13,7 +13,7 @@ local function call_all(node, calls)
   return true
 end
 
--- By hand nothing is remembered: whatever is found stopped is started.
+-- By hand nothing is remembered: what is found stopped is started.
 local function restart_found(node, site)
   local made, message, code = call_all(node, site:reopening())
   if not made then return nil, message, code end

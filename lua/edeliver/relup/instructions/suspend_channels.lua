@@ -24,7 +24,7 @@ local function judge(asked, answer, number, errors)
   return silent
 end
 
--- Suspends whoever turns up until nobody new does.
+-- Suspends what turns up until nothing new does.
 local function suspend_all(site, target, ctx)
   local asked, silent = 0, 0
   for _ = 1, ROUNDS do

@@ -1,7 +1,7 @@
 --- Erlang text as calls that a node can make.
 --
 -- The text is scanned, parsed and evaluated on the node within the one call: nothing is loaded there, and a call that is kept
--- suits whatever OTP version makes it later. Text of ours lies in `erlang/NAME.erl`, a module with one function, `run`, of one
+-- suits any OTP version that makes it later. Text of ours lies in `erlang/NAME.erl`, a module with one function, `run`, of one
 -- clause, whose arguments are variables; there is nothing behind it. Knows no connection.
 --
 -- @module edeliver.relup.node.erlang

@@ -3,7 +3,7 @@
 -- The only user of the C core besides the facade and the sequence. Says in words what the core says in codes; knows nothing
 -- of releases, web servers or sequences.
 --
--- Whatever the node, the network or the time refuses comes back as `nil, message, code`; only the caller's own mistakes
+-- What the node, the network or the time refuses comes back as `nil, message, code`; only the caller's own mistakes
 -- raise. Timeouts are milliseconds, `math.huge` is forever.
 --
 -- @classmod edeliver.relup.node
@@ -163,7 +163,7 @@ end
 -- @return[2] nil, message, code
 function node:request(module, fun, arguments) return start(self, "request", module, fun, arguments) end
 
---- Waits for a started call; after a timeout it can be waited for again.
+--- Waits for a started call; after a timeout it can be awaited again.
 -- @param request what `request` gave
 -- @tparam[opt=5000] number timeout ms
 -- @tparam[opt] function enough asked now and then; true counts as a timeout
@@ -212,7 +212,7 @@ function node:end_acts(timeout) return self.connection:end_acts(timeout or CALL_
 function node:cast(module, fun, arguments) return self.connection:cast(module, fun, arguments or {}) end
 
 --- `lists:map(fun module:fun/1, items)` on the node: one question about many things, in one call.
--- @return[1] a list, as long as `items`, of whatever the node gave
+-- @return[1] a list, as long as `items`, of what the node gave
 -- @return[2] nil, message, code
 function node:map(module, fun, items, timeout)
   return shape.expect(self, module .. ":" .. fun, shape.list(nil, #items),
@@ -303,7 +303,7 @@ local function bulk(self, request, pids, timeout)
 end
 
 --- Asks all these processes at once to suspend themselves (`sys:suspend`), and waits until each has answered, has died, or
--- the time is up. Whoever was asked may still do it later: all of them must be resumed, the silent ones too.
+-- the time is up. Those that were asked may still do it later: all of them must be resumed, the silent ones too.
 -- @param pids a pid set, a list of pids, or a pid
 -- @tparam[opt=1000] number timeout ms, for all of them together
 -- @treturn[1] string "ok"
@@ -316,13 +316,13 @@ end
 -- @treturn[3] boolean whether requests may have been sent all the same
 function node:bulk_suspend(pids, timeout) return bulk(self, "suspend", pids, timeout) end
 
---- Asks all these processes at once to go on (`sys:resume`). A process that is not suspended answers ok, too.
+--- Asks all these processes at once to resume (`sys:resume`). A process that is not suspended answers ok, too.
 -- @param pids a pid set, a list of pids, or a pid
 -- @tparam[opt=1000] number timeout ms, for all of them together
 -- @return as `bulk_suspend` does
 function node:bulk_resume(pids, timeout) return bulk(self, "resume", pids, timeout) end
 
---- Who sits suspended now: of the whole node, or of these processes.
+--- Which processes are suspended now: of the whole node, or of these processes.
 -- @param[opt] pids
 -- @tparam[opt=5000] number timeout ms
 -- @return[1] the pid set of those that do
@@ -354,7 +354,7 @@ function node:pump() return self.connection:pump() end
 
 -- Erlang text --------------------------------------------------------------------------------------------------------
 
---- What evaluates `run` of one of our Erlang modules, as a call that can be kept and made later, by whoever has to.
+--- What evaluates `run` of one of our Erlang modules, as a call that can be kept and made later.
 -- @string name of a file `erlang/NAME.erl`
 -- @tparam[opt] table bindings `{ Argument = term }`, one for each argument of `run`: others raise, and missing ones, too
 -- @return `{ module, fun, arguments }`

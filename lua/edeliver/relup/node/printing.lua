@@ -1,7 +1,7 @@
 --- What the functions that we call print: a connection that takes it from the node, turns it into text, and hands it over.
 --
 -- A process prints by asking its group leader, which is us for all that we call, and waits for the answer. This module knows
--- that protocol (stdlib User's Guide, "The Erlang I/O Protocol"), and stands in for the connection of the core: whoever waits
+-- that protocol (stdlib User's Guide, "The Erlang I/O Protocol"), and takes the place of the connection of the core: who waits
 -- on it serves those who print, for as long as it waits and no longer. Everything else goes through to the connection.
 --
 -- Serving never waits itself. What cannot be shown before the node has formatted it rests in a coroutine until the answer is

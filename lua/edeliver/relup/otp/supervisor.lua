@@ -1,7 +1,7 @@
 --- `supervisor`, as an outside client calls it: thin, named after what it calls.
 --
 -- Only ever to be asked of processes that their parent types `supervisor`: the question kills many a worker. A supervisor
--- that sits suspended does not answer; then the call ends with "timeout".
+-- that is suspended does not answer; then the call ends with "timeout".
 --
 -- @module edeliver.relup.otp.supervisor
 
@@ -71,8 +71,8 @@ function supervisor.terminate_children(supervisors, ids)
   return { "lists", "zipwith", { term.export("supervisor", "terminate_child", 2), supervisors, ids } }
 end
 
---- The call, `{ module, fun, arguments }`, that restarts children, each whatever becomes of the others: it can be kept and made
--- later, by whoever has to. It answers ok, or `{error, [{Supervisor, Id, Answer}]}`.
+--- The call, `{ module, fun, arguments }`, that restarts children, each on its own: it can be kept and made later. It
+-- answers ok, or `{error, [{Supervisor, Id, Answer}]}`.
 -- @param node
 -- @tparam table supervisors as `terminate_children` takes them
 -- @tparam table ids

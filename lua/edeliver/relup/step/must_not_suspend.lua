@@ -1,4 +1,4 @@
---- Whom a run must not suspend, found out before anybody is.
+--- Which processes a run must not suspend, found out before any is.
 --
 -- Supervisors: a process that asks one for its children then waits forever. Processes of kernel and sasl, and our own: the node
 -- or the run would stop. And, where a release will be installed, processes that their parent types `supervisor`: the release

@@ -1,5 +1,5 @@
 --- What may go wrong while processes are suspended: their mailboxes grow, their clients and servers lose patience. Looked at
--- before each step while something is suspended, and while requests are waited for.
+-- before each step while something is suspended, and during the wait for requests.
 --
 -- Knows numbers, no web servers: the limits come from the step that found the websockets, in `ctx.idle_timeout`.
 --

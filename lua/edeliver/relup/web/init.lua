@@ -28,7 +28,7 @@ local function elsewhere(node, name, config)
   return ("; there is %s: config.applications names the applications of an umbrella"):format(table.concat(words, ", "))
 end
 
---- Finds the listeners of an application, and whatever hangs from them.
+--- Finds the listeners of an application, and what belongs to them.
 -- @param node
 -- @string name of the application: its Phoenix endpoints are looked for
 -- @tparam[opt] table config `port` or `listener` (the ref of a ranch listener: a string stands for an atom, or a term) picks a

@@ -112,7 +112,7 @@ function site:connections()
   return { http = http, websockets = with, idle = without, channels = found }
 end
 
--- Whom to suspend ----------------------------------------------------------------------------------------------------
+-- What to suspend ----------------------------------------------------------------------------------------------------
 
 -- The websockets that count and are not among those known already: nothing is asked about those again.
 local function new_websockets(self, known)
@@ -153,7 +153,7 @@ function site:target(target)
   return target
 end
 
---- Whom to suspend, besides those who are known already.
+--- What to suspend, besides what is known already.
 -- @string target what `target` gave
 -- @param known a pid set
 -- @return[1] a pid set

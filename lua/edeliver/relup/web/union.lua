@@ -96,7 +96,7 @@ function union:target(target)
   return answers[1]
 end
 
---- Whom to suspend, of each site by its own target.
+--- What to suspend, of each site by its own target.
 function union:new_targets(target, known)
   local all = self.node:pids {}
   for i, one in ipairs(self.sites) do

@@ -2,7 +2,7 @@
 --
 -- Reads ranch's own books: its table of listeners, and what each connections supervisor keeps of its connections in its
 -- dictionary (`{Pid, active}`, and `{Pid, removed}` once a websocket has left the count). So no connection is ever asked
--- anything, and it makes no difference whether one is busy, hibernates or sits suspended. Knows no endpoints or channels.
+-- anything, and it makes no difference whether one is busy, hibernates or is suspended. Knows no endpoints or channels.
 --
 -- @module edeliver.relup.web.listeners.ranch
 
@@ -23,7 +23,7 @@ local DETAIL = shape.tuple(shape.atom, shape.any)
 
 --- Every ranch listener of the node.
 -- @return[1] a list of `{ ref =, pid =, port = (nil while it does not listen), app = (nil where none), endpoint = (an atom,
--- where a Phoenix endpoint stands above it) }`
+-- where it belongs to a Phoenix endpoint) }`
 -- @return[2] nil, message, code; "not_detected" where ranch does not run
 function ranch.listeners(node)
   local answer, message, code = shape.expect(node, "which listeners ranch has", LISTENERS, node:run("ranch_listeners"))

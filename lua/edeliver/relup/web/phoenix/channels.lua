@@ -25,7 +25,7 @@ function channels.find(node, endpoints)
 end
 
 --- Which of these connections have channels. A process monitors its channel from the moment that a join starts until the channel
--- has ended, whatever else it does.
+-- has ended.
 -- @param node
 -- @param connections a pid set
 -- @param found what `find` gave

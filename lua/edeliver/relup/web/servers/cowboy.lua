@@ -1,5 +1,5 @@
 --- Cowboy 2's connections, seen from outside: which requests run on them, and how a release can be installed while those that
--- their parent types `supervisor` sit suspended.
+-- their parent types `supervisor` are suspended.
 --
 -- Only reads `links` and the like: an http connection is never asked anything.
 --
@@ -81,7 +81,7 @@ end
 -- to which_children and count_children (and for protocols that start two processes, which cowboy's do not). So for as long
 -- as connections are suspended, that word is `worker`, and the walk passes them by.
 
--- The call as data, so that it can be remembered and made by whoever has to.
+-- The call as data, so that it can be remembered and made later.
 local function relabel(node, supervisors, from, to)
   return node:expression("relabel_connections", { Sups = supervisors, From = atom(from), To = atom(to) })
 end

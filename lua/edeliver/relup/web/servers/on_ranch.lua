@@ -1,4 +1,4 @@
---- Sites on ranch, whatever protocol its listeners speak: what ranch's books say of their connections.
+--- Sites on ranch, of any protocol: what ranch's books say of their connections.
 --
 -- @classmod edeliver.relup.web.servers.on_ranch
 
