@@ -638,6 +638,22 @@ describe("sequence", function()
       assert(relup.sequence { "install" }:run(node, config { version = "1.0.0" }))
     end)
 
+    it("cancels when a check fails, also where other processes have asked for something before", function()
+      local asks = { name = "asks", section = "check", run = function()
+        return release:eval [==[
+          [spawn(fun() -> catch gen_server:call(edeliver_relup, {run, nonsense, [N]}, infinity) end) || N <- lists:seq(1, 9)],
+          timer:sleep(200), true ]==] == "true"
+      end }
+      local fails = { name = "fails", section = "check", run = function() return nil, "the moon is full" end }
+      local steps = { "check_processes_running_old_code", asks, "check_ranch_acceptors", fails }
+      table.move(STEPS, 3, #STEPS, #steps + 1, steps)
+      local report, message = relup.sequence(steps):install(node, config { version = "2.0.0" })
+      assert.is_nil(report)
+      assert.equal("fails failed: the moon is full", message:match "^[^\n]*")
+      assert.equal("1.0.0", current())
+      check_clean()
+    end)
+
     it("says which step a relup asks for that nobody knows", function()
       local file = release.root .. "/releases/2.0.0/relup"
       local before = process.read_file(file)

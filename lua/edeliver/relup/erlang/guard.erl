@@ -13,7 +13,8 @@
 %%   {Token, {perform, {M, F, A}, Before, Within}} ok: makes the call, as next tells; of the relup's calls the first Before stand before the point of no return, the first Within before its last change
 %%   {Token, {next, Id}}            waits for what comes after event Id: {Id + 1, {run, N, Name, Arguments, Place}} |
 %%                                  {_, {performed, Result}}; {Id, idle} where nothing will. Place: before | within | behind
-%%   {Token, {answer, N, Outcome}}  ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text}
+%%   {Token, {answer, N, Outcome}}  ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text};
+%%                                  or {strange, Text}: it was not the relup's, and does not count
 %%   {Token, {back, Pid}}           ok | {lost, Text}: the operator has come back, under another pid
 %%   {Token, undo}                  ok: has undone everything (see Lost), and leaves; {failed, Pids, Undos}: how many are left
 %%                                  after the first try; it tries again
@@ -253,9 +254,11 @@ Serve = fun(hello, _, S) -> {{ok, self()}, S};
                    [] when Performing =:= none -> {{Seen, idle}, S#{events := []}};
                    Unseen -> {noreply, Feed(S#{waiting := From, events := Unseen})}
                end;
-           ({answer, Id, Outcome}, _, #{calls := Calls} = S) ->
+           ({answer, Id, Outcome}, _, #{calls := Calls, seen := Seen} = S) ->
+               {Told, Counted} = case Outcome of {strange, Text} -> {{failed, Text}, max(0, Seen - 1)}; _ -> {Outcome, Seen} end,
                case Calls of
-                   #{Id := {From, At}} -> {Answer(From, At =:= before, Outcome), S#{calls := maps:remove(Id, Calls)}};
+                   #{Id := {From, At}} ->
+                       {Answer(From, At =:= before, Told), S#{calls := maps:remove(Id, Calls), seen := Counted}};
                    _ -> {ok, S}
                end;
            ({back, Pid}, _, #{monitor := Ref, operator := Former} = S) ->
