@@ -567,6 +567,39 @@ describe("sequence", function()
       end
     end)
 
+    -- A step that kills the guard, as whoever is short of memory does.
+    local function killing(section)
+      return { name = "kills", section = section, run = function()
+        node:call("erlang", "exit", { whereis(guard.NAME), atom "kill" })
+        return true
+      end }
+    end
+
+    it("restarts no node where the guard dies behind the point of no return, and undoes everything at once", function()
+      local file = release.root .. "/releases/2.0.0/relup"
+      local before, creation = process.read_file(file), node:call("erlang", "system_info", { atom "creation" })
+      local report, message, unfinished = steps_with(killing(), 7):install(node, config { version = "2.0.0" })
+      assert.is_nil(report)
+      assert.equal("guard_gone", unfinished.code)
+      assert.matches("the guard on .* is gone: ", message)
+      assert.matches("the install went on to its end: 1.0.0 %-> 2.0.0", message)
+      assert.same({}, unfinished.still_suspended)
+      assert.is_nil(unfinished.restarted)
+      assert.equal(creation, node:call("erlang", "system_info", { atom "creation" }))
+      assert.equal("2.0.0", current())
+      assert.equal(before, process.read_file(file))
+      check_clean()
+      assert(relup.sequence { "install" }:run(node, config { version = "1.0.0" }))
+    end)
+
+    it("is refused where the guard dies before that point", function()
+      local report, _, unfinished = steps_with(killing "check", 3):install(node, config { version = "2.0.0" })
+      assert.is_nil(report)
+      assert.equal("guard_gone", unfinished.code)
+      assert.equal("1.0.0", current())
+      check_clean()
+    end)
+
     it("makes the release permanent where asked, when all has gone well", function()
       for _, version in ipairs { "2.0.0", "1.0.0" } do
         local report = assert(relup.sequence { relup.install { permanent = true } }:install(node, config { version = version }))

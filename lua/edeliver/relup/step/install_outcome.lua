@@ -93,8 +93,9 @@ install_outcome.UNCLEAR = { interrupted = true, timeout = true, guard_lost = tru
 -- What became of an install that failed under our hands.
 local function explain_failure(node, version, message, code, ctx)
   if code == "idle" then return confirm(node, version) end
-  -- The guard was killed: release_handler goes on with what it was asked for, and answers when it has finished.
-  if code == "guard_gone" and node:is_open() and confirm(node, version) then
+  -- The guard was killed: release_handler goes on with what it was asked for, and answers when it has finished. Where the relup
+  -- calls for steps, those behind were not run: that is no success.
+  if code == "guard_gone" and not ctx.place and node:is_open() and confirm(node, version) then
     ctx:log("warning", "the guard was lost while the release was installed: " .. message)
     return true
   end

@@ -154,7 +154,7 @@ end
 local function wait_for_probe(self, deadline, stop, message)
   if not self.probe or self.probe(deadline, function() return stop(true) end) then
     self.state = "ended"
-    return nil, message, "guard_gone"
+    return nil, message, "idle"
   end
   return nil, message, "timeout"
 end
@@ -162,7 +162,7 @@ end
 --- Waits for its end although the run is over: what the relup asks for fails, which before the point of no return cancels it.
 -- @tparam number deadline as `core.now` counts
 -- @tparam function stop as `wait` takes it; it gets true where the guard is gone
--- @return as `wait`; "timeout" alone says that it still runs
+-- @return as `wait`; "timeout" alone says that it still runs; "idle": it has ended, and nobody knows what it came to
 function call_in_flight:outlast(deadline, stop)
   self.serve = nil
   repeat
