@@ -9,7 +9,6 @@
 -- @classmod edeliver.relup.node
 
 local core = require "edeliver.relup.core"
-local erlang = require "edeliver.relup.node.erlang"
 local escape = require "edeliver.relup.base.escape"
 local printing = require "edeliver.relup.node.printing"
 local shape = require "edeliver.relup.node.shape"
@@ -354,12 +353,15 @@ function node:pump() return self.connection:pump() end
 
 -- Erlang text --------------------------------------------------------------------------------------------------------
 
+-- Loaded when it is used: many programs only make calls.
+local function erlang() return require "edeliver.relup.node.erlang" end
+
 --- What evaluates `run` of one of our Erlang modules, as a call that can be kept and made later.
 -- @string name of a file `erlang/NAME.erl`
 -- @tparam[opt] table bindings `{ Argument = term }`, one for each argument of `run`: others raise, and missing ones, too
 -- @return `{ module, fun, arguments }`
 function node:expression(name, bindings) -- luacheck: ignore self
-  local expression = erlang.expression(name, bindings, 2)
+  local expression = erlang().expression(name, bindings, 2)
   return expression
 end
 
@@ -371,7 +373,7 @@ end
 -- @return[2] nil, message, code
 -- @usage node:run("md5", { Path = term.charlist(path) }, 300000)
 function node:run(name, bindings, timeout)
-  local call = erlang.expression(name, bindings, 2)
+  local call = erlang().expression(name, bindings, 2)
   return explain(self, name .. ".erl", self.connection:call(call[1], call[2], call[3], timeout or CALL_TIMEOUT))
 end
 
@@ -396,7 +398,7 @@ end
 -- @return[1] the value of the last one
 -- @return[2] nil, message, code; "syntax" where they are no Erlang, and then the reason: `{Location, Module, Descriptor}`
 function node:eval(text, bindings, timeout)
-  local answer, message, code, reason = evaluate(self, erlang.checked(text, bindings), timeout)
+  local answer, message, code, reason = evaluate(self, erlang().checked(text, bindings), timeout)
   if not answer then return nil, message, code, reason end
   return answer[2]
 end
@@ -409,7 +411,7 @@ end
 -- @return[1] the variables that are bound now, for the next time
 -- @return[2] nil, message, code, reason
 function node:eval_with_variables(text, variables, timeout)
-  local answer, message, code, reason = evaluate(self, erlang.with_variables(text, variables or list {}), timeout)
+  local answer, message, code, reason = evaluate(self, erlang().with_variables(text, variables or list {}), timeout)
   if not answer then return nil, message, code, reason end
   return answer[2], answer[3]
 end
