@@ -83,7 +83,13 @@ end
 
 local function context()
   return { config = { max_mailbox = 1, version = "2" }, suspended = function() return core.pids { PID } end,
-    standing = function() return 0 end, log = function() end }
+    suspended_for = function() return 0 end, log = function() end }
+end
+
+-- A call that a guard makes.
+local function call_in_flight(node)
+  local guard = setmetatable({ node = node, pid = PID, token = "", seen = 0 }, module "undo.guard")
+  return module "undo.call_in_flight".new { guard = guard, claim = function() return nil, "lost", "guard_lost" end }
 end
 
 -- Everybody who takes an answer apart.
@@ -125,11 +131,15 @@ local ASKING = {
   guard_who = function(node) return module "undo.guard".who(node) end,
   guard_start = function(node) return module "undo.guard".start(node) end,
   guard_perform = function(node)
-    return setmetatable({ node = node, pid = PID, token = "" }, module "undo.guard"):perform("m", "f", {}, 1000, {})
+    local call = call_in_flight(node)
+    local begun, message, code = call:begin("m", "f", {})
+    if not begun then return nil, message, code end
+    return call:wait(core.now() + 1000)
   end,
   guard_outlast = function(node)
-    local one = setmetatable({ node = node, pid = PID, token = "", seen = 0 }, module "undo.guard")
-    return one:outlast(core.now() + 1000, function() return true end)
+    local call = call_in_flight(node)
+    call.state = "runs"
+    return call:outlast(core.now() + 1000, function() return true end)
   end,
   recover = function(node) return module "recover".run(node, nil, { log = function() end }) end,
   must_not_suspend = function(node) return module "step.must_not_suspend".check(node, core.pids { PID }) end,
