@@ -19,7 +19,7 @@ local TABLE = {
     begins = { nil, "no room", "system_limit" }, state = "lost", code = "system_limit", asked = 1, begun = 1 },
   { "it is gone in the middle of a call", answers = { { nil, "gone", "guard_gone" } }, in_flight = true, state = "lost",
     code = "guard_gone", asked = 1, begun = 0 },
-  { "it is gone with the node's former life", answers = { { nil, "gone", "guard_gone" } }, begins = { true }, creations = { 1, 2 },
+  { "it is gone with the former life", answers = { { nil, "gone", "guard_gone" } }, begins = { true }, creations = { 1, 2 },
     state = "held", asked = 1, begun = 1, restarted = true, told = true },
 }
 
