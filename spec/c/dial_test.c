@@ -247,6 +247,11 @@ static void check_cookie_refused(const edr_dial_options *options, const char *pa
   CHECK(chmod(path, 0640) == 0); /* as Erlang: "must be accessible by owner only" */
   check_refused(options, EDR_EAUTH, "others than its owner can use");
   CHECK(chmod(path, 0600) == 0);
+  if (geteuid() == 0) { /* only root can give a file away, and takes none of another user's */
+    CHECK(chown(path, 12345, (gid_t)-1) == 0);
+    check_refused(options, EDR_EAUTH, "belongs to another user (12345)");
+    CHECK(chown(path, 0, (gid_t)-1) == 0);
+  }
   write_cookie(path, "\n", 1);
   check_refused(options, EDR_EAUTH, "empty");
   memset(big, 'c', sizeof big);
@@ -286,6 +291,41 @@ static void check_configured_cookie(const edr_dial_options *options, const char 
   rmdir(folder);
 }
 
+/* How often the cookie is in memory that can be written to: the text of this program cannot. */
+static int copies_of_cookie(void) {
+  FILE *maps = fopen("/proc/self/maps", "r");
+  char line[512];
+  int copies = 0;
+  CHECK(maps != NULL);
+  while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+    const size_t size = strlen(ERLANG_TEST_COOKIE);
+    unsigned long from, to, at;
+    char access[5];
+    if (sscanf(line, "%lx-%lx %4s", &from, &to, access) != 3 || strncmp(access, "rw", 2) != 0) continue;
+    for (at = from; at + size <= to; at++) {
+      /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+      const char *here = (const char *)at;
+      if (here[0] == ERLANG_TEST_COOKIE[0] && memcmp(here, ERLANG_TEST_COOKIE, size) == 0) copies++;
+    }
+  }
+  if (maps != NULL) fclose(maps);
+  return copies;
+}
+
+/* Ours are wiped, and erl_interface, which would keep one in a table, is given none. */
+static void test_cookie_in_memory(const edr_dial_options *options) {
+#ifndef __SANITIZE_ADDRESS__ /* whose memory is too large to be looked at */
+  char *copy;
+  check_dials(options);
+  CHECK(copies_of_cookie() == 0);
+  copy = strdup(ERLANG_TEST_COOKIE);
+  CHECK(copies_of_cookie() == 1); /* they would be found */
+  free(copy);
+#else
+  (void)options;
+#endif
+}
+
 static void test_cookie_file(void) {
   char home[] = "/tmp/edr_dial_test_XXXXXX", path[64];
   const char *old_home = getenv("HOME");
@@ -298,6 +338,9 @@ static void test_cookie_file(void) {
   unsetenv("XDG_CONFIG_HOME");
   check_cookie_refused(&options, path);
   check_configured_cookie(&options, home);
+  write_cookie(path, ERLANG_TEST_COOKIE, strlen(ERLANG_TEST_COOKIE));
+  test_cookie_in_memory(&options);
+  unlink(path);
   rmdir(home);
   unsetenv("HOME");
   check_refused(&options, EDR_EAUTH, "HOME is not set");
