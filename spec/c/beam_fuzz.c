@@ -64,7 +64,7 @@ static void walk(edr_beam *beam) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  uint8_t md5[EDR_BEAM_MD5_SIZE];
+  uint8_t md5[EDR_MD5_SIZE];
   const char *name;
   edr_beam beam;
 
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     MUST(beam.problem != NULL && beam.expanded.data == NULL);
     return 0;
   }
-  MUST(edr_beam_md5(&beam, md5) == EDR_OK);
+  edr_beam_md5(&beam, md5);
   for (uint32_t i = 0; i < 3; i++)
     if (edr_beam_atom(&beam, i, &name) == EDR_OK) touched += strlen(name);
   ask_tables(&beam);

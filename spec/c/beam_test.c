@@ -196,7 +196,7 @@ static void test_operands(void) {
 }
 
 static void test_md5(void) {
-  uint8_t first[EDR_BEAM_MD5_SIZE], second[EDR_BEAM_MD5_SIZE];
+  uint8_t first[EDR_MD5_SIZE], second[EDR_MD5_SIZE];
   edr_buf file;
   edr_beam beam;
 
@@ -205,18 +205,21 @@ static void test_md5(void) {
   CHUNK(&file, "AtU8", "\0\0\0\1\1m");
   CHUNK(&file, "FunT", "\0\0\0\1\0\0\0\3\0\0\0\1\0\0\0\5\0\0\0\0\0\0\0\2\1\2\3\4");
   CHUNK(&file, "Line", "one");
-  CHECK(open_file(&beam, &file) == EDR_OK && edr_beam_md5(&beam, first) == EDR_OK);
+  CHECK(open_file(&beam, &file) == EDR_OK);
+  edr_beam_md5(&beam, first);
   edr_beam_close(&beam);
   begin_file(&file);
   CHUNK(&file, "Line", "another");
   CHUNK(&file, "FunT", "\0\0\0\1\0\0\0\3\0\0\0\1\0\0\0\5\0\0\0\0\0\0\0\2\4\3\2\1");
   CHUNK(&file, "AtU8", "\0\0\0\1\1m");
-  CHECK(open_file(&beam, &file) == EDR_OK && edr_beam_md5(&beam, second) == EDR_OK);
+  CHECK(open_file(&beam, &file) == EDR_OK);
+  edr_beam_md5(&beam, second);
   CHECK(memcmp(first, second, sizeof first) == 0);
   edr_beam_close(&beam);
   CHUNK(&file, "Code", "");
   CHUNK(&file, "Meta", "x");
-  CHECK(open_file(&beam, &file) == EDR_OK && edr_beam_md5(&beam, second) == EDR_OK);
+  CHECK(open_file(&beam, &file) == EDR_OK);
+  edr_beam_md5(&beam, second);
   CHECK(memcmp(first, second, sizeof first) != 0);
   edr_beam_close(&beam);
   edr_buf_deinit(&file);

@@ -1,11 +1,11 @@
 #include "archive.h"
 
-#include <openssl/evp.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "clock.h"
 #include "gzip.h"
+#include "md5.h"
 #include "support.h"
 #include "tar.h"
 
@@ -256,18 +256,14 @@ int edr_lua_archive(lua_State *L) {
 @treturn string 32 hexadecimal digits
 */
 int edr_lua_md5(lua_State *L) {
-  uint8_t digest[EVP_MAX_MD_SIZE];
-  char text[2 * EVP_MAX_MD_SIZE + 1];
-  unsigned size = 0;
-  size_t length;
-  const char *bytes = luaL_checklstring(L, 1, &length);
-  if (EVP_Digest(bytes, length, digest, &size, EVP_md5(), NULL) != 1)
-    return edr_lua_refused(L, EDR_ENOTSUP, "OpenSSL computes no md5 here");
-  for (unsigned i = 0; i < size; i++) {
-    text[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-    text[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-  }
-  lua_pushlstring(L, text, 2 * size);
+  uint8_t digest[EDR_MD5_SIZE];
+  edr_md5 md5;
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 1, &size);
+  edr_md5_init(&md5);
+  edr_md5_add(&md5, bytes, size);
+  edr_md5_end(&md5, digest);
+  edr_lua_push_hex(L, digest, sizeof digest);
   return 1;
 }
 

@@ -55,19 +55,12 @@ int edr_lua_beam(lua_State *L) {
 
 /*** The md5 that OTP gives the module: equal where the code is.
 @function file:md5
-@treturn string 32 hexadecimal digits; or nil, message, code
+@treturn string 32 hexadecimal digits
 */
 static int beam_md5(lua_State *L) {
-  edr_beam *beam = check_open(L);
-  uint8_t md5[EDR_BEAM_MD5_SIZE];
-  char text[2 * EDR_BEAM_MD5_SIZE];
-  edr_status status = edr_beam_md5(beam, md5);
-  if (status != EDR_OK) return refuse(L, beam, status);
-  for (size_t i = 0; i < sizeof md5; i++) {
-    text[2 * i] = "0123456789abcdef"[md5[i] >> 4];
-    text[2 * i + 1] = "0123456789abcdef"[md5[i] & 15];
-  }
-  lua_pushlstring(L, text, sizeof text);
+  uint8_t md5[EDR_MD5_SIZE];
+  edr_beam_md5(check_open(L), md5);
+  edr_lua_push_hex(L, md5, sizeof md5);
   return 1;
 }
 

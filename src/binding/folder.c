@@ -19,7 +19,7 @@ static int folder_gc(lua_State *L) {
 
 /* An open folder that is closed when Lua raises. */
 static DIR **push_box(lua_State *L) {
-  DIR **folder = lua_newuserdatauv(L, sizeof *folder, 0);
+  DIR **folder = lua_newuserdatauv(L, sizeof(DIR *), 0) /* NOLINT(bugprone-sizeof-expression) */;
   *folder = NULL;
   lua_createtable(L, 0, 2);
   lua_pushcfunction(L, folder_gc);

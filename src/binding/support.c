@@ -34,6 +34,16 @@ edr_buf *edr_lua_new_buf(lua_State *L) {
   return buf;
 }
 
+void edr_lua_push_hex(lua_State *L, const uint8_t *bytes, size_t size) {
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  for (size_t i = 0; i < size; i++) {
+    luaL_addchar(&text, "0123456789abcdef"[bytes[i] >> 4]);
+    luaL_addchar(&text, "0123456789abcdef"[bytes[i] & 15]);
+  }
+  luaL_pushresult(&text);
+}
+
 void edr_lua_support_setup(lua_State *L) {
   luaL_newmetatable(L, BUF);
   lua_pushcfunction(L, buf_gc);

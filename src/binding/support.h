@@ -22,4 +22,7 @@ int64_t edr_lua_check_deadline(lua_State *L, int index, lua_Integer fallback_ms)
 /* Pushes a userdata that owns a buffer, and frees it when it is collected; edr_buf_deinit may free it earlier. */
 edr_buf *edr_lua_new_buf(lua_State *L);
 
+/* Pushes bytes as hexadecimal digits. */
+void edr_lua_push_hex(lua_State *L, const uint8_t *bytes, size_t size);
+
 #endif

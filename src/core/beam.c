@@ -1,6 +1,5 @@
 #include "beam.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,36 +78,33 @@ void edr_beam_close(edr_beam *beam) {
 
 /* The last word of each entry of FunT is its old unique number, which is made of the code itself: OTP takes it for 0.
  */
-static bool add_funs(EVP_MD_CTX *digest, const edr_beam_bytes *chunk) {
+static void add_funs(edr_md5 *md5, const edr_beam_bytes *chunk) {
   static const uint8_t zero[4];
-  size_t at = 4;
+  size_t at = chunk->size < 4 ? chunk->size : 4;
 
-  if (chunk->size < 4) return EVP_DigestUpdate(digest, chunk->data, chunk->size) == 1;
-  if (EVP_DigestUpdate(digest, chunk->data, 4) != 1) return false;
-  for (; chunk->size - at >= 24; at += 24)
-    if (EVP_DigestUpdate(digest, chunk->data + at, 20) != 1 || EVP_DigestUpdate(digest, zero, 4) != 1) return false;
-  return EVP_DigestUpdate(digest, chunk->data + at, chunk->size - at) == 1;
+  edr_md5_add(md5, chunk->data, at);
+  for (; chunk->size - at >= 24; at += 24) {
+    edr_md5_add(md5, chunk->data + at, 20);
+    edr_md5_add(md5, zero, sizeof zero);
+  }
+  edr_md5_add(md5, chunk->data + at, chunk->size - at);
 }
 
-static bool add_chunks(EVP_MD_CTX *digest, const edr_beam *beam) {
+void edr_beam_md5(const edr_beam *beam, uint8_t out_md5[EDR_MD5_SIZE]) {
   static const edr_beam_chunk counted[] = {EDR_BEAM_ATOM, EDR_BEAM_ATU8, EDR_BEAM_CODE, EDR_BEAM_STRT, EDR_BEAM_IMPT,
                                            EDR_BEAM_EXPT, EDR_BEAM_FUNT, EDR_BEAM_LITT, EDR_BEAM_META};
+  edr_md5 md5;
+  edr_md5_init(&md5);
   for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
     const edr_beam_bytes *chunk = &beam->chunks[counted[i]];
     if (chunk->data == NULL) continue;
-    if (counted[i] == EDR_BEAM_FUNT ? !add_funs(digest, chunk)
-                                    : EVP_DigestUpdate(digest, chunk->data, chunk->size) != 1)
-      return false;
+    if (counted[i] == EDR_BEAM_FUNT) {
+      add_funs(&md5, chunk);
+    } else {
+      edr_md5_add(&md5, chunk->data, chunk->size);
+    }
   }
-  return true;
-}
-
-edr_status edr_beam_md5(edr_beam *beam, uint8_t out_md5[EDR_BEAM_MD5_SIZE]) {
-  EVP_MD_CTX *digest = EVP_MD_CTX_new();
-  const bool done = digest != NULL && EVP_DigestInit_ex(digest, EVP_md5(), NULL) == 1 && add_chunks(digest, beam) &&
-                    EVP_DigestFinal_ex(digest, out_md5, NULL) == 1;
-  EVP_MD_CTX_free(digest);
-  return done ? EDR_OK : edr_beam_fail(beam, EDR_ENOTSUP, "OpenSSL computes no md5 here");
+  edr_md5_end(&md5, out_md5);
 }
 
 /* ---- atoms ---- */

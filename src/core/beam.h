@@ -14,9 +14,8 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "md5.h"
 #include "status.h"
-
-#define EDR_BEAM_MD5_SIZE 16
 
 typedef struct edr_beam_bytes {
   const uint8_t *data; /* NULL: there is no such chunk */
@@ -61,7 +60,7 @@ edr_status edr_beam_open(edr_beam *beam, const uint8_t *data, size_t size, size_
 void edr_beam_close(edr_beam *beam);
 
 /* code:module_md5/1 of the file. */
-edr_status edr_beam_md5(edr_beam *beam, uint8_t out_md5[EDR_BEAM_MD5_SIZE]);
+void edr_beam_md5(const edr_beam *beam, uint8_t out_md5[EDR_MD5_SIZE]);
 
 /* The atom of this index (from 1), terminated and as long as the handle is open. Number 1 is the module's name. */
 edr_status edr_beam_atom(edr_beam *beam, uint32_t index, const char **out_name);

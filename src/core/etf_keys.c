@@ -10,7 +10,7 @@
 #include "clock.h"
 #include "md5.h"
 
-enum { FEW = 8, DIGEST_MARK = 'D' /* no canonical term begins so */ };
+enum { FEW = 8, LEAST_ROOM = 16, DIGEST_MARK = 'D' /* no canonical term begins so */ };
 
 typedef edr_keys_digest digest;
 typedef edr_etf_keys checker;
@@ -28,15 +28,12 @@ struct edr_keys_level {
   edr_md5 md5;      /* of the elements; of a map, of this entry */
 };
 
-/* Makes room for one more; false: no memory. */
-static bool make_room(void **items, size_t *capacity, size_t used, size_t size) {
-  size_t more = *capacity == 0 ? 16 : *capacity * 2;
-  void *made;
-  if (used < *capacity) return true;
-  if (more > SIZE_MAX / size || (made = realloc(*items, more * size)) == NULL) return false;
-  *items = made;
-  *capacity = more;
-  return true;
+/* Makes room for more than the `capacity` that there is; NULL: no memory. */
+static void *grow(void *items, size_t *capacity, size_t size) {
+  const size_t more = *capacity == 0 ? LEAST_ROOM : *capacity * 2;
+  void *made = more <= SIZE_MAX / size ? realloc(items, more * size) : NULL;
+  if (made != NULL) *capacity = more;
+  return made;
 }
 
 static digest end_digest(edr_md5 *md5) {
@@ -94,7 +91,11 @@ static bool matters(const level *top) {
 }
 
 static edr_status add_key(checker *self, level *top, digest key) {
-  if (!make_room((void **)&self->keys, &self->key_capacity, self->key_count, sizeof key)) return EDR_ENOMEM;
+  if (self->key_count == self->key_capacity) {
+    digest *made = grow(self->keys, &self->key_capacity, sizeof *made);
+    if (made == NULL) return EDR_ENOMEM;
+    self->keys = made;
+  }
   self->keys[self->key_count++] = key;
   if (top->hashed) {
     edr_md5_init(&top->md5);
@@ -129,7 +130,11 @@ static edr_status add_digest(checker *self, digest made) {
 static edr_status begin(checker *self, edr_etf_kind kind, size_t count) {
   const bool hashed = matters(top_of(self));
   level *made;
-  if (!make_room((void **)&self->levels, &self->level_capacity, self->depth, sizeof *made)) return EDR_ENOMEM;
+  if (self->depth == self->level_capacity) {
+    made = grow(self->levels, &self->level_capacity, sizeof *made);
+    if (made == NULL) return EDR_ENOMEM;
+    self->levels = made;
+  }
   made = &self->levels[self->depth++];
   made->kind = kind;
   made->hashed = hashed;
@@ -174,7 +179,7 @@ static uint64_t secret(void) {
 static edr_status check_many(const digest *keys, size_t count) {
   const uint64_t one = secret(), other = (one * 0x9E3779B97F4A7C15u) | 1;
   edr_status status = EDR_OK;
-  size_t *places, room = 2 * FEW, i, at;
+  size_t *places, room = LEAST_ROOM, i, at;
   while (room < 2 * count) room *= 2;
   places = calloc(room, sizeof *places);
   if (places == NULL) return EDR_ENOMEM;
@@ -197,8 +202,7 @@ static edr_status check_keys_of(const checker *self, const level *map) {
 }
 
 /* The compound term on top ends. */
-static edr_status end(checker *self) {
-  level *top = top_of(self);
+static edr_status end(checker *self, level *top) {
   const bool hashed = top->hashed;
   digest made = {0, 0};
   if (top->tails > 0) {
@@ -242,7 +246,7 @@ static edr_status add_bytes(checker *self, const edr_etf_token *token, bool is_t
     status = edr_buf_status(&self->scratch);
     if (status == EDR_OK) status = add_element(self, self->scratch.data, self->scratch.size);
   }
-  return status == EDR_OK && !is_tail ? end(self) : status;
+  return status == EDR_OK && !is_tail ? end(self, top_of(self)) : status;
 }
 
 static edr_status add_scalar(checker *self, const edr_etf_token *token) {
@@ -270,7 +274,7 @@ edr_status edr_etf_keys_add(edr_etf_keys *keys, const edr_etf_token *token) {
   case EDR_ETF_MAP:
     return begin(keys, token->kind, token->count);
   case EDR_ETF_END:
-    return end(keys);
+    return top != NULL ? end(keys, top) : EDR_EPROTOCOL;
   case EDR_ETF_STRING:
     return add_bytes(keys, token, is_tail);
   case EDR_ETF_NIL:
