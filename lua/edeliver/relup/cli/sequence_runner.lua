@@ -16,7 +16,7 @@ local sequence_runner = {}
 function sequence_runner.add_options(to)
   to:argument("version", "The version.")
   site_options.add(to)
-  to:option("--target", "Whom to suspend: the websocket processes, or the channels behind them.")
+  to:option("--target", "What to suspend: the websocket processes, or the channels behind them.")
     :choices { "transports", "channels" }
   to:option("--engine", "What changes the code: OTP's own engine, or the swap (all modules and processes in one stop).")
     :choices { "otp", "swap" }

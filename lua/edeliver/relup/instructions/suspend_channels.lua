@@ -18,8 +18,9 @@ local function judge(asked, answer, number, errors)
   if not answer then return nil, number, errors end
   local silent = #bulk_result.sort(asked, errors).silent
   if answer == "not_supported" and silent > 0 and silent == #asked then
-    return nil, ("none of the %d websockets answers sys messages, as those of Phoenix up to 1.3 don't: "
-      .. 'config.target = "channels" suspends the channels behind them'):format(#asked), "not_supported"
+    return nil, ("%s, and none answers sys messages, as those of Phoenix up to 1.3 don't: "
+      .. 'config.target = "channels" suspends the channels behind them'):format(
+      count.of(#asked, "websocket was asked", "websockets were asked")), "not_supported"
   end
   return silent
 end

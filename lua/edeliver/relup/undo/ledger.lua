@@ -8,6 +8,7 @@
 
 local bulk_result = require "edeliver.relup.node.bulk_result"
 local core = require "edeliver.relup.core"
+local counted = require "edeliver.relup.base.count"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -294,7 +295,8 @@ function ledger:settle(between)
   local undone, problem, why = self:undo()
   if not undone then message, code = message or problem, code or why end
   if self:is_settled() then return true end
-  return nil, message or ("%d processes did not confirm that they run again"):format(#self.pids), code or "timeout"
+  return nil, message or ("%s not confirmed that %s again"):format(
+    counted.of(#self.pids, "process has", "processes have"), counted.verb(#self.pids, "it runs", "they run")), code or "timeout"
 end
 
 return ledger

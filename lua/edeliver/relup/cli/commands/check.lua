@@ -7,7 +7,7 @@ local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 
 local check = {
   on_node = true,
-  summary = "A dry run: find out whether an upgrade would be refused, and whom it would suspend.",
+  summary = "A dry run: find out whether an upgrade would be refused, and what it would suspend.",
   description = "Suspends, installs and unpacks nothing: the release has to be unpacked on the node.",
   examples = { "edeliver-relup myapp@web1 check 1.4.6 && edeliver-relup myapp@web1 upgrade 1.4.6" },
 }

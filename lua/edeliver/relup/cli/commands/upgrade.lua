@@ -9,7 +9,7 @@ local upgrade = {
   on_node = true,
   summary = "Upgrade to a release, with all websockets kept.",
   description = "The release's tarball lies on the node already (see `upload`), or the release is unpacked there.\n"
-    .. "Ctrl-C stops safely: whatever was suspended is resumed.",
+    .. "Ctrl-C stops safely: everything that was suspended is resumed.",
   examples = {
     "edeliver-relup myapp@web1 upgrade 1.4.6",
     "edeliver-relup myapp@web1 upgrade 1.4.6 --permanent --yes --report upgrade.html",
