@@ -181,6 +181,19 @@ describe("ledger", function()
     assert.is_true(ledger:is_settled())
   end)
 
+  it("goes on owing a file while the files' server is gone, as it is for a moment on a node out of processes", function()
+    local path = term.charlist(erlang.folder .. "/written")
+    assert.is_true(ledger:apply("file", { {
+      call = { "file", "write_file", { path, "after" } }, undo = { "file", "write_file", { path, "before" } },
+    } }))
+    assert(node:eval "supervisor:terminate_child(kernel_sup, file_server_2).")
+    assert.is_nil((ledger:undo()))
+    assert.is_false(ledger:is_settled())
+    assert(node:eval "supervisor:restart_child(kernel_sup, file_server_2).")
+    assert.is_true(ledger:undo())
+    assert.equal("before", require("support.process").read_file(erlang.folder .. "/written"))
+  end)
+
   it("settles over a connection that was lost", function()
     local pids = servers(5)
     ledger:suspend(pids, 1000)

@@ -44,9 +44,12 @@ Logger = fun Logger() ->
     end
 end,
 
-%% Writes no file that has the content already: on a disk that has become read-only that would fail.
+%% Writes no file that has the content already: on a disk that has become read-only that would fail. That the files' server is
+%% gone is so for a moment alone, unlike what other undos ask.
 Make = fun({file, write_file, [Path, Content]}) ->
-               case file:read_file(Path) of {ok, Content} -> ok; _ -> file:write_file(Path, Content) end;
+               try file:read_file(Path) of {ok, Content} -> ok; _ -> file:write_file(Path, Content)
+               catch exit:Reason -> {error, Reason}
+               end;
           ({M, F, A}) -> apply(M, F, A)
        end,
 Worker = fun Worker() -> receive {make, From, Ref, What} -> From ! {made, Ref, catch Make(What)}, Worker() end end,

@@ -210,7 +210,7 @@ function ledger:apply(key, acts)
 end
 
 -- The process that was to undo it is gone: its successor never knew of what was done (a supervisor that crashed and was
--- restarted).
+-- restarted). Not so with files: their server is gone only for a moment.
 local NOPROC = shape.either(shape.is(term.atom "noproc"), shape.tuple(shape.is(term.atom "noproc"), shape.any))
 local function is_gone(code, reason) return code == "exit" and NOPROC(reason) end
 
@@ -230,7 +230,8 @@ local function undo_one(self, position)
   if not self.dry then
     made, message, code = again(self, function()
       local done, problem, why, reason = make(self, entry.undo)
-      if not done and (is_gone(why, reason) or is_undone(self, entry.undo)) then return true end
+      local gone = is_gone(why, reason) and not ledger.is_durable(entry.undo)
+      if not done and (gone or is_undone(self, entry.undo)) then return true end
       return done, problem, why
     end)
   end
