@@ -6,6 +6,7 @@ local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
 local text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
+local process = require "support.process"
 
 local atom = term.atom
 
@@ -271,5 +272,31 @@ describe("ledger", function()
     local still = assert(ledger:stood_still_by_pid())
     assert.is_true(still.max >= 30 and still.p50 >= 30)
     assert.is_true(still.p99 == still.max)
+  end)
+
+  it("looks before it says that an act is owed that failed: a file that is as it was needs no writing", function()
+    local folder = process.temporary_folder()
+    finally(function() process.remove_folder(folder) end)
+    -- A file that cannot be written, for root neither: its path ends in one that is a folder's; and one that can be read.
+    local path = folder .. "/relup"
+    local file = assert(io.open(path, "w"))
+    file:write "before"
+    file:close()
+    local here, there = term.charlist(path), term.charlist(folder .. "/missing/relup")
+    local applied, _, code = ledger:apply("relup", { { call = { "file", "write_file", { there, "after" } },
+      undo = { "file", "write_file", { there, "before" } } } })
+    assert.is_nil(applied)
+    assert.equal("refused", code)
+    assert.is_nil((ledger:undo "relup"))
+    assert.equal(1, #ledger.undos)
+    -- The same where the file can be looked at, and cannot be written.
+    ledger:forget()
+    local act = node.act
+    function node.act() return term.tuple { atom "error", atom "erofs" } end
+    assert.is_nil((ledger:apply("relup", { { call = { "file", "write_file", { here, "after" } },
+      undo = { "file", "write_file", { here, "before" } } } })))
+    assert.is_true(ledger:undo "relup")
+    assert.is_true(ledger:is_settled())
+    node.act = act
   end)
 end)
