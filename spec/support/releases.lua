@@ -1,5 +1,6 @@
 --- Real releases of `mix release`: an umbrella in two versions, built once and kept in build/.
 
+local node = require "support.node"
 local process = require "support.process"
 
 local releases = {}
@@ -40,6 +41,29 @@ function releases.copy(version, folder)
   assert(os.execute(("rm -rf %s && cp -r %s/shop-%s %s"):format(process.quote(path), process.quote(releases.built()), version,
     process.quote(path))))
   return path
+end
+
+--- Starts a release as a node.
+-- @string path a copy of a release
+-- @tparam[opt] table env more variables of its environment
+-- @return a node (see support.node) with `root`
+function releases.start(path, env)
+  local settings, _, self = node.prepare { name = "shop" }
+  settings.RELEASE_DISTRIBUTION, settings.RELEASE_NODE, settings.RELEASE_COOKIE = "name", self.name, self.cookie
+  settings.RELEASE_TMP = self.folder .. "/tmp"
+  settings.ERL_AFLAGS = "-kernel inet_dist_use_interface {127,0,0,1}"
+  for name, value in pairs(env or {}) do settings[name] = value end
+  self.root = path
+  node.adopt(self, process.start { command = { path .. "/bin/shop", "start" }, env = settings, folder = self.folder })
+  local ready = process.wait_until(function()
+    return self:eval "true = lists:keymember(shop, 1, application:which_applications())" == "true"
+  end, 20000)
+  if not ready then
+    local printed = self:printed()
+    self:stop()
+    error("the release did not start:\n" .. printed, 2)
+  end
+  return self
 end
 
 return releases

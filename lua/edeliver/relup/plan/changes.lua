@@ -4,6 +4,7 @@
 --
 -- @module edeliver.relup.plan.changes
 
+local core = require "edeliver.relup.core"
 local term = require "edeliver.relup.term"
 
 local changes = {}
@@ -31,7 +32,26 @@ local function compare(old, new, is_same)
   return found
 end
 
-local function is_same_file(a, b) return a.hash == b.hash and a.size == b.size end
+-- What runs on a node has an md5, and then the new release's has been filled in, too: see `with_md5s`.
+local function is_same_file(a, b)
+  if a.md5 then return a.md5 == b.md5 end
+  return a.hash == b.hash and a.size == b.size
+end
+
+--- Gives a release's modules and files an md5 each, so that it can be compared with what runs on a node.
+-- @return[1] true
+-- @return[2] nil, message, code
+function changes.with_md5s(release)
+  local md5s, message, code = release:md5s(release.modules)
+  if not md5s then return nil, message, code end
+  for name, md5 in pairs(md5s) do release.modules[name].md5 = md5 end
+  local wanted = {}
+  for path in pairs(release.files) do wanted[path] = true end
+  return release.source:read(wanted, function(path, bytes)
+    release.files[path].md5 = core.md5(bytes)
+    return true
+  end)
+end
 
 --- Modules: `changed` where the code is another, `touched` where only attributes, lines or other chunks are. The files of those
 -- that differ are read.
@@ -39,6 +59,9 @@ local function is_same_file(a, b) return a.hash == b.hash and a.size == b.size e
 -- @return[2] nil, message, code
 function changes.modules(old, new)
   local found = compare(old.modules, new.modules, is_same_file)
+  if old.is_live then
+    return { changed = found.changed, added = found.added, removed = found.removed, touched = {} }
+  end
   local before, message, code = old:md5s(found.changed)
   if not before then return nil, message, code end
   local after

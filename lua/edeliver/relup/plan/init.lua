@@ -10,6 +10,7 @@
 
 local changes = require "edeliver.relup.plan.changes"
 local facts = require "edeliver.relup.plan.facts"
+local live = require "edeliver.relup.plan.live"
 local judge = require "edeliver.relup.plan.judge"
 local reasons = require "edeliver.relup.plan.reasons"
 local release = require "edeliver.relup.release"
@@ -24,19 +25,10 @@ local function open(what)
   error("a release's path is expected, or a release; got " .. type(what), 3)
 end
 
---- Compares two releases.
--- @param old a path (folder or .tar.gz), or a release
--- @param new the same
--- @treturn[1] table the plan: `verdict` ("hot" or "cold"), `reasons` (each with `level`, `code`, `text`, `place`, `next`), `from`
--- and `to` (`name`, `version`), `applications`, `modules`, `protocols`, `files`, `configuration`, `processes`, `hot_patched`,
--- `structs`, `supervisors`, `started` (children of applications)
--- @return[2] nil, message with the file's name, code
-function plan.compare(old, new)
-  local from, message, code = open(old)
-  if not from then return nil, message, code end
-  local to
-  to, message, code = open(new)
-  if not to then return nil, message, code end
+local function is_node(what) return type(what) == "table" and type(what.run) == "function" and what.name ~= nil end
+
+-- What differs, of two releases that were read.
+local function compare(from, to)
   if from.name ~= to.name then
     return nil, ("%s is a release of %s, and %s one of %s: they are not versions of one release"):format(from.path, from.name,
       to.path, to.name), "other_release"
@@ -44,7 +36,9 @@ function plan.compare(old, new)
   local made = {
     old = from, new = to,
     from = { name = from.name, version = from.version }, to = { name = to.name, version = to.version },
+    processes = {}, hot_patched = from.hot_patched or {},
   }
+  local message, code
   made.modules, message, code = changes.modules(from, to)
   if not made.modules then return nil, message, code end
   made.protocols = changes.protocols(to, made.modules)
@@ -54,10 +48,64 @@ function plan.compare(old, new)
   made.facts, message, code = facts.collect(from, to, made.modules)
   if not made.facts then return nil, message, code end
   made.structs, made.supervisors, made.started = made.facts.structs, made.facts.supervisors, made.facts.applications
-  made.processes, made.hot_patched = {}, {}
-  made.reasons = reasons.sort(judge.reasons(made, from, to))
+  return made
+end
+
+local function judged(made)
+  made.reasons = reasons.sort(judge.reasons(made, made.old, made.new))
   made.verdict = judge.verdict(made.reasons)
   return made
+end
+
+-- Who runs what will be other code, or none.
+local function add_processes(made, node)
+  local names = {}
+  for _, kind in ipairs { "changed", "removed" } do
+    table.move(made.modules[kind], 1, #made.modules[kind], #names + 1, names)
+  end
+  local found, message, code = live.processes(node, names)
+  if not found then return nil, message, code end
+  made.processes = found
+  return true
+end
+
+-- What runs on a node, and a release.
+local function against(node, to)
+  local from, message, code = live.release(node)
+  if not from then return nil, message, code end
+  local done
+  done, message, code = changes.with_md5s(to)
+  if not done then return nil, message, code end
+  local made
+  made, message, code = compare(from, to)
+  if not made then return nil, message, code end
+  done, message, code = add_processes(made, node)
+  if not done then return nil, message, code end
+  return judged(made)
+end
+
+--- Compares two releases, or what runs on a node and a release.
+-- @param old a path (folder or .tar.gz), a release, or a node
+-- @param new a path or a release
+-- @treturn[1] table the plan: `verdict` ("hot" or "cold"), `reasons` (each with `level`, `code`, `text`, `place`, `next`), `from`
+-- and `to` (`name`, `version`), `applications`, `modules`, `protocols`, `files`, `configuration`, `processes` and `hot_patched`
+-- (of a node), `structs`, `supervisors`, `started` (children of applications)
+-- @return[2] nil, message with the file's name, code
+function plan.compare(old, new)
+  if is_node(old) then
+    local to, message, code = open(new)
+    if not to then return nil, message, code end
+    return against(old, to)
+  end
+  local from, message, code = open(old)
+  if not from then return nil, message, code end
+  local to
+  to, message, code = open(new)
+  if not to then return nil, message, code end
+  local made
+  made, message, code = compare(from, to)
+  if not made then return nil, message, code end
+  return judged(made)
 end
 
 --- How many reasons of a plan are of a level.

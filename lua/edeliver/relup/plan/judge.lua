@@ -43,7 +43,8 @@ local OWN_FILES = {
 local function judge_own_files(add, old, new)
   for name, code in pairs(OWN_FILES) do
     local a, b = old:own_file(name), new:own_file(name)
-    if (a and a.hash) ~= (b and b.hash) then add(code, new.folder .. "/" .. name) end
+    local kind = a and a.md5 and "md5" or "hash"
+    if (a and a[kind]) ~= (b and b[kind]) then add(code, new.folder .. "/" .. name) end
   end
 end
 
@@ -158,6 +159,19 @@ function judge.is_same(plan)
   return true
 end
 
+-- What only a node can say.
+local function judge_node(add, plan)
+  for _, name in ipairs(plan.hot_patched) do add("hot_patched", name, name) end
+  local count_of = {}
+  for _, it in ipairs(plan.processes) do count_of[it.module] = it.count end
+  for _, name in ipairs(plan.modules.removed) do
+    if count_of[name] then
+      add("removed_module_runs", name, name, ("%s %s"):format(count.of(count_of[name], "process"),
+        count.verb(count_of[name], "runs", "run")))
+    end
+  end
+end
+
 local function judge_version(add, old, new, plan)
   local same = judge.is_same(plan)
   if same then add("nothing_changed", new.name) end
@@ -180,6 +194,7 @@ function judge.reasons(plan, old, new)
   judge_children(add, plan)
   judge_applications(add, old, new, plan)
   judge_providers(add, old, new)
+  judge_node(add, plan)
   judge_version(add, old, new, plan)
   return found
 end

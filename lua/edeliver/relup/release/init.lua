@@ -6,90 +6,13 @@
 --
 -- @classmod edeliver.relup.release
 
-local core = require "edeliver.relup.core"
 local module = require "edeliver.relup.release.module"
 local resource = require "edeliver.relup.release.resource"
+local scan = require "edeliver.relup.release.scan"
 local source = require "edeliver.relup.release.source"
 
 local release = {}
 release.__index = release
-
--- Where files are, and what is kept of each: its text, or a digest.
-local TEXTS = {
-  "^lib/[^/]+/ebin/[^/]+%.app$", "^lib/[^/]+/ebin/[^/]+%.appup$", "^releases/[^/]+%.rel$", "^releases/[^/]+/[^/]+%.rel$",
-  "^releases/[^/]+/[^/]+%.boot$", "^releases/[^/]+/[^/]+%.script$", "^releases/[^/]+/sys%.config$",
-  "^releases/[^/]+/vm%.args$", "^releases/[^/]+/env%.sh$", "^releases/start_erl%.data$", "^releases/[^/]+/relup$",
-}
-local DIGESTS = { "^lib/[^/]+/priv/", "^releases/[^/]+/[^/]+$" }
-local EMULATOR = "^erts%-[^/]+/bin/beam%.smp$"
-local BEAMS = { "^lib/[^/]+/ebin/[^/]+%.beam$", "^releases/[^/]+/consolidated/[^/]+%.beam$" }
--- What no upgrade looks at; a folder is kept out of.
-local IGNORED = { ["bin"] = true, ["log"] = true, ["tmp"] = true, ["var"] = true }
-
-local MAX_TEXT = 16 << 20
-
-local function matches(name, patterns)
-  for _, pattern in ipairs(patterns) do
-    if name:find(pattern) then return true end
-  end
-  return false
-end
-
-local function kind_of(name)
-  if name:find "%.beam$" then return matches(name, BEAMS) and "beam" or nil end
-  if matches(name, TEXTS) or name:find(EMULATOR) then return "text" end
-  return matches(name, DIGESTS) and "digest" or nil
-end
-
-local function enters(folder)
-  local top, rest = folder:match "^([^/]+)/?(.*)$"
-  if IGNORED[top] then return false end
-  if top:find "^erts%-" then return rest == "" or rest == "bin" end
-  if top == "lib" and rest:find "/" then
-    local inner = rest:match "^[^/]+/([^/]+)"
-    return inner == "ebin" or inner == "priv"
-  end
-  return true
-end
-
--- The first pass ------------------------------------------------------------------------------------------------------
-
-local function read_text(self, name, bytes)
-  if #bytes > MAX_TEXT then return nil, ("%s/%s has more than %d bytes"):format(self.path, name, MAX_TEXT), "limit" end
-  self.texts[name] = bytes
-  local size, hash = core.digest(bytes)
-  self.files[name] = { size = size, hash = hash }
-  return true
-end
-
--- The machine that a program is for, as its ELF header has it.
-local MACHINES = {
-  [3] = "i386", [21] = "ppc64", [22] = "s390x", [40] = "arm", [62] = "x86_64", [183] = "aarch64", [243] = "riscv64",
-}
-
-local function machine_of(bytes)
-  if bytes:sub(1, 4) ~= "\127ELF" or #bytes < 20 then return nil end
-  local number = string.unpack(bytes:byte(6) == 2 and ">I2" or "<I2", bytes, 19)
-  return MACHINES[number] or ("machine " .. number)
-end
-
-local function scan(self)
-  return self.source:each {
-    enters = enters,
-    wants = kind_of,
-    file = function(name, bytes)
-      if not name:find(EMULATOR) then return read_text(self, name, bytes) end
-      self.machine = machine_of(bytes)
-      return true
-    end,
-    digest = function(name, size, hash, behaves)
-      local into = name:find "%.beam$" and self.beams or self.files
-      into[name] = { path = name, size = size, hash = hash, behaves = behaves or nil }
-      return true
-    end,
-    link = function(name, target) self.links[name] = target end,
-  }
-end
 
 -- Which release it is -------------------------------------------------------------------------------------------------
 
@@ -237,6 +160,28 @@ local function describe(self, rel)
   return self
 end
 
+--- What an .app file says; see `edeliver.relup.release.resource`.
+release.read_application = resource.application
+
+--- Reads a release from whatever has its files.
+-- @tparam table from an object with `path`, `kind`, `each` and `read` as `edeliver.relup.release.source` has them
+-- @tparam[opt] table options as `open` takes them
+-- @return as `open`
+function release.from(from, options)
+  local self = setmetatable({
+    path = from.path, kind = from.kind, source = from, beams = {}, texts = {}, files = {}, links = {},
+    applications = {}, order = {}, modules = {}, protocols = {},
+  }, release)
+  local done, message, code = scan.files(self)
+  if not done then return nil, message, code end
+  local found, rel
+  found, message, code = releases_in(self)
+  if not found then return nil, message, code end
+  rel, message, code = choose(self, found, options and options.version)
+  if not rel then return nil, message, code end
+  return describe(self, rel)
+end
+
 --- Reads a release.
 -- @string path a folder, or a .tar.gz
 -- @tparam[opt] table options `version`, where a folder holds several
@@ -247,19 +192,7 @@ end
 function release.open(path, options)
   local from, message, code = source.open(path)
   if not from then return nil, message, code end
-  local self = setmetatable({
-    path = from.path, kind = from.kind, source = from, beams = {}, texts = {}, files = {}, links = {},
-    applications = {}, order = {}, modules = {}, protocols = {},
-  }, release)
-  local done
-  done, message, code = scan(self)
-  if not done then return nil, message, code end
-  local found, rel
-  found, message, code = releases_in(self)
-  if not found then return nil, message, code end
-  rel, message, code = choose(self, found, options and options.version)
-  if not rel then return nil, message, code end
-  return describe(self, rel)
+  return release.from(from, options)
 end
 
 --- What the files of some modules say.

@@ -1,0 +1,79 @@
+-- A plan from what runs on a real node, a plain mix release, to a release: as from its folder, and what only the node can say.
+
+local connect = require("edeliver.relup.node").connect
+local plan = require "edeliver.relup.plan"
+local process = require "support.process"
+local releases = require "support.releases"
+
+describe("a plan against a node", function()
+  local folder, built, running, node
+
+  setup(function()
+    folder, built = process.temporary_folder(), releases.built()
+    running = releases.start(releases.copy("1.0.0", folder))
+    node = assert(connect(running.name, { cookie = running.cookie, epmd_port = running.epmd_port }))
+  end)
+  teardown(function()
+    if node then node:close() end
+    if running then running:stop() end
+    process.remove_folder(folder)
+  end)
+
+  local function said(made)
+    local list = {}
+    for i, reason in ipairs(made.reasons) do list[i] = ("%s %s %s"):format(reason.level, reason.code, reason.place) end
+    return list
+  end
+
+  it("says what a plan from its folder says, and how many processes run what changes", function()
+    local from_folder = assert(plan.compare(built .. "/shop-1.0.0", built .. "/shop-2.0.0"))
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.same(from_folder.modules.changed, made.modules.changed)
+    assert.same(from_folder.modules.added, made.modules.added)
+    assert.same(from_folder.modules.removed, made.modules.removed)
+    assert.same(from_folder.protocols, made.protocols)
+    assert.same(from_folder.files, made.files)
+    assert.same(from_folder.configuration, made.configuration)
+    assert.same(from_folder.applications, made.applications)
+    assert.same({}, made.hot_patched)
+    local count = {}
+    for _, it in ipairs(made.processes) do count[it.module] = it.count end
+    assert.equal(1, count["Elixir.Shop.Cart"])
+    assert.equal(1, count["Elixir.Shop.Till"])
+    assert.equal(1, count["Elixir.Shop.Tills"])
+    assert.equal("cold", made.verdict)
+    local wanted = said(from_folder)
+    table.insert(wanted, 1, wanted[1])
+    local has = {}
+    for _, reason in ipairs(said(made)) do has[reason] = true end
+    for _, reason in ipairs(wanted) do assert.is_true(has[reason], reason .. " of " .. table.concat(said(made), "; ")) end
+  end)
+
+  it("to what it runs already is empty", function()
+    local made = assert(plan.compare(node, built .. "/shop-1.0.0.tar.gz"))
+    assert.same({ "note nothing_changed shop" }, said(made))
+  end)
+
+  it("names what was patched by hand, and how many run a module that goes", function()
+    assert(running:eval [[
+      Forms = [{attribute, 1, module, 'Elixir.Shop.Drawer'}, {attribute, 1, export, [{start_link, 1}]},
+        {function, 1, start_link, 1, [{clause, 1, [{var, 1, '_'}], [], [{atom, 1, patched}]}]}],
+      {ok, M, Bin} = compile:forms(Forms), code:purge(M), {module, M} = code:load_binary(M, "patched", Bin),
+      P = spawn(fun() -> put('$initial_call', {M, init, 1}), register(gone, self()), receive stop -> ok end end), is_pid(P)]])
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.same({ "Elixir.Shop.Drawer" }, made.hot_patched)
+    local has = {}
+    for _, reason in ipairs(made.reasons) do has[reason.code .. " " .. reason.place] = reason.text end
+    assert.truthy(has["hot_patched Elixir.Shop.Drawer"])
+    -- The agent that it starts, and the one of above.
+    assert.equal("Shop.Drawer goes, and 2 processes run in its code.", has["removed_module_runs Elixir.Shop.Drawer"])
+    assert(running:eval "gone ! stop")
+  end)
+
+  it("changes nothing on the node", function()
+    local ask = "{length(code:all_loaded()), lists:sort([M || {M, _} <- code:all_loaded(), erlang:check_old_code(M)])}"
+    local before = running:eval(ask)
+    assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.equal(before, running:eval(ask))
+  end)
+end)
