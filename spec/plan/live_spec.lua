@@ -3,6 +3,7 @@
 local connect = require("edeliver.relup.node").connect
 local plan = require "edeliver.relup.plan"
 local process = require "support.process"
+local program = require "cli.program"
 local releases = require "support.releases"
 
 describe("a plan against a node", function()
@@ -68,6 +69,17 @@ describe("a plan against a node", function()
     -- The agent that it starts, and the one of above.
     assert.equal("Shop.Drawer goes, and 2 processes run in its code.", has["removed_module_runs Elixir.Shop.Drawer"])
     assert(running:eval "gone ! stop")
+  end)
+
+  it("is what the program shows: NODE plan NEW", function()
+    local document = program.json(("NODE plan %s/shop-2.0.0.tar.gz"):format(built), { node = running })
+    assert.equal(1, document.code)
+    assert.equal(running.name, document.json.node)
+    assert.same({ module = "Elixir.Shop.Cart", count = 1, found_by = "initial_call" }, document.json.result.processes[1])
+    local shown = program.run({ "plan", running.name, built .. "/shop-2.0.0" }, { node = running })
+    assert.equal(1, shown.code)
+    assert.matches("processes of +number +found by\nShop.Cart +1 +initial_call\n", shown.out)
+    assert.equal(2, program.run({ "plan", "none@127.0.0.1", built .. "/shop-2.0.0" }, { node = running }).code)
   end)
 
   it("changes nothing on the node", function()

@@ -84,7 +84,7 @@ local function add_command(root, name)
   add_help(sub)
   if command.on_node then sub:argument("node", "The node, as it calls itself: myapp@web1."):argname "<node>" end
   if command.add_to_parser then command.add_to_parser(sub) end
-  add_common_options(sub, command.on_node)
+  add_common_options(sub, command.on_node or command.may_connect)
   if command.description then sub:description(command.summary .. "\n\n" .. command.description) end
   local examples = {}
   for i, example in ipairs(command.examples or {}) do examples[i] = "  " .. example end

@@ -7,20 +7,24 @@ local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local plan_page = require "edeliver.relup.cli.plan_page"
 local planner = require "edeliver.relup.plan"
+local session = require "edeliver.relup.cli.session"
 
 local plan = {
+  may_connect = true,
   summary = "Say what an upgrade between two releases is: what changes, and whether it can be hot.",
-  description = "Compares two releases by content, from their folders or tarballs. Needs no node and no Erlang.\n"
+  description = "Compares two releases by content, from their folders or tarballs. That needs no node and no Erlang.\n"
+    .. "With a node in the place of the old release, what runs there counts; it is asked, and nothing is changed.\n"
     .. "Exit code 0 where the upgrade is hot, 1 where it is cold or, with --strict, has warnings.",
   examples = {
     "edeliver-relup plan releases/myapp-1.4.5 _build/prod/rel/myapp",
+    "edeliver-relup myapp@web1 plan myapp-1.4.6.tar.gz",
     "edeliver-relup plan old new --relup new/releases/1.4.6/relup",
     "edeliver-relup plan myapp-1.4.5.tar.gz myapp-1.4.6.tar.gz --json",
   },
 }
 
 function plan.add_to_parser(parser)
-  parser:argument("old", "The release that runs now: a folder or a .tar.gz."):argname "<old>"
+  parser:argument("old", "The release that runs now: a folder or a .tar.gz; or a node, as it calls itself."):argname "<old>"
   parser:argument("new", "The release that it is to become."):argname "<new>"
   parser:option("--relup", "Write a relup to this file, as systools would."):argname "FILE"
   parser:option("--base", "Another release that the relup leads from; may be said more than once."):argname "OLD":count "*"
@@ -38,10 +42,17 @@ function plan.exit_code(made, strict)
   return exit.OK
 end
 
+-- A name with an @ is a node's, unless there is such a file.
+local function is_node(old)
+  local file = old:find "@" and io.open(old)
+  if file then file:close() end
+  return old:find "@" ~= nil and not file
+end
+
 -- The plans from all bases; the first is from the old release.
-local function plans_of(args)
+local function plans_of(args, from)
   local plans = {}
-  for i, old in ipairs { args.old, table.unpack(args.base) } do
+  for i, old in ipairs { from, table.unpack(args.base) } do
     local made, message, code = planner.compare(old, i == 1 and args.new or plans[1].new)
     if not made then return nil, message, code end
     plans[i] = made
@@ -88,11 +99,9 @@ local function write_files(args, plans)
   return done, message, code
 end
 
---- Runs the command.
--- @return exit code
-function plan.command(args)
+local function run(args, from)
   local out = args.output
-  local plans, message, code = plans_of(args)
+  local plans, message, code = plans_of(args, from)
   local done
   if plans then
     plan_page.show(out, plans[1], { all = args.all, values = args.values })
@@ -104,6 +113,17 @@ function plan.command(args)
     return exit.FAILED
   end
   return plan.exit_code(plans[1], args.strict)
+end
+
+--- Runs the command.
+-- @return exit code
+function plan.command(args)
+  if not is_node(args.old) then return run(args, args.old) end
+  args.node, args.output.node = args.old, args.old
+  local node, failed = session.connect(args)
+  if not node then return failed end
+  local _ <close> = node
+  return run(args, node)
 end
 
 return plan
