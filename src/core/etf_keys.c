@@ -91,7 +91,7 @@ static bool matters(const level *top) {
 }
 
 static edr_status add_key(checker *self, level *top, digest key) {
-  if (self->key_count == self->key_capacity) {
+  if (self->keys == NULL || self->key_count == self->key_capacity) {
     digest *made = grow(self->keys, &self->key_capacity, sizeof *made);
     if (made == NULL) return EDR_ENOMEM;
     self->keys = made;
@@ -130,7 +130,7 @@ static edr_status add_digest(checker *self, digest made) {
 static edr_status begin(checker *self, edr_etf_kind kind, size_t count) {
   const bool hashed = matters(top_of(self));
   level *made;
-  if (self->depth == self->level_capacity) {
+  if (self->levels == NULL || self->depth == self->level_capacity) {
     made = grow(self->levels, &self->level_capacity, sizeof *made);
     if (made == NULL) return EDR_ENOMEM;
     self->levels = made;
