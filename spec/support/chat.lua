@@ -50,7 +50,7 @@ end
 --- Starts version 1.0.0 and waits until it listens.
 -- @tparam[opt] table options those of `node.start` that make sense here, and: `ranch` (2 or 1, default 2); `next`, the list of
 -- the versions whose tarballs lie in releases/ (default `{ "2.0.0" }`; in "2.1.0" the release handler suspends the channels;
--- "2.0.1-early" and "2.0.1-late" fail before and after the point of no return)
+-- "2.0.1-early" and "2.0.1-late" fail before and after the point of no return); `without`, files of the release that are missing
 -- @return a node object (see support.node), with `root` (the release's folder) and `ports`: `endpoint` (channels), `plain`
 -- (connections typed supervisor), `workers` (plain, connections typed worker)
 function chat.start(options)
@@ -67,6 +67,7 @@ function chat.start(options)
     copied = ("%s && cp %s %s/releases"):format(copied, table.concat(tarballs, " "), process.quote(self.root))
   end
   assert(os.execute(copied))
+  for _, name in ipairs(options.without or {}) do assert(os.remove(self.root .. "/" .. name)) end
   chat.emulator = chat.emulator or emulator_folder()
   env.BINDIR = chat.emulator
   env.CHAT_PORTS = self.folder .. "/ports"

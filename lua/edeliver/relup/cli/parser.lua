@@ -12,11 +12,11 @@ local parser = {}
 --- The commands, in the order of the help. Each is a module of `edeliver.relup.cli.commands`.
 parser.commands = {
   "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload", "check", "upgrade", "downgrade",
-  "call", "repl", "plan", "show", "patch", "lint", "diff", "completion", "man",
+  "make-permanent", "unpack", "remove", "call", "repl", "plan", "show", "patch", "lint", "diff", "completion", "man",
 }
 
 --- A command's module.
-function parser.command(name) return require("edeliver.relup.cli.commands." .. name) end
+function parser.command(name) return require("edeliver.relup.cli.commands." .. name:gsub("-", "_")) end
 
 local DESCRIPTION = [[
 Hot-upgrades live Erlang and Elixir nodes from outside, without dropping their websockets.]]
@@ -66,7 +66,8 @@ end
 
 -- The node is said first, as people say it.
 local function say_node_first(sub, name)
-  local usage = sub:get_usage():gsub("%s+<node>", "", 1):gsub("edeliver%-relup " .. name, "edeliver-relup NODE " .. name, 1)
+  local without_node = sub:get_usage():gsub("%s+<node>", "", 1)
+  local usage = without_node:gsub("edeliver%-relup " .. name:gsub("-", "%%-"), "edeliver-relup NODE " .. name, 1)
   sub:usage(usage)
 end
 

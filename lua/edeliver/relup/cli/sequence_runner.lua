@@ -24,6 +24,20 @@ function sequence_runner.add_options(to)
   to:option("--report", "Write the report to a file: one HTML page with a timeline."):argname "FILE.html"
 end
 
+--- The options of the install itself.
+function sequence_runner.add_install_options(to)
+  to:flag("--permanent", "Make it the release that the node starts with.")
+  to:flag("--restart-emulator", "Allow a relup that restarts the emulator: every connection is lost then.")
+  to:flag("--forget-runtime-config", "Allow the loss of what config providers (runtime.exs) have set.")
+end
+
+--- The install that the command line asks for.
+function sequence_runner.install(args)
+  return relup.install {
+    permanent = args.permanent, restart_emulator = args.restart_emulator, forget_runtime_config = args.forget_runtime_config,
+  }
+end
+
 --- The steps around an install, in the order that is safe.
 function sequence_runner.steps(install)
   return {
@@ -80,7 +94,8 @@ function sequence_runner.as_json(report)
   local given = {
     name = report.name, version = report.version, ok = report.ok, code = report.code, suspended = report.suspended,
     perhaps_suspended = report.perhaps_suspended, stood_still_ms = report.stood_still_ms, stood_still = report.stood_still,
-    lost = texts(report.lost), journal = report.journal, restarted = report.restarted, swap = swaps(report.swap),
+    lost = texts(report.lost), journal = report.journal, restarted = report.restarted, returns_to = report.returns_to,
+    swap = swaps(report.swap),
     would_suspend = report.would_suspend and #report.would_suspend, after_install = report.after_install,
     undone = output.array(report.undone), still_suspended = texts(report.still_suspended),
     still_undone = #report.still_undone, steps = output.array {},
@@ -157,7 +172,7 @@ end
 --- The whole of a command: connects, asks, runs.
 -- @param args
 -- @tparam ?string verb of the question, "Upgrades"; nil for a dry run
--- @param make_steps a function of node and name that gives the steps, or nil, message, code
+-- @param make_steps a function of node and name that gives the steps; or an exit code, where all is done; or nil, message, code
 -- @return exit code
 function sequence_runner.command(args, verb, make_steps)
   local node <close>, failed = session.connect(args)
@@ -169,6 +184,7 @@ function sequence_runner.command(args, verb, make_steps)
     args.output:fail(message, code)
     return exit.REFUSED
   end
+  if math.type(steps) then return steps end
   local config = site_options.config(args, name)
   config.dry_run = not verb
   if verb and not (args.yes or session.is_local(args)) then

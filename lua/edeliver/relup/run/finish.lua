@@ -178,6 +178,7 @@ local function account(self)
     if seen then result.still_suspended = list_of(seen) end
   end
   result.after_install, result.swap = self.ctx.after_install, self.ctx.swapped
+  result.returns_to = self.ctx.returns_to
   result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
   if ledger.asked > ledger.most and not self.config.dry_run then result.perhaps_suspended = ledger.asked end
   result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost

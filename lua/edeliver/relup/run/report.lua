@@ -19,6 +19,7 @@ report.__index = report
 -- @field journal the path of its journal
 -- @field after_install what had become of the suspended after the install: `{ still =, woken = (by the relup's own resume),
 -- died =, new = (never suspended) }`, numbers
+-- @field returns_to the version that a restart of the node returns to, where the installed one is not permanent
 -- @field swap what swaps came to, where `config.engine` was "swap": a list, as `step.swap` reports it
 -- @field steps list of `{ name, status = "done" | "failed" | "skipped" | "not run", at, ms, result, message, code }`, and, where
 -- it was an error in Lua, its `traceback`, which is shown to nobody; `at` is when it began, in ms since the run did
@@ -99,6 +100,11 @@ function report:summary()
     lines[#lines + 1] = ("  %s ended while suspended, as by a client that hung up: %s%s"):format(
       count.of(#self.lost, "process"), tostring(self.lost[1]), #self.lost > 1 and ", ..." or "")
   end
+  if self.returns_to then
+    lines[#lines + 1] = ("  %s is not permanent: a restart returns to %s. `make-permanent %s` keeps it"):format(self.version,
+      self.returns_to, self.version)
+  end
+  if self.journal then lines[#lines + 1] = "  journal: " .. self.journal end
   lines[#lines + 1] = self:left_behind()
   return escape.text(table.concat(lines, "\n"))
 end

@@ -7,9 +7,11 @@
 
 local core = require "edeliver.relup.core"
 local engine = require "edeliver.relup.step.engine"
+local environment = require "edeliver.relup.step.environment"
 local expected_calls = require "edeliver.relup.step.expected_calls"
 local install_outcome = require "edeliver.relup.step.install_outcome"
 local look_before = require "edeliver.relup.step.look_before"
+local permanent = require "edeliver.relup.step.permanent"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local relup = require "edeliver.relup.otp.relup"
 local target = require "edeliver.relup.step.target"
@@ -98,21 +100,7 @@ function install.prepare(node, version, ctx, options)
   return now
 end
 
--- Makes the release permanent, and says before whom that may cost: what is left to be purged is purged then.
-local function make_permanent(node, version, ctx)
-  local old, message, code = release_handler.running_old_code(node)
-  if not old then return nil, message, code end
-  for _, entry in ipairs(old) do
-    ctx:log("warning", ("make_permanent: %s run old code of %s, and end now if its post-purge is brutal_purge"):format(
-      tostring(entry.pids), entry.module))
-  end
-  local made
-  made, message, code = release_handler.make_permanent(node, version, CHECK_TIMEOUT)
-  if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
-  return version .. " is what the node starts with from now on"
-end
-
--- The same, with what the swap has to say of it.
+-- What was done, or was not, with what the swap has to say of it.
 local function with_swap(ctx, done, message, code)
   local reports, words, why = engine.finish(ctx, ctx.swap)
   if not reports then return nil, done and words or message, done and why or code end
@@ -133,22 +121,28 @@ function install.perform(node, ctx, options)
   local now = releases and release_handler.running(releases)
   local calls, timeout = calls_of(node, now and now.version, version), options.timeout or INSTALL_TIMEOUT
   local before = now and now.version or "?"
-  local armed, problem, why = true, nil, nil
-  if ctx.swap then armed, problem, why = ctx.swap:arm(ctx:suspended()) end
-  if not armed then return nil, problem, why end
-  local done, message, code = install_outcome.tell(node, ctx, before,
+  local done, message, code = environment.keep(node, ctx, before)
+  if done and ctx.swap then done, message, code = ctx.swap:arm(ctx:suspended()) end
+  if not done then return nil, message, code end
+  done, message, code = install_outcome.tell(node, ctx, before,
     release_handler.install_release(caller(ctx, calls, timeout, install_outcome.pending(node, ctx, before)), version, timeout))
+  if not done and install_outcome.UNCLEAR[code] then return nil, message, code end
   -- The guard may not have been there to say so.
-  if ctx.call and (done or not install_outcome.UNCLEAR[code]) then ctx.call:close() end
-  if not ctx.swap or install_outcome.UNCLEAR[code] then return done, message, code end
+  if ctx.call then ctx.call:close() end
+  if done and not options.permanent then ctx.returns_to = permanent.returns_to(node, version) end
+  local settled, problem = environment.settle(node, ctx)
+  if not settled then ctx:log("warning", "the environment of the applications may not be what it was: " .. problem) end
+  if not ctx.swap then return done, message, code end
   return with_swap(ctx, done, message, code)
 end
 
-local KNOWN = { permanent = true, timeout = true, restart_emulator = true }
+local KNOWN = { permanent = true, timeout = true, restart_emulator = true, forget_runtime_config = true }
 
 --- The step. The version is `config.version` of the run.
 -- @tparam[opt] table options `permanent` (when all steps have gone well, make it the release that the node starts
--- with; default false: a restart then goes back to the old one), `timeout` (ms to wait for install_release, 300000)
+-- with; default false: a restart then goes back to the old one), `timeout` (ms to wait for install_release, 300000),
+-- `restart_emulator` (a relup may restart the emulator, which ends every connection), `forget_runtime_config` (what config
+-- providers have set while the node ran may be lost)
 function install.step(options)
   options = options or {}
   for option in pairs(options) do
@@ -164,7 +158,9 @@ function install.step(options)
       return install.prepare(node, version, ctx, options)
     end,
     -- Last of all: it purges old code, and requests that wait in it for the end of the upgrade would die of that.
-    complete = options.permanent and function(node, ctx) return make_permanent(node, ctx.config.version, ctx) end or nil,
+    complete = options.permanent and function(node, ctx)
+      return permanent.make(node, ctx.config.version, function(text) ctx:log("warning", text) end)
+    end or nil,
   }
 end
 

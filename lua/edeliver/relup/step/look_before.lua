@@ -1,13 +1,18 @@
---- What is found out about an install before anything is touched, in this order: whether a relup leads there, whether it restarts
--- the emulator, whether release_handler knows the libraries, and who is in the way of its walk.
+--- What is found out about an install before anything is touched: whether a relup leads there, whether it restarts the emulator,
+-- whether release_handler knows the libraries, who is in the way of its walk, what becomes of the configuration, what room there
+-- is, and what the next start needs.
 --
 -- `check` and `upgrade` ask the same questions. Changes nothing on the node.
 --
 -- @module edeliver.relup.step.look_before
 
+local configuration = require "edeliver.relup.step.configuration"
 local count = require "edeliver.relup.base.count"
 local effects = require "edeliver.relup.script.effects"
+local permanent = require "edeliver.relup.step.permanent"
+local release_handler = require "edeliver.relup.otp.release_handler"
 local relup = require "edeliver.relup.otp.relup"
+local room = require "edeliver.relup.step.room"
 local supervision_trees = require "edeliver.relup.otp.supervision_trees"
 local tarball = require "edeliver.relup.otp.tarball"
 
@@ -56,9 +61,15 @@ local function look_at_trees(node, target, _, ctx)
     :format(count.of(total, "process"), table.concat(found, "; "), more), "in_the_way"
 end
 
+local function look_at_next_start(node, target, options)
+  if not options.permanent then return true end
+  local before = release_handler.permanent(target.releases) or target.now
+  return permanent.look(node, before.version, target.version, target.tarball)
+end
+
 -- All -----------------------------------------------------------------------------------------------------------------
 
-local LOOKS = { look_for_restarts, look_at_libraries, look_at_trees }
+local LOOKS = { look_for_restarts, look_at_libraries, look_at_trees, configuration.look, room.to_unpack, look_at_next_start }
 
 --- Looks at everything that can be known before the first stop.
 -- @param node

@@ -36,6 +36,7 @@ local CALLS = {
   ["ranch:resume_listener"] = { shape.any },
   ["Elixir.ThousandIsland:resume"] = { shape.pid },
   ["file:write_file"] = { is_path_of_relup, is_relup },
+  ["gen_server:call"] = { shape.is(atom "edeliver_relup_environment"), shape.is(atom "put_back"), shape.is(4000) },
   ["lists:zipwith"] = {
     function(fun) return term.equal(fun, SEND) end, PIDS, shape.list(shape.is(atom "upgrade_finished")),
   },

@@ -7,12 +7,14 @@ local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
+local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local call = {
   on_node = true,
   summary = "Call a function on the node and print what it returns.",
-  description = "Arguments are Erlang terms. Module and function are written without quotes.",
+  description = "Arguments are Erlang terms. Module and function are written without quotes. The exit code is 1 where the\n"
+    .. "answer is {error, Reason}.",
   examples = {
     "edeliver-relup myapp@web1 call erlang system_info otp_release",
     "edeliver-relup myapp@web1 call lists reverse '[1,2,{a,<<\"b\">>}]'",
@@ -29,6 +31,7 @@ function call.add_to_parser(parser)
     :convert(require("edeliver.relup.cli.parser").positive)
 end
 
+local FAILED = shape.tuple(shape.is(term.atom "error"), shape.any)
 local MOST_PRINTED = 4 << 20 -- bytes that are kept until the call has ended
 
 -- What takes up the texts that are printed, and gives them as one, and how many bytes it had no room for.
@@ -86,7 +89,9 @@ function call.command(args)
     value = shown, printed = text ~= "" and output.escape(text) or nil, not_printed = left_out > 0 and left_out or nil,
   }
   out:line(shown)
-  return exit.OK
+  if not FAILED(value) then return exit.OK end
+  out:fail(("%s:%s/%d answered {error, ...}"):format(args.module, args.fun, #terms), "error")
+  return exit.REFUSED
 end
 
 return call

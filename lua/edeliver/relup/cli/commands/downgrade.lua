@@ -2,7 +2,6 @@
 --
 -- @module edeliver.relup.cli.commands.downgrade
 
-local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 
@@ -15,7 +14,7 @@ local downgrade = {
 
 function downgrade.add_to_parser(parser)
   sequence_runner.add_options(parser)
-  parser:flag("--permanent", "Make it the release that the node starts with.")
+  sequence_runner.add_install_options(parser)
   parser:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
 end
 
@@ -26,7 +25,7 @@ function downgrade.command(args)
     local releases, message, code = release_handler.which_releases(node)
     if not releases then return nil, message, code end
     for _, release in ipairs(releases) do
-      if release.version == args.version then return sequence_runner.steps(relup.install { permanent = args.permanent }) end
+      if release.version == args.version then return sequence_runner.steps(sequence_runner.install(args)) end
     end
     return nil, ("%s has no release %s to go back to: see `releases`"):format(node.name, args.version), "no_such_release"
   end)

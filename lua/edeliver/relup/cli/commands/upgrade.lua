@@ -2,14 +2,15 @@
 --
 -- @module edeliver.relup.cli.commands.upgrade
 
-local relup = require "edeliver.relup"
+local permanence = require "edeliver.relup.cli.permanence"
 local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 
 local upgrade = {
   on_node = true,
   summary = "Upgrade to a release, with all websockets kept.",
-  description = "The release's tarball lies on the node already (see `upload`), or the release is unpacked there.\n"
-    .. "Ctrl-C stops safely: everything that was suspended is resumed.",
+  description = "The release's tarball is on the node already (see `upload`), or the release is unpacked there. What can be\n"
+    .. "known to fail is refused before anything is suspended, with exit code 1. With --permanent, a release that runs\n"
+    .. "already is made permanent. Ctrl-C stops safely: everything that was suspended is resumed.",
   examples = {
     "edeliver-relup myapp@web1 upgrade 1.4.6",
     "edeliver-relup myapp@web1 upgrade 1.4.6 --permanent --yes --report upgrade.html",
@@ -18,15 +19,16 @@ local upgrade = {
 
 function upgrade.add_to_parser(parser)
   sequence_runner.add_options(parser)
-  parser:flag("--permanent", "Make it the release that the node starts with.")
+  sequence_runner.add_install_options(parser)
   parser:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
 end
 
 --- Runs the command.
 -- @return exit code
 function upgrade.command(args)
-  return sequence_runner.command(args, "Upgrades", function()
-    return sequence_runner.steps(relup.install { permanent = args.permanent })
+  return sequence_runner.command(args, "Upgrades", function(node)
+    if args.permanent and permanence.is_running(node, args.version) then return permanence.run(args, node, args.version) end
+    return sequence_runner.steps(sequence_runner.install(args))
   end)
 end
 

@@ -1,0 +1,133 @@
+--- Makes a release the one that the node starts with: first it looks at what the next start will need, and who has to die for it.
+--
+-- Knows no sequence.
+--
+-- @module edeliver.relup.step.permanent
+
+local count = require "edeliver.relup.base.count"
+local release_folder = require "edeliver.relup.otp.release_folder"
+local release_handler = require "edeliver.relup.otp.release_handler"
+local room = require "edeliver.relup.step.room"
+local shape = require "edeliver.relup.node.shape"
+local term = require "edeliver.relup.term"
+
+local permanent = {}
+
+local TIMEOUT = 60000 -- ms
+
+-- What start scripts of mix, relx and OTP read below releases/VERSION. A release needs those that the one before has.
+local NEEDED = {
+  "start.boot", "sys.config", "vm.args", "env.sh", "remote.vm.args", "start_clean.boot", "no_dot_erlang.boot", "elixir",
+}
+
+local LISTED = shape.either(shape.tuple(shape.is(term.atom "ok"), shape.list(shape.text)),
+  shape.tuple(shape.is(term.atom "error"), shape.any))
+
+-- The names in a folder, as a set; an empty one where there is no such folder.
+local function list(node, path)
+  local answer, message, code = shape.expect(node, "file:list_dir", LISTED,
+    node:call("file", "list_dir", { term.charlist(path) }))
+  if not answer then return nil, message, code end
+  local names = {}
+  if answer[1] == term.atom "ok" then
+    for _, name in ipairs(answer[2]) do names[shape.to_text(name)] = true end
+  end
+  return names
+end
+
+-- What the version has below its own folder, unpacked or in its tarball.
+local function names_of(node, folder, version, tarball)
+  if not tarball then return list(node, ("%s/%s"):format(folder, version)) end
+  local names = {}
+  for name in pairs(tarball.names) do
+    local own = name:match("^releases/[^/]+/([^/]+)$")
+    if own then names[own] = true end
+  end
+  return names
+end
+
+-- The emulator that a start of a tarball's release looks for, where the node brings its own.
+local function missing_erts(node, tarball)
+  if not tarball then return nil end
+  local root, message, code = release_folder.root(node)
+  local names
+  if root then names, message, code = list(node, root) end
+  if not names then return nil, message, code end
+  local has_any = false
+  for name in pairs(names) do has_any = has_any or name:find "^erts%-" ~= nil end
+  local wanted = "erts-" .. tarball.rel.erts
+  if not has_any or names[wanted] then return nil end
+  for name in pairs(tarball.names) do
+    if name:sub(1, #wanted + 1) == wanted .. "/" then return nil end
+  end
+  return wanted
+end
+
+--- Whether the next start would find what it needs.
+-- @param node
+-- @string before the version that the node starts with now
+-- @string version
+-- @param[opt] tarball what `otp.tarball` read, where the version is not unpacked
+-- @return[1] true
+-- @return[2] nil, message, code: "no_start", "no_rights"
+function permanent.look(node, before, version, tarball)
+  local folder, message, code = release_folder.path(node)
+  local has, had
+  if folder then has, message, code = names_of(node, folder, version, tarball) end
+  if has then had, message, code = list(node, ("%s/%s"):format(folder, before)) end
+  if not had then return nil, message, code end
+  local missing = {}
+  for _, name in ipairs(NEEDED) do
+    if not has[name] and (had[name] or name == "start.boot") then
+      missing[#missing + 1] = ("releases/%s/%s"):format(version, name)
+    end
+  end
+  local erts
+  erts, message, code = missing_erts(node, tarball)
+  if message then return nil, message, code end
+  missing[#missing + 1] = erts
+  if #missing > 0 then
+    return nil, ("%s would not start with %s: %s %s missing, which %s has. It can be installed and not made permanent"):format(
+      node.name, version, table.concat(missing, ", "), count.verb(#missing, "is", "are"), before), "no_start"
+  end
+  return room.to_make_permanent(node)
+end
+
+--- The version that a restart returns to, where that is another; nil where it stays, or where nobody knows.
+function permanent.returns_to(node, version)
+  local releases = release_handler.which_releases(node)
+  local release = releases and release_handler.permanent(releases)
+  return release and release.version ~= version and release.version or nil
+end
+
+--- Who runs old code, and may be killed when a release is made permanent: what is left to be purged is purged then.
+-- @return[1] a list of sentences
+-- @return[2] nil, message, code
+function permanent.casualties(node)
+  local old, pids, code = release_handler.running_old_code(node)
+  if not old then return nil, pids, code end
+  local said = {}
+  for i, entry in ipairs(old) do
+    said[i] = ("%s run old code of %s, and end when the release is made permanent if its post-purge is brutal_purge"):format(
+      tostring(entry.pids), entry.module)
+  end
+  return said
+end
+
+--- Makes a release permanent.
+-- @param node
+-- @string version
+-- @tparam function say gets a sentence for each who may die of it
+-- @return[1] what was done, in words
+-- @return[2] nil, message, code
+function permanent.make(node, version, say)
+  local said, message, code = permanent.casualties(node)
+  if not said then return nil, message, code end
+  for _, sentence in ipairs(said) do say("make_permanent: " .. sentence) end
+  local made
+  made, message, code = release_handler.make_permanent(node, version, TIMEOUT)
+  if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
+  return ("%s starts with %s from now on"):format(node.name, version)
+end
+
+return permanent
