@@ -75,6 +75,14 @@ describe("edeliver-relup NODE upload", function()
     assert.equal(process.read_file(tarball), there "3.0.0/chat.tar.gz")
   end)
 
+  it("takes the names of versions that release_handler takes", function()
+    for _, name in ipairs { "chat-2.0.0~rc1.tar.gz", "chat-2.0.0+build@7.tar.gz", "my chat-2.0.0.tar.gz" } do
+      local sent = upload(tarball, "--as", name)
+      assert.equal(0, sent.code, sent.err)
+      assert.equal(process.read_file(tarball), there(name))
+    end
+  end)
+
   it("refuses names that lead elsewhere, and files that are no tarballs", function()
     for _, name in ipairs {
       "../chat.tar.gz", "/etc/chat.tar.gz", "a/b/c.tar.gz", "chat.zip", "-x.tar.gz", " x.tar.gz", "~/x.tar.gz",

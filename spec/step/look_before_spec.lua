@@ -65,6 +65,9 @@ describe("before an install", function()
         assert.matches(("restarts the emulator of %s (%s): every connection is lost"):format(scene.node.name, restart), message,
           1, true)
         assert.matches("--restart-emulator", message, 1, true)
+        message, code = scene:refused("2.0.0", { restart_emulator = true })
+        assert.equal("no_heart", code)
+        assert.matches("release_handler leaves that to heart, which does not run on " .. scene.node.name, message, 1, true)
       end
     end)
   end)

@@ -59,12 +59,12 @@ end
 
 -- Undoing --------------------------------------------------------------------------------------------------------------
 
--- A node that was restarted has lost its connections, whatever else is to be said.
+-- A node that was restarted has lost its connections, whatever else is to be said; unless that was asked for.
 local function look_for_restart(self)
   local lease, result = self.lease, self.report
   if not lease then return true end
   if not self.node:is_open() and not lease:claim() then return true end
-  if not lease:look_for_restart() then return true end
+  if not lease:look_for_restart() or self.ctx.new_emulator then return true end
   result.restarted, result.code = true, "restarted"
   return true
 end

@@ -28,12 +28,14 @@ context.__index = context
 -- - `swap`: the one that is prepared, or false; `swapped`: what it came to, as `step.swap` reports it
 -- - `place`: where the relup's call stands that a step is run for: "before" the point of no return, "within" its changes,
 --   "behind" them
+-- - `new_emulator`: the emulator was restarted for the install, as was asked for
 -- - `returns_to`: the version that a restart of the node returns to, where the installed one is not permanent
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_told = "instructions.finish_running_requests", would_hide = "web.servers.cowboy_2",
   after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run",
   swap = "step.install", swapped = "step.install", returns_to = "step.install",
+  new_emulator = "step.install_outcome",
 }
 
 -- In texts of a step's own may stand what a node said.

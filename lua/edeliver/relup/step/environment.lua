@@ -35,11 +35,12 @@ end
 --- Puts it back where the node still runs the release that it ran before; keeps it no longer.
 -- @param node
 -- @param ctx
+-- @param installed whether the install has gone well; then nobody waits for the end of it
 -- @return[1] true
 -- @return[2] nil, message, code
-function environment.settle(node, ctx)
+function environment.settle(node, ctx, installed)
   -- The undo that is remembered does the same, and does not wait for the end. It finds nobody who keeps anything any more.
-  node:call("gen_server", "call", { KEEPER, term.atom "settle", term.atom "infinity" }, SETTLE_TIMEOUT)
+  if not installed then node:call("gen_server", "call", { KEEPER, term.atom "settle", term.atom "infinity" }, SETTLE_TIMEOUT) end
   return ctx:undo(KEY)
 end
 

@@ -129,8 +129,9 @@ function install.perform(node, ctx, options)
   if not done and install_outcome.UNCLEAR[code] then return nil, message, code end
   -- The guard may not have been there to say so.
   if ctx.call then ctx.call:close() end
-  if done and not options.permanent then ctx.returns_to = permanent.returns_to(node, version) end
-  local settled, problem = environment.settle(node, ctx)
+  local returns_to = releases and release_handler.permanent(releases)
+  if done and not options.permanent and returns_to and returns_to.version ~= version then ctx.returns_to = returns_to.version end
+  local settled, problem = environment.settle(node, ctx, done)
   if not settled then ctx:log("warning", "the environment of the applications may not be what it was: " .. problem) end
   if not ctx.swap then return done, message, code end
   return with_swap(ctx, done, message, code)

@@ -121,15 +121,35 @@ function install_outcome.tell(node, ctx, before, from, how, code)
     local done, message, why = explain_failure(node, version, how, code, ctx)
     if not done then return nil, message, why end
   end
-  if how == "continue_after_restart" then
-    return nil, ("%s restarts its emulator to install %s: connections do not survive that"):format(node.name, version), "restart"
-  end
+  if ctx.relup and ctx.relup.restart then return install_outcome.after_restart(node, ctx, before) end
   local done, message, why = confirm(node, version)
   if not done then return nil, message, why end
   local seen = look_again(node, ctx)
   ctx.after_install = seen
   -- Not what release_handler answers: on the way down that is the version that runs now.
   return ("%s -> %s%s"):format(before, version, seen and describe_look(seen) or "")
+end
+
+--- Says what became of a node whose emulator restarts for the install, as it was asked to. What was suspended is gone with it.
+-- @param node
+-- @param ctx
+-- @string before the version that ran
+-- @return[1] what was done, in words
+-- @return[2] nil, message, code
+function install_outcome.after_restart(node, ctx, before)
+  local version = ctx.config.version
+  local now = running_after_restart(node)
+  if not ctx.restarted() then ctx.ledger:forget() end
+  if not now then
+    return nil, ("%s restarts its emulator to install %s, and has not come back after %d s: look at its log, and at heart")
+      :format(node.name, version, RESTART_TIMEOUT // 1000), "nodedown"
+  end
+  if now ~= version then
+    return nil, ("%s restarted its emulator to install %s, and runs %s now: its log says why"):format(node.name, version, now),
+      "restarted"
+  end
+  ctx.new_emulator = true
+  return ("%s -> %s, in a new emulator: every connection was lost, as was asked for"):format(before, version)
 end
 
 --- An install that may not have ended when its run does, as `undo.call_in_flight` takes it.

@@ -15,6 +15,7 @@ local relup = require "edeliver.relup.otp.relup"
 local room = require "edeliver.relup.step.room"
 local supervision_trees = require "edeliver.relup.otp.supervision_trees"
 local tarball = require "edeliver.relup.otp.tarball"
+local term = require "edeliver.relup.term"
 
 local look_before = {}
 
@@ -31,7 +32,14 @@ end
 
 local function look_for_restarts(node, target, options)
   local name = target.relup.restart
-  if not name or options.restart_emulator then return true end
+  if not name then return true end
+  if options.restart_emulator then
+    local heart, message, code = node:call("erlang", "whereis", { term.atom "heart" })
+    if heart == nil then return nil, message, code end
+    if heart ~= term.atom "undefined" then return true end
+    return nil, ("The relup from %s to %s restarts the emulator (%s), and release_handler leaves that to heart, which does not "
+      .. "run on %s"):format(target.from, target.version, name, node.name), "no_heart"
+  end
   return nil, ("The relup from %s to %s restarts the emulator of %s (%s): every connection is lost. To do that all the same, "
     .. "say so: --restart-emulator, or relup.install { restart_emulator = true }"):format(target.from, target.version, node.name,
     name), "restart"

@@ -93,13 +93,6 @@ function permanent.look(node, before, version, tarball)
   return room.to_make_permanent(node)
 end
 
---- The version that a restart returns to, where that is another; nil where it stays, or where nobody knows.
-function permanent.returns_to(node, version)
-  local releases = release_handler.which_releases(node)
-  local release = releases and release_handler.permanent(releases)
-  return release and release.version ~= version and release.version or nil
-end
-
 --- Who runs old code, and may be killed when a release is made permanent: what is left to be purged is purged then.
 -- @return[1] a list of sentences
 -- @return[2] nil, message, code

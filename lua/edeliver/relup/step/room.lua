@@ -39,8 +39,8 @@ local function check(node, paths, bytes)
     return nil, ("%s may not write %s. Give its user the right to"):format(node.name, table.concat(names, ", ")), "no_rights"
   end
   if math.type(free) and bytes and free < bytes + SPARE then
-    return nil, ("The disk of %s has %s free; to unpack the release takes %s. Make room, as by `remove` of an old release")
-      :format(node.name, megabytes(free), megabytes(bytes)), "no_room"
+    return nil, ("The disk of %s has %s free, and needs %s. Make room, as by `remove` of an old release"):format(node.name,
+      megabytes(free), megabytes(bytes + SPARE)), "no_room"
   end
   return true
 end
@@ -52,6 +52,11 @@ function room.to_unpack(node, target)
   if not target.tarball then return true end
   return check(node, { "ROOT", "ROOT/lib", "RELEASES", "RELEASES/RELEASES" }, target.tarball.bytes)
 end
+
+--- Whether a tarball of a size can be written into the release folder.
+-- @return[1] true
+-- @return[2] nil, message, code: "no_room", "no_rights"
+function room.to_write(node, bytes) return check(node, { "RELEASES" }, bytes) end
 
 --- Whether another release can be made permanent.
 -- @return[1] true

@@ -9,6 +9,7 @@ local exit = require "edeliver.relup.cli.exit"
 local progress = require "edeliver.relup.cli.progress"
 local release_folder = require "edeliver.relup.otp.release_folder"
 local output = require "edeliver.relup.cli.output"
+local room = require "edeliver.relup.step.room"
 local session = require "edeliver.relup.cli.session"
 local verified_file = require "edeliver.relup.release.verified_file"
 
@@ -115,6 +116,7 @@ local function run(args, node, file, size, verified)
     if not session.confirm(args, ("Writes %s (%d bytes) on %s."):format(path, size, node.name)) then return false end
     local made
     made, message, code = node:call("filelib", "ensure_dir", { charlist(path) })
+    if made then made, message, code = room.to_write(node, size) end
     if not made then return nil, message, code end
     made, message, code = transfer(node, file, size, path, sum, out)
     if not made then return nil, message, code end
