@@ -41,7 +41,7 @@ uint64_t edr_hash(const uint8_t *data, size_t size, uint64_t seed) {
   if (left >= 32) {
     uint64_t lanes[4] = {seed + P1 + P2, seed + P2, seed, seed - P1};
     for (; left >= 32; left -= 32, at += 32)
-      for (int i = 0; i < 4; i++) lanes[i] = round_of(lanes[i], word(at + 8 * i));
+      for (size_t i = 0; i < 4; i++) lanes[i] = round_of(lanes[i], word(at + 8 * i));
     hash = rotated(lanes[0], 1) + rotated(lanes[1], 7) + rotated(lanes[2], 12) + rotated(lanes[3], 18);
     for (int i = 0; i < 4; i++) hash = merged(hash, lanes[i]);
   } else {

@@ -44,7 +44,7 @@ function relup.recover(node, journal, options) return require("edeliver.relup.re
 --- Says what an upgrade between two releases is: what changes, whether it is hot, and why.
 -- @function plan
 -- @see edeliver.relup.plan.compare
-function relup.plan(old, new) return require("edeliver.relup.plan").compare(old, new) end
+function relup.plan(old, new, options) return require("edeliver.relup.plan").compare(old, new, options) end
 
 --- Reads a file of Erlang terms (relup, appup, rel, app, config).
 -- @string path

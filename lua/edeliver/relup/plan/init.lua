@@ -12,6 +12,7 @@ local changes = require "edeliver.relup.plan.changes"
 local facts = require "edeliver.relup.plan.facts"
 local live = require "edeliver.relup.plan.live"
 local judge = require "edeliver.relup.plan.judge"
+local next_vm = require "edeliver.relup.plan.next_vm"
 local reasons = require "edeliver.relup.plan.reasons"
 local release = require "edeliver.relup.release"
 local relup = require "edeliver.relup.plan.relup"
@@ -47,11 +48,11 @@ local function compare(from, to)
   made.configuration, made.before, made.after = changes.configuration(from, to)
   made.facts, message, code = facts.collect(from, to, made.modules)
   if not made.facts then return nil, message, code end
-  made.structs, made.supervisors, made.started = made.facts.structs, made.facts.supervisors, made.facts.applications
   return made
 end
 
 local function judged(made)
+  made.structs, made.supervisors, made.started = made.facts.structs, made.facts.supervisors, made.facts.applications
   made.reasons = reasons.sort(judge.reasons(made, made.old, made.new))
   made.verdict = judge.verdict(made.reasons)
   return made
@@ -69,8 +70,16 @@ local function add_processes(made, node)
   return true
 end
 
+-- What only the new release itself can say; where it cannot be asked, why not.
+local function ask_next_vm(made, node, root)
+  root = root or next_vm.root_of(node, made.new)
+  local asked, why = false, "it is not on the node's disk"
+  if root then asked, why = next_vm.ask(node, made, root) end
+  if not asked then made.next_vm_failed = why end
+end
+
 -- What runs on a node, and a release.
-local function against(node, to)
+local function against(node, to, options)
   local from, message, code = live.release(node)
   if not from then return nil, message, code end
   local done
@@ -81,21 +90,23 @@ local function against(node, to)
   if not made then return nil, message, code end
   done, message, code = add_processes(made, node)
   if not done then return nil, message, code end
+  ask_next_vm(made, node, options.root)
   return judged(made)
 end
 
 --- Compares two releases, or what runs on a node and a release.
 -- @param old a path (folder or .tar.gz), a release, or a node
 -- @param new a path or a release
+-- @tparam[opt] table options `root`: where the new release lies on the node; by default, its own path is tried
 -- @treturn[1] table the plan: `verdict` ("hot" or "cold"), `reasons` (each with `level`, `code`, `text`, `place`, `next`), `from`
 -- and `to` (`name`, `version`), `applications`, `modules`, `protocols`, `files`, `configuration`, `processes` and `hot_patched`
 -- (of a node), `structs`, `supervisors`, `started` (children of applications)
 -- @return[2] nil, message with the file's name, code
-function plan.compare(old, new)
+function plan.compare(old, new, options)
   if is_node(old) then
     local to, message, code = open(new)
     if not to then return nil, message, code end
-    return against(old, to)
+    return against(old, to, options or {})
   end
   local from, message, code = open(old)
   if not from then return nil, message, code end

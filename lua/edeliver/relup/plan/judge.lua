@@ -161,13 +161,20 @@ end
 
 -- What only a node can say.
 local function judge_node(add, plan)
+  if plan.next_vm_failed and #plan.facts.supervisors + #plan.facts.applications > 0 then
+    add("next_vm_failed", plan.to.name, plan.next_vm_failed)
+  end
   for _, name in ipairs(plan.hot_patched) do add("hot_patched", name, name) end
   local count_of = {}
   for _, it in ipairs(plan.processes) do count_of[it.module] = it.count end
+  -- Children that a supervisor loses are ended by the upgrade.
+  for _, supervisor in ipairs(plan.facts.supervisors) do
+    for _, name in ipairs(supervisor.lost) do count_of[name] = count_of[name] and count_of[name] - 1 end
+  end
   for _, name in ipairs(plan.modules.removed) do
-    if count_of[name] then
-      add("removed_module_runs", name, name, ("%s %s"):format(count.of(count_of[name], "process"),
-        count.verb(count_of[name], "runs", "run")))
+    local left = count_of[name] or 0
+    if left > 0 then
+      add("removed_module_runs", name, name, ("%s %s"):format(count.of(left, "process"), count.verb(left, "runs", "run")))
     end
   end
 end

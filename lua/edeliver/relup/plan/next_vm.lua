@@ -1,0 +1,128 @@
+--- What the new release says of itself: a VM of it is started beside the node and asked for the children of supervisors and of
+-- applications that change. What literals told before is replaced by what it answers.
+--
+-- The release must lie on the node's disk. Where no such VM can be had, the plan keeps what literals tell, and says so.
+--
+-- @module edeliver.relup.plan.next_vm
+
+local shape = require "edeliver.relup.node.shape"
+local term = require "edeliver.relup.term"
+
+local next_vm = {}
+
+local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
+
+local TIMEOUT = 120000
+local NAMES = shape.either(shape.list(shape.any), shape.tuple(shape.is(atom "error"), shape.any))
+local ANSWERS = shape.list(shape.tuple(shape.atom, NAMES, NAMES))
+local ANSWER = shape.either(shape.tuple(ANSWERS, ANSWERS), shape.tuple(shape.is(atom "error"), shape.any))
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return (os.getenv "PWD" or ".") .. "/" .. path
+end
+
+--- Where a release that was read here lies on the node: at the same path, where that has the same .rel file.
+-- @return a path, or nil
+function next_vm.root_of(node, new)
+  if new.kind ~= "folder" then return nil end
+  local root = absolute(new.path)
+  local answer = node:run("read_files", { Root = charlist(root), Paths = list { new.rel_path } })
+  local has = shape.list(shape.tuple(shape.binary, shape.binary), 1)
+  return answer ~= nil and has(answer) and answer[1][2] == new.texts[new.rel_path] and root or nil
+end
+
+local function ebins_of(new, root)
+  local ebins = {}
+  if next(new.protocols) then ebins[1] = charlist(("%s/%s/consolidated"):format(root, new.folder)) end
+  for _, name in ipairs(new.order) do
+    ebins[#ebins + 1] = charlist(("%s/%s/ebin"):format(root, new.applications[name].folder))
+  end
+  return list(ebins)
+end
+
+-- Whose children may be others: changed supervisors, and applications whose callback changed.
+local function questions(made)
+  local supervisors, applications = {}, {}
+  local changed = {}
+  for _, name in ipairs(made.modules.changed) do
+    changed[name] = true
+    local before, about = made.facts.before[name], made.facts.about[name]
+    if about.is_supervisor and before.is_supervisor then supervisors[#supervisors + 1] = atom(name) end
+  end
+  for _, name in ipairs(made.new.order) do
+    local mod = made.new.applications[name].app.mod
+    if mod and changed[mod] then applications[#applications + 1] = tuple { atom(name), atom(mod) } end
+  end
+  return supervisors, applications
+end
+
+local function set_of(names)
+  local set = {}
+  for i = 1, #names do set[type(names[i]) == "table" and names[i].name or term.format(names[i])] = true end
+  return set
+end
+
+local function only_in(a, b)
+  local found = {}
+  for name in pairs(a) do
+    if not b[name] then found[#found + 1] = name end
+  end
+  table.sort(found)
+  return found
+end
+
+local function is_error(value) return term.kind(value) == "tuple" end
+
+-- Puts what was answered in the place of what literals told; what could not be answered stays.
+local function replace(told, answers, describe)
+  local kept, answered = {}, {}
+  for i = 1, #answers do
+    local module, new, now = term.text(answers[i][1]), answers[i][2], answers[i][3]
+    if not is_error(new) and not is_error(now) then
+      answered[module] = true
+      local gained, lost = only_in(set_of(new), set_of(now)), only_in(set_of(now), set_of(new))
+      if #gained + #lost > 0 then
+        kept[#kept + 1] = describe(module, { module = module, gained = gained, lost = lost, found_by = "next_vm" })
+      end
+    end
+  end
+  for _, one in ipairs(told) do
+    if not answered[one.module] then kept[#kept + 1] = one end
+  end
+  return kept
+end
+
+local function reason_of(answer, message)
+  if answer == nil then return message end
+  if answer[2] == atom "no_peer" then return "its OTP is older than 25" end
+  return term.format(answer[2])
+end
+
+--- Asks.
+-- @param node
+-- @tparam table made a plan of that node; its `facts.supervisors` and `facts.applications` are replaced
+-- @string root where the new release lies on the node
+-- @return[1] true
+-- @return[2] nil, why not, in words
+function next_vm.ask(node, made, root)
+  local supervisors, applications = questions(made)
+  if #supervisors + #applications == 0 then return true end
+  local new = made.new
+  local answer, message = shape.expect(node, "next_vm.erl", ANSWER, node:run("next_vm", {
+    Root = charlist(root), Version = charlist(new.version), Name = charlist(new.name), Erts = charlist(new.erts),
+    Ebins = ebins_of(new, root), Supervisors = list(supervisors), Applications = list(applications),
+  }, TIMEOUT))
+  if answer == nil or answer[1] == atom "error" then return nil, reason_of(answer, message) end
+  local facts, application_of = made.facts, {}
+  for _, pair in ipairs(applications) do application_of[pair[2].name] = pair[1].name end
+  local function with_application(module, found)
+    found.application = application_of[module]
+    return found
+  end
+  facts.supervisors = replace(facts.supervisors, answer[1], function(_, found) return found end)
+  facts.applications = replace(facts.applications, answer[2], with_application)
+  return true
+end
+
+return next_vm
