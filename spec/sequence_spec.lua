@@ -457,6 +457,34 @@ describe("sequence", function()
     assert.matches('"event":"step","name":"mine","status":"begun"', (process.read_file(path):gsub('"took":[%d.]+,', "")))
   end)
 
+  it("leaves the journal of another run alone, while that is active and when it has ended", function()
+    local path = folder .. "/shared.jsonl"
+    local counter, second = whereis "chat_counter", nil
+    local function run_second()
+      local other <close> = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+      local before = process.read_file(path)
+      local report, message, unfinished = relup.sequence {
+        { name = "touches", run = function() error "it was begun" end },
+      }:run(other, config { journal = path })
+      assert.is_nil(report)
+      assert.equal(before, process.read_file(path))
+      return { code = unfinished.code, message = message }
+    end
+    assert(relup.sequence {
+      { name = "mine", run = function(_, _, ctx)
+        assert(ctx:suspend({ counter }, 1000))
+        second = run_second()
+        assert.same({ tostring(counter) }, assert(journal.read(path)).pids)
+        return true
+      end },
+    }:run(node, config { journal = path }))
+    assert.equal("busy", second.code)
+    local third = run_second()
+    assert.equal("journal", third.code)
+    assert.matches("exists already, and a journal belongs to one run: name a new file", third.message, 1, true)
+    check_clean()
+  end)
+
   describe("in a dry run", function()
     it("makes all checks, says whom it would suspend, and touches nothing", function()
       assert(release:eval "release_handler:unpack_release(\"chat-2.0.0\")")
