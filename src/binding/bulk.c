@@ -170,7 +170,7 @@ static int add_info(lua_State *L) {
   return 0;
 }
 
-/* Whatever Lua raises in between (no memory, an interrupt) must not pass through the core, which owns calls by then. */
+/* What Lua raises in between (no memory, an interrupt) must not pass through the core, which owns calls by then. */
 static edr_status on_info(void *context, size_t index, edr_slice info) {
   info_target *target = context;
   lua_State *L = target->L;
@@ -243,7 +243,7 @@ static int node_process_info(lua_State *L) {
   return 1;
 }
 
-/*** Which of these processes sit suspended by `sys` now.
+/*** Which of these processes are suspended by `sys` now.
 @function connection:suspended
 @param pids
 @param[opt=5000] timeout in ms

@@ -183,7 +183,7 @@ static int node_act(lua_State *L) {
 /*** Ends all acts in flight, also those that nobody waits for.
 @function connection:end_acts
 @param[opt=5000] timeout in ms
-@return true: whatever is asked for now comes after them; or nil, message, code
+@return true: what is asked for from now on comes after them; or nil, message, code
 */
 static int node_end_acts(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
@@ -193,7 +193,7 @@ static int node_end_acts(lua_State *L) {
   return 1;
 }
 
-/*** Waits for a call that was started by `request`. After a timeout it can be waited for again.
+/*** Waits for a call that was started by `request`. After a timeout, wait again if you like.
 @function connection:await
 @param call
 @param[opt=5000] timeout in ms

@@ -75,7 +75,7 @@ int edr_lua_open_private(lua_State *L) {
   return open_file(L, flags[mode], modes[mode], true);
 }
 
-/*** Opens a plain file to read, whoever's it is. A folder, a pipe or a device is refused, and never waited for.
+/*** Opens a plain file to read; it may belong to anybody. A folder, a pipe or a device is refused at once.
 @function open_plain
 @string path
 @return an open Lua file; or nil, message and "missing", "not_plain", "system"

@@ -17,7 +17,7 @@ static int node_keep_output(lua_State *L) {
   return 0;
 }
 
-/*** The oldest request to print that was kept, taken out. Whoever made it, a process, waits for an answer.
+/*** The oldest request to print that was kept, taken out. The process that made it waits for an answer.
 @function connection:output
 @return `{io_request, From, ReplyAs, Request}`, or nil where there is none for now; or nil, message, code where it
 cannot be read, and has been answered here
@@ -30,7 +30,8 @@ static int node_output(lua_State *L) {
   if (status == EDR_EAGAIN) return 0;
   if (status != EDR_OK) return edr_lua_refused(L, status, edr_status_text(status));
   status = edr_lua_decode(L, request->data, request->size, &problem);
-  if (status != EDR_OK) (void)edr_node_answer_unseen(node, request); /* else whoever prints would wait for ever */
+  if (status != EDR_OK)
+    (void)edr_node_answer_unseen(node, request); /* else the process that prints would wait for ever */
   edr_buf_deinit(request);
   return status == EDR_OK ? 1 : edr_lua_refused(L, status, problem);
 }

@@ -16,7 +16,7 @@
 
 #include "buf.h"
 
-/* What is to be given back whatever happens; a userdata, since Lua may raise. */
+/* What must be given back in every case; a userdata, since Lua may raise. */
 typedef struct replacement {
   char *path;      /* without symbolic links; from realpath */
   char *temporary; /* the new content, beside the file, until it takes the file's name */

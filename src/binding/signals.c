@@ -190,7 +190,7 @@ int edr_lua_take_signal(lua_State *L) {
   return 1;
 }
 
-/*** Puts back what was there before; signals that were held back come through. For whoever got true from
+/*** Puts back what was there before; signals that were held back come through. For the caller that got true from
 `catch_signals`.
 @function release_signals
 */

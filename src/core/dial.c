@@ -60,8 +60,8 @@ static int wire_fail(wire *to, edr_status status) {
   return EIO;
 }
 
-/* What a node thinks of our certificate may come after TLS has begun for us: so whoever can't be written to is listened
- * to. */
+/* What a node thinks of our certificate may come after TLS has begun for us: so a peer that can't be written to is
+ * listened to. */
 static edr_status last_words(wire *of, edr_status status) {
   uint8_t byte;
   size_t got;

@@ -21,7 +21,7 @@
 #define EDR_REF_MAX_WORDS 5
 
 typedef enum edr_etf_kind {
-  EDR_ETF_INT,       /* integer: fits an int64_t, whatever its tag */
+  EDR_ETF_INT,       /* integer: fits an int64_t, of any tag */
   EDR_ETF_BIGNUM,    /* bytes: magnitude, little-endian, without leading zero bytes; negative */
   EDR_ETF_FLOAT,     /* real */
   EDR_ETF_ATOM,      /* bytes: UTF-8, valid until the next call on this reader */

@@ -1,5 +1,5 @@
 /* Whether each map has each of its keys once, as OTP demands: a node cuts the connection over a map that has not. Keys
- * are compared as `=:=` does, in whatever form they came. Sees the tokens that a reader gives, one after another;
+ * are compared as `=:=` does, in all forms that they come in. Sees the tokens that a reader gives, one after another;
  * nothing here recurses. */
 #ifndef EDR_ETF_KEYS_H
 #define EDR_ETF_KEYS_H

@@ -148,7 +148,7 @@ static edr_status finish_fun(edr_etf_reader *reader, size_t depth, edr_etf_token
   return EDR_OK;
 }
 
-/* A fun is one token, whatever it holds: all of it is read or nothing. */
+/* A fun is one token with all that it holds: all of it is read or nothing. */
 static edr_status step_over_fun(edr_etf_reader *reader, edr_etf_token *out_token) {
   const edr_etf_mark before = edr_etf_reader_mark(reader);
   edr_status status = step(reader, out_token);

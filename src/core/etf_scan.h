@@ -3,7 +3,7 @@
  * state.
  *
  * Every function gives false where the bytes are not there or not right, and says why in `problem`. The cursor may have
- * moved by then: whoever wants it back keeps a copy. */
+ * moved by then: a caller that wants it back keeps a copy. */
 #ifndef EDR_ETF_SCAN_H
 #define EDR_ETF_SCAN_H
 

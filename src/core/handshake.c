@@ -40,7 +40,7 @@ static uint64_t read_flags(const uint8_t *data, int size) {
   return value;
 }
 
-/* A few bytes of the peer's as text: a status or a name, whatever is in it. */
+/* A few bytes of the peer's as text: a status or a name, made harmless. */
 static const char *printable(const uint8_t *data, size_t size, char text[64]) {
   size_t i;
   for (i = 0; i < size && i < 63; i++) text[i] = (char)(data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '?');

@@ -29,7 +29,7 @@ typedef enum edr_handshake_stage {
 } edr_handshake_stage;
 
 typedef struct edr_handshake {
-  const char *node;     /* whom we mean to talk to; the caller's */
+  const char *node;     /* the node that we mean; the caller's */
   const char *our_name; /* NULL: the node is to give us one */
   const char *cookie;   /* the caller's */
   uint32_t our_challenge, peer_challenge;

@@ -27,7 +27,7 @@ typedef enum edr_outcome {
 /* Starts `module:function(arguments...)`: it is sent as far as the node takes it at once, and goes out while anybody
  * waits on this node. The deadline bounds how long is waited where megabytes are queued already. `arguments` is one
  * whole list term without a version byte. The call belongs to the caller, who frees it, finished or not; one that is
- * freed early goes on running on the node, and its answer is dropped. */
+ * freed early keeps running on the node, and its answer is dropped. */
 edr_status edr_node_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          int64_t deadline_ms, edr_call **out_call);
 
@@ -50,27 +50,27 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
 edr_status edr_node_fence(edr_node *node, const edr_pid *gate, const edr_buf *request);
 bool edr_call_was_fenced(const edr_call *call);
 
-/* Ends all acts in flight: their processes are killed, and are dead on EDR_OK (with `rex`: they are waited for).
- * Whatever the node is asked from then on comes after them. Nothing is sent and nothing waited for where there are
+/* Ends all acts in flight: their processes are killed, and are dead on EDR_OK (with `rex`: it waits until they have
+ * ended). What the node is asked from then on comes after them. Nothing is sent, and there is no wait, where there are
  * none. Signals do not cut it short. EDR_ETIMEOUT: one has not ended yet; or why the connection broke. The node's error
  * stays what it was. */
 edr_status edr_node_end_acts(edr_node *node, int64_t deadline_ms);
 
-/* Waits until the call has ended. EDR_ETIMEOUT and EDR_EINTERRUPTED leave it in flight: it can be waited for again.
+/* Waits until the call has ended. EDR_ETIMEOUT and EDR_EINTERRUPTED leave it in flight: wait again if you like.
  * EDR_ELIMIT: it ended, and its answer is too deep or too large to be read. Otherwise why the connection broke. */
 edr_status edr_node_await(edr_node *node, edr_call *call, int64_t deadline_ms);
 edr_outcome edr_call_outcome(const edr_call *call);
 bool edr_call_has_ended(const edr_call *call); /* as far as was read: edr_node_await comes back at once */
 
-/* Starts a call that such a request needs before it can be answered. Two things that printing may cost us nobody waits
- * for, whatever the peer takes: this, and the answer. EDR_ELIMIT: too much is queued for it already; the connection
+/* Starts a call that such a request needs before it can be answered. Neither this nor the
+ * answer ever waits, even if the peer takes nothing. EDR_ELIMIT: too much is queued for it already; the connection
  * ends. */
 enum { EDR_MAX_FORMATS = 4 };
 edr_status edr_node_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                            edr_call **out_call);
 
 /* As edr_node_await, but also ends, with EDR_EAGAIN, when edr_node_output has a request to give, or a call of
- * edr_node_format has ended. `call` may be NULL: nothing else is waited for. */
+ * edr_node_format has ended. `call` may be NULL: then it waits for nothing else. */
 edr_status edr_node_await_output(edr_node *node, edr_call *call, int64_t deadline_ms);
 
 /* The term that came back, without a version byte, checked to be well-formed. Valid until the call is freed. */
@@ -85,8 +85,8 @@ edr_status edr_node_call_await(edr_node *node, const char *module, const char *f
 edr_status edr_node_cast(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          int64_t deadline_ms);
 
-/* Spawns a process on the node that is linked to us: it dies when the connection does, whatever becomes of us. It gets
- * low priority: it is there to wait, and whoever sends to it need not make way for it. Where this
+/* Spawns a process on the node that is linked to us: it dies with the connection, also when we crash. It gets
+ * low priority: it is there to wait, and those that send to it need not make way for it. Where this
  * fails (EDR_ETIMEOUT, EDR_EINTERRUPTED) and the process comes to life after all, it is killed as soon as that is
  * known; only with `rex` it may live on, so give it an end of its own. EDR_EBADARG for more than 255 arguments. */
 edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char *function, const edr_buf *arguments,

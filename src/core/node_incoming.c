@@ -129,8 +129,8 @@ static edr_status on_message(edr_node *node, const edr_control *control) {
   return edr_inbox_put(&node->inbox, control->payload);
 }
 
-/* We ourselves may be monitored, as a group leader is by whoever prints; when we go, the connection goes. Nobody else
- * is here: `{21, To, From, Ref, noproc}`. */
+/* We ourselves may be monitored, as a group leader is by processes that print; when we go, the connection goes. Nobody
+ * else is here: `{21, To, From, Ref, noproc}`. */
 static edr_status on_monitor(edr_node *node, const edr_control *control) {
   size_t begin;
   edr_pid to;
@@ -204,7 +204,7 @@ static edr_status on_too_large(edr_node *node, const edr_control *control) {
     return EDR_OK;
   }
   node->inbox.dropped++;
-  /* Whoever prints it waits for an answer. What makes it so large stands last, and need not be read. */
+  /* The process that prints it waits for an answer. What makes it so large stands last, and need not be read. */
   if (control->payload.data != NULL && edr_slice_elements(control->payload, parts, 4) == 4 &&
       edr_slice_is_atom(parts[0], "io_request"))
     return edr_node_answer_io_request(node, parts);

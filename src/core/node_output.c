@@ -39,7 +39,7 @@ edr_status edr_node_answer_io_request(edr_node *node, const edr_slice parts[4]) 
   return status;
 }
 
-/* Kept for whoever shows it; what is too much is treated as where nobody does. A request of no process is none. */
+/* Kept for the caller to show; what is too much is treated as where nobody does. A request of no process is none. */
 edr_status edr_node_on_io_request(edr_node *node, edr_slice message, const edr_slice parts[4]) {
   const size_t dropped = node->output.dropped;
   edr_pid from;

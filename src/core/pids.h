@@ -11,7 +11,7 @@
 #include "status.h"
 
 /* Names are looked up one by one, for each pid: pids of more nodes than this are no set. A request takes those of one
- * node alone, and whoever sorts those of a cluster has room for it. */
+ * node alone, and a caller that sorts those of a cluster has room for it. */
 #define EDR_PIDS_MAX_NODES 64
 
 typedef struct edr_pid_entry {

@@ -28,13 +28,13 @@ bool edr_processes_owned(const edr_node *node, const edr_pids *pids, const char 
 /* Every process that the node has now, in an empty set. EDR_EPROTOCOL where it gives some that are not its own. */
 edr_status edr_processes_all(edr_node *node, int64_t deadline_ms, edr_pids *out_pids);
 
-/* Which of `pids` sit in sys:suspend_loop now, and which hibernate: of those only sys:get_status tells whether they are
+/* Which of `pids` are in sys:suspend_loop now, and which hibernate: of those only sys:get_status tells whether they are
  * suspended. Both sets are appended to; `out_hibernating` may be NULL. */
 edr_status edr_processes_suspended(edr_node *node, const edr_pids *pids, int64_t deadline_ms, edr_pids *out_suspended,
                                    edr_pids *out_hibernating);
 
 /* Appends those of `pids` from `from` to before `to`, or those at these `indexes` (NULL: all), as one list. `gone`, of
- * edr_node_gone_pid, stands for whoever lived in an earlier life of the node: a node does not take such pids for its
+ * edr_node_gone_pid, stands for processes of an earlier life of the node: a node does not take such pids for its
  * own, and functions on processes raise for them. */
 void edr_processes_put(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to,
                        const edr_pid *gone);

@@ -166,7 +166,7 @@ static edr_status count_answers(request_run *run, size_t *out_count) {
   return status;
 }
 
-/* Reads one message of the mailbox. Only `{I, Answer}` is an answer; whatever else lies there is passed over. */
+/* Reads one message of the mailbox. Only `{I, Answer}` is an answer; anything else in there is passed over. */
 static edr_status read_answer(request_run *run, edr_etf_reader *reader) {
   const edr_etf_mark before = edr_etf_reader_mark(reader);
   size_t arity;
@@ -207,7 +207,7 @@ static edr_status fetch_answers(request_run *run) {
   return status;
 }
 
-/* Marks those of the silent ones that are dead. Whoever can't be asked about within the deadline stays silent. */
+/* Marks those of the silent ones that are dead. One that can't be asked about within the deadline stays silent. */
 static edr_status mark_dead(request_run *run) {
   edr_pids const *pids = run->pids;
   edr_buf arguments;

@@ -28,8 +28,8 @@ typedef struct edr_relay_result {
   bool sent;     /* whether any request may have reached the node, also where the call as a whole failed */
 } edr_relay_result;
 
-/* `sys:REQUEST` ("suspend" or "resume") of all `pids`, which must be of this node. All are asked, whatever the
- * deadline; it bounds how long answers are waited for. All of it ends 30 s and a tenth of a millisecond a pid later,
+/* `sys:REQUEST` ("suspend" or "resume") of all `pids`, which must be of this node. All are asked, also when the
+ * deadline is short; it bounds the wait for answers. All of it ends 30 s and a tenth of a millisecond a pid later,
  * or, where it fails, after 5 s more: no request is handed out any more then. On failure (EDR_ENODEDOWN,
  * EDR_EINTERRUPTED, ...) `out_result` still says whether something was sent. The caller frees it in any case. */
 edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,

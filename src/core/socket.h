@@ -1,4 +1,4 @@
-/* TCP sockets as the core wants them: non-blocking, close-on-exec, waited for with poll(2) under an absolute deadline,
+/* TCP sockets as the core wants them: non-blocking, close-on-exec, polled under an absolute deadline,
  * written to without SIGPIPE. Any descriptor number, IPv4 and IPv6. Knows no protocol. */
 #ifndef EDR_SOCKET_H
 #define EDR_SOCKET_H

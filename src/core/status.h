@@ -1,5 +1,5 @@
 /* Status codes of the core: one list makes the enum, the stable short name (what Lua sees as `code`) and the text.
- * A unit reports what went wrong by returning a status; whoever owns a handle keeps code, errno and text in an
+ * A unit reports what went wrong by returning a status; the owner of a handle keeps code, errno and text in an
  * edr_error. */
 #ifndef EDR_STATUS_H
 #define EDR_STATUS_H

@@ -1,5 +1,5 @@
-/* Frames over a transport; the contract is in stream.h. What is queued is sent by whoever holds the lock; reading is
- * the owner's alone. */
+/* Frames over a transport; the contract is in stream.h. What is queued is sent by the thread that holds the lock;
+ * reading is the owner's alone. */
 #include "stream.h"
 
 #include <errno.h>

@@ -254,7 +254,7 @@ static edr_status load_key(SSL_CTX *context, const edr_tls_options *options, con
   return used == 1 ? EDR_OK : refuse_file(error, "keyfile", path);
 }
 
-/* Whom we trust and who we are. */
+/* The CA that we trust, and our own certificate. */
 static edr_status load_files(SSL_CTX *context, const edr_tls_options *options, edr_error *error) {
   const char *key = options->keyfile != NULL ? options->keyfile : options->certfile;
   if (options->cacertfile == NULL && !options->verify_none) {

@@ -11,7 +11,7 @@
 #include "status.h"
 
 typedef struct edr_tls_options {
-  const char *cacertfile; /* PEM: whom we trust. Only with `verify_none` may it be missing */
+  const char *cacertfile; /* PEM: the CA that we trust. Only with `verify_none` may it be missing */
   const char *certfile;   /* PEM: who we are, with the certificates above it; NULL: nobody */
   const char *keyfile;    /* PEM, ours or root's and nobody else's; NULL: it is in `certfile` */
   const char *password;   /* of the key; NULL: it has none. Nobody is ever asked for one */
