@@ -18,13 +18,9 @@ local STEPS = {
   "finish requests", "install", "rerun requests", "resume channels", "resume acceptors",
 }
 
-local rows = {} -- of the table: { fault, position, outcome, ms }
+local note = scenes.note
 
 local function outcome_of(printed) return printed:match "\nok\n" and "ok" or printed:match "\n(failed [%l_]+)" end
-
-local function note(fault, position, outcome, ms)
-  rows[#rows + 1] = { fault = fault, position = position, outcome = outcome, ms = ms }
-end
 
 local function owed_at(position)
   return position >= CHANNELS_SUSPENDED and position < CHANNELS_RESUMED,
@@ -48,12 +44,7 @@ local function check_journal(scene, operator, position, ended)
 end
 
 describe("the fault matrix", function()
-  teardown(function()
-    print "\n\naccident                         after                outcome                clean after"
-    for _, row in ipairs(rows) do
-      print(("%-32s %-20s %-22s %6.0f ms"):format(row.fault, row.position, row.outcome, row.ms))
-    end
-  end)
+  teardown(scenes.print_table)
 
   describe("after an accident", function()
     local scene
@@ -115,7 +106,6 @@ describe("the fault matrix", function()
       local between
 
       setup(function() between = scene:between() end)
-      teardown(function() between:stop() end)
 
       for _, position in ipairs { 3, 4, 5, 7, 9 } do
         it("after " .. STEPS[position] .. ": cut, and healed within the grace period", function()
@@ -219,8 +209,7 @@ describe("the fault matrix", function()
     it("a guard that is killed lets nothing more happen; what was done is undone by the operator", function()
       local operator = scene:operate { fault = "doze", wait = 1000, after = ACCEPTORS_STOPPED }
       operator:at_the_fault()
-      local pid = scene.node:call("erlang", "whereis", { term.atom(guard.NAME) })
-      assert.is_true(scene.node:call("erlang", "exit", { pid, term.atom "kill" }))
+      scene:kill_guard()
       local _, printed = operator:wait()
       assert.matches("failed guard_gone", printed)
       local ms = scene:wait_until_clean(2000)
@@ -349,7 +338,7 @@ describe("the fault matrix", function()
     end)
 
     it("a connection that is cut for longer than the grace period: the guard waits, the operator says what came of it", function()
-      local between <close> = scene:between()
+      local between = scene:between()
       local operator, version = held_operator { port = between.port }
       between:cut()
       wait_until_lost()

@@ -75,11 +75,26 @@ function chat.start(options)
   table.move(arguments, 1, #arguments, #command + 1, command)
   table.move(options.args or {}, 1, #(options.args or {}), #command + 1, command)
   for name, value in pairs(options.env or {}) do env[name] = value end
+  self.command, self.env, self.earlier = command, env, {}
   node.adopt(self, process.start { command = command, env = env, folder = self.folder })
   local metatable = getmetatable(self)
   setmetatable(self, { __index = methods, __close = metatable.__close, __gc = metatable.__gc })
   self.ports = read_ports(self:wait_for(env.CHAT_PORTS))
   return self
+end
+
+--- Starts it once more, out of the same folder, after it was killed: the release that is permanent there.
+function methods:start_again()
+  assert(process.wait_until(function() return not self:alive() end), "the node still runs")
+  table.insert(self.earlier, self.process)
+  os.remove(self.env.CHAT_PORTS)
+  self.process = process.start { command = self.command, env = self.env }
+  self.ports = read_ports(self:wait_for(self.env.CHAT_PORTS))
+end
+
+function methods:stop()
+  node.methods.stop(self)
+  for _, earlier in ipairs(self.earlier) do earlier:stop() end
 end
 
 --- The ports now: they change when the node starts over, which it does in the same process.

@@ -3,6 +3,7 @@
 
 local compiled = require "support.compiled"
 local process = require "support.process"
+local term = require "edeliver.relup.term"
 
 local observer = {}
 local methods = {}
@@ -17,12 +18,13 @@ function observer.arguments()
 end
 
 --- A reader of the record at a path.
-function observer.new(release, path) return setmetatable({ release = release, path = path, read = 0, marks = 0 }, observer) end
+function observer.new(path) return setmetatable({ path = path, read = 0, marks = 0 }, observer) end
 
 --- Begins to look: what `seen` gives is from here on.
-function methods:mark()
+-- @param node a connection to the node
+function methods:mark(node)
   self.marks = self.marks + 1
-  assert(self.release:eval(("chat_observer:mark(\"%d\")"):format(self.marks)) == "ok", "the observer is gone")
+  assert(node:call("chat_observer", "mark", { tostring(self.marks) }) == term.atom "ok", "the observer is gone")
   local text = assert(process.read_file(self.path))
   self.read = select(2, text:find((".*\n%%d+ mark %d\n"):format(self.marks)))
 end

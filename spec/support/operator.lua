@@ -4,7 +4,8 @@
 --     lua5.4 operator.lua node=… cookie=… version=… journal=… fault=… after=N
 --
 -- and optionally epmd_port, port (then epmd is not asked), grace, lease, patience, target, mode ("run", or "install" for the
--- steps inside the relup), install_timeout. The fault happens after the first N steps. With `before` = "suspend", "acceptors" or
+-- steps inside the relup), install_timeout. The fault happens after the first N steps, once: the first time or, with `pass` = 2,
+-- the second time that they are passed. With `before` = "suspend", "acceptors" or
 -- "relup" it happens where the guard knows already of that act, and the node not yet. It prints "at the fault" when it is there,
 -- and "ok" or "failed CODE" at the end. With `document` it is the command line's `upgrade` that runs, and its result is written
 -- to that file as JSON.
@@ -86,27 +87,25 @@ end
 
 local function with_the_fault(steps)
   if not given.after then return steps end
-  local mended = table.move(steps, 1, #steps, 1, {})
-  table.insert(mended, given.after + 1, {
-    name = "fault", section = given.after < 3 and "check" or nil, run = function(node) return happen(node) end,
-  })
+  local mended, passed = table.move(steps, 1, #steps, 1, {}), 0
+  -- A check inside the relup runs twice: check_install_release evaluates it, too.
+  local function run(node)
+    passed = passed + 1
+    return passed ~= (given.pass or 1) or happen(node)
+  end
+  table.insert(mended, given.after + 1, { name = "fault", section = given.after < 3 and "check" or nil, run = run })
   return mended
 end
 
--- The method of a node that each of these is asked for by, and the function where one method has several.
-local ACTS = {
-  suspend = { "bulk_suspend" }, acceptors = { "act", "terminate_child" }, relup = { "act", "write_file" },
-}
+-- The method of a node by which each of these is asked for first.
+local ACTS = { suspend = "bulk_suspend", acceptors = "act", relup = "act" }
 
 -- Once, between what the guard was told and the act itself.
-local function stop_before(name)
-  local method, fun = ACTS[name][1], ACTS[name][2]
+local function stop_before(method)
   local act = node_class[method]
   node_class[method] = function(node, ...)
-    if not fun or select(2, ...) == fun then
-      node_class[method] = act
-      happen(node)
-    end
+    node_class[method] = act
+    happen(node)
     return act(node, ...)
   end
 end
@@ -152,8 +151,12 @@ local function run_command()
   if given.port then
     table.move({ "--dist-port", tostring(given.port), "--address", "127.0.0.1" }, 1, 4, #words + 1, words)
   end
-  os.exit(require("edeliver.relup.cli").main(words), true)
+  local cli = require "edeliver.relup.cli"
+  require "edeliver.relup.cli.commands.upgrade"
+  print "begins"
+  io.stdout:flush()
+  os.exit(cli.main(words), true)
 end
 
-if given.before then stop_before(given.before) end
+if given.before then stop_before(ACTS[given.before]) end
 if given.document then run_command() else run() end

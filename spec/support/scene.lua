@@ -28,16 +28,17 @@ scene.FIRST = "1.0.0"
 -- default true)
 function scene.start(options)
   local words, variable = observer.arguments()
-  local self = setmetatable({ sockets = options.sockets, folder = process.temporary_folder(), operators = 0 }, scene)
+  local self = setmetatable({
+    options = options, sockets = options.sockets, folder = process.temporary_folder(), operators = 0,
+  }, scene)
   local observed = self.folder .. "/observed"
   self.next = options.next or { "2.0.0" }
   self.release = chat.start(setmetatable({
     next = self.next, args = table.move(options.args or {}, 1, #(options.args or {}), #words + 1, words),
     env = { [variable] = observed },
   }, { __index = options }))
-  self.observer = observer.new(self.release, observed)
-  self.clients = clients.start()
-  self.clients:open { port = self.release.ports.endpoint, count = self.sockets, interval = options.interval or 1000 }
+  self.observer = observer.new(observed)
+  self:open_sockets()
   self.node = self:connect()
   self.creation = self:creation_now()
   if options.unpack ~= false then
@@ -45,7 +46,27 @@ function scene.start(options)
       assert(self.release:eval(("{ok, _} = release_handler:unpack_release(\"chat-%s\")"):format(version)))
     end
   end
+  self.relup_first = self:relup()
   return self
+end
+
+--- Opens the sockets, anew where there were others.
+function methods:open_sockets()
+  if self.clients then self.clients:stop() end
+  self.clients = clients.start()
+  self.clients:open { port = self.release.ports.endpoint, count = self.sockets, interval = self.options.interval or 1000 }
+end
+
+--- A scene like this one that nothing has happened to: this one, where that is true.
+function methods:fit()
+  local checked, clean = pcall(function()
+    local stats = self.clients:stats()
+    return self:creation_now() == self.creation and self:is_clean() and stats.open == self.sockets and stats.reconnects == 0
+      and self:relup() == self.relup_first
+  end)
+  if checked and clean then return self end
+  self:stop()
+  return scene.start(self.options)
 end
 
 --- A connection to the node.
@@ -59,16 +80,22 @@ function methods:connect_again()
   self.node = assert(process.wait_until(function()
     return relup.connect(self.release.name, { cookie = self.release.cookie, epmd_port = self.release.epmd_port })
   end, 15000), "the node does not come back")
+  self.creation = self:creation_now()
 end
 
---- Starts a proxy to the node's distribution: `between.port` is what an operator connects to.
+--- A proxy to the node's distribution, the same for as long as the node lives: `between.port` is what an operator connects to.
 function methods:between()
-  return proxy.start(assert(self.release:eval [[
+  if self.proxy and self.proxied == self.creation then return self.proxy end
+  if self.proxy then self.proxy:stop() end
+  self.proxied = self.creation
+  self.proxy = proxy.start(assert(self.release:eval [[
     [Name, Host] = string:split(atom_to_list(node()), "@"),
     {port, Port, _} = erl_epmd:port_please(Name, Host), Port]]))
+  return self.proxy
 end
 
 function methods:stop()
+  if self.proxy then self.proxy:stop() end
   self.node:close()
   self.clients:stop()
   self.release:stop()
@@ -93,7 +120,11 @@ function methods:flip()
   return before, before == self.next[1] and scene.FIRST or self.next[1]
 end
 
-function methods:creation_now() return assert(self.release:eval "erlang:system_info(creation)") end
+--- What tells one life of the node from the next.
+function methods:creation_now() return assert(self.node:call("erlang", "system_info", { term.atom "creation" })) end
+
+--- From here on the observer's record counts.
+function methods:mark() self.observer:mark(self.node) end
 
 --- The text of the relup on the node's disk.
 function methods:relup(version)
@@ -142,13 +173,48 @@ function methods:check_served(version)
   assert(stats.disorder == 0, "answers came in disorder")
 end
 
+--- Waits until the run's guard is gone, and with it all that it had to undo.
+function methods:wait_until_guard_is_gone(limit)
+  assert(process.wait_until(function() return guard.who(self.node) == false end, limit), "the guard is still there")
+end
+
+--- Kills the guard.
+function methods:kill_guard()
+  local pid = self.node:call("erlang", "whereis", { term.atom(guard.NAME) })
+  assert(term.kind(pid) == "pid", "there is no guard to be killed")
+  assert(self.node:call("erlang", "exit", { pid, term.atom "kill" }))
+end
+
+--- Fills the node's process table for so many ms; it is full when this returns.
+function methods:fill_process_table(ms)
+  assert(self.node:call("chat_observer", "fill", { ms }) == term.atom "ok", "the process table is not full")
+end
+
+-- The matrix -------------------------------------------------------------------------------------------------------------
+
+local rows = {}
+
+--- Notes what an accident came to, for the table.
+function scene.note(fault, position, outcome, ms)
+  rows[#rows + 1] = { fault = fault, position = position, outcome = outcome, ms = ms }
+end
+
+--- Prints the table, and begins another.
+function scene.print_table()
+  print "\n\naccident                         after                outcome                clean after"
+  for _, row in ipairs(rows) do
+    print(("%-32s %-20s %-22s %6.0f ms"):format(row.fault, row.position, row.outcome, row.ms))
+  end
+  rows = {}
+end
+
 -- Operators --------------------------------------------------------------------------------------------------------------
 
 local operator = {}
 operator.__index = operator
 
 local GIVEN = {
-  "version", "fault", "after", "before", "mode", "port", "lease", "wait", "suspend_timeout", "target", "install_timeout",
+  "version", "fault", "after", "pass", "before", "mode", "port", "lease", "wait", "suspend_timeout", "target", "install_timeout",
   "patience", "document",
 }
 
@@ -180,13 +246,18 @@ function methods:operate(options)
   return started
 end
 
---- Waits until it is where the fault happens.
-function operator:at_the_fault()
+local function wait_for_text(self, text)
   local there = process.wait_until(function()
-    return self.process:printed():find "at the fault" and "there" or self.process:exited() and "exited"
+    return self.process:printed():find(text, 1, true) and "there" or self.process:exited() and "exited"
   end, 20000)
-  assert(there == "there", "the operator never came to the fault: " .. self.process:printed())
+  assert(there == "there", ("the operator never said %q: %s"):format(text, self.process:printed()))
 end
+
+--- Waits until its program has been loaded and begins.
+function operator:has_begun() wait_for_text(self, "begins\n") end
+
+--- Waits until it is where the fault happens.
+function operator:at_the_fault() wait_for_text(self, "at the fault") end
 
 --- Lets one go that asks at the fault.
 function operator:go() self.process:write "" end
@@ -196,12 +267,20 @@ function operator:says(text)
   return process.wait_until(function() return self.process:printed():find(text, 1, true) end, 3000)
 end
 
---- Waits for its end: the exit status, and all that it has printed.
-function operator:wait(timeout)
+--- Waits until it has ended, and leaves all as it is.
+function operator:ended(timeout)
   local status = process.wait_until(function() return self.process:exited() end, timeout or 30000)
+  if status then return status end
   local printed = self.process:printed()
   self.process:stop()
-  assert(status, "the operator hangs; it has printed: " .. printed)
+  error("the operator hangs; it has printed: " .. printed)
+end
+
+--- Waits for its end: the exit status, and all that it has printed.
+function operator:wait(timeout)
+  local status = self:ended(timeout)
+  local printed = self.process:printed()
+  self.process:stop()
   return status, printed
 end
 

@@ -10,7 +10,7 @@
 %%   asked N            since the mark, so many processes were sent a suspend by others than the release handler
 %%   guard yes | no     whether a guard is registered
 -module(chat_observer).
--export([start/0, mark/1, fill/1, leave/0]).
+-export([start/0, mark/1, fill/1, leave/0, hibernate/0, wake/0]).
 
 -define(EVERY, 8). % ms
 
@@ -52,6 +52,16 @@ fill(Ms) ->
 
 %% Ends that at once.
 leave() -> catch chat_filler ! leave, ok.
+
+%% A process that hibernates and answers no sys messages, until it is woken by wake/0.
+hibernate() ->
+    receive wake -> ok after 0 -> drop(), erlang:hibernate(?MODULE, hibernate, []) end.
+
+drop() -> receive Message when Message =/= wake -> drop() after 0 -> ok end.
+
+wake() ->
+    [Pid ! wake || Pid <- processes(), {_, {erlang, hibernate, _}} <- [process_info(Pid, current_function)]],
+    ok.
 
 take(Taken) ->
     try spawn(fun() -> receive never -> ok end end) of
