@@ -57,6 +57,18 @@ describe("the tarball of a release", function()
     assert.matches("releases/2.0.0/relup is not there", message, 1, true)
   end)
 
+  it("has to have the modules and the libraries that its relup loads", function()
+    finally(function() forget "chat-2.0.0.tar.gz" end)
+    put("chat-2.0.0.tar.gz", "rm lib/chat-2.0.0/ebin/chat_http.beam")
+    local message, code = scene:refused "2.0.0"
+    assert.equal("no_object_code", code)
+    assert.matches("loads lib/chat-2.0.0/ebin/chat_http.beam, which is not in releases/chat-2.0.0.tar.gz", message, 1, true)
+    put("chat-2.0.0.tar.gz", [[sed -i 's/{load_object_code,{chat,"2.0.0"/{load_object_code,{chat,"2.0.9"/' releases/2.0.0/relup]])
+    message, code = scene:refused "2.0.0"
+    assert.equal("no_object_code", code)
+    assert.matches("loads modules of chat-2.0.9, and that library is not in the release", message, 1, true)
+  end)
+
   it("has to hold the version that was meant", function()
     finally(function() scene:shell "rm releases/chat-2.0.1.tar.gz" end)
     put "chat-2.0.1.tar.gz"

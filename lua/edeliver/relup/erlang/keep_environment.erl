@@ -2,8 +2,8 @@
 %% loaded applications. A process of its own holds it, for values may be secrets, and may be funs: `edeliver_relup_environment`.
 %%
 %% It is asked settle or put_back, or loses the process Watched; either way it puts everything back if the node still runs the release
-%% Before, and ends. Settle answers when that is done: `{ok, put_back | unchanged | installed}`. Put_back answers ok at once: whoever
-%% asks may be waited for by release_handler, which has to answer first. Applications hear of it by their config_change, as they have
+%% Before, and ends. Settle answers when that is done: `{ok, put_back | unchanged | installed}`. Put_back answers ok at once: release_handler
+%% may wait for the one who asks, and has to answer first. Applications hear of it by their config_change, as they have
 %% heard of the new environment.
 -module(keep_environment).
 -export([run/2]).

@@ -1,5 +1,5 @@
 %% Walks all supervision trees as release_handler will, before anything is suspended: `{walked, Supervisors, InTheWay, First}`, or
-%% `timeout` after Timeout ms. InTheWay counts whom its own walk would fail at, First names up to ten of them:
+%% `timeout` after Timeout ms. InTheWay counts the processes that its own walk would fail at, First names up to ten of them:
 %% `{Kind, Pid, Name, Application, Parent, Id, Module}`.
 %%
 %% Nobody is asked who might not know the question: it kills many a worker, and which_children is asked of supervisors alone. What
@@ -34,7 +34,7 @@ run(Timeout, Patience) ->
     {Module, _, _} = proc_lib:translate_initial_call(Pid),
     {Kind, Pid, Name, Application, Parent, Id, Module}
   end,
-  %% Whom to ask of these, and who of them is in the way.
+  %% Which of these to ask, and which are in the way.
   Sort = fun({Kind, Pid, _, _, _} = Each, {Ask, Found}) ->
     Call = proc_lib:translate_initial_call(Pid),
     Alive = is_process_alive(Pid),

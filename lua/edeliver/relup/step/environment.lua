@@ -2,7 +2,7 @@
 --
 -- release_handler changes it before anything else, and leaves it changed when an install fails. What is kept stays on the node:
 -- values may be secrets, and may be funs. The node itself decides whether there is anything to put back, by the release that it
--- runs, so that whoever asks may come late, or twice. Knows no relup.
+-- runs, so that one who asks may come late, or twice. Knows no relup.
 --
 -- @module edeliver.relup.step.environment
 

@@ -1,7 +1,7 @@
 --- The step that installs a release: unpack where needed, check, install, see that the version runs, make it permanent
 -- where asked.
 --
--- Whatever can be found wrong is found in `prepare`, before anything is suspended. Knows nothing of sockets.
+-- What can be found wrong is found in `prepare`, before anything is suspended. Knows nothing of sockets.
 --
 -- @module edeliver.relup.step.install
 
@@ -58,7 +58,7 @@ local function caller(ctx, calls, timeout, options)
   return ctx:performer(options)
 end
 
---- Asks release_handler whether the release can be installed: it evaluates what stands before the point of no return.
+--- Asks release_handler whether the release can be installed: it evaluates what comes before the point of no return.
 -- @param node
 -- @string version
 -- @param ctx

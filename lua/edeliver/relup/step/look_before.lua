@@ -45,6 +45,29 @@ local function look_for_restarts(node, target, options)
     name), "restart"
 end
 
+-- Whether a tarball has the modules that its relup loads, as release_handler would find out once it is unpacked.
+local function look_at_object_code(_, target)
+  local read, used = target.tarball, {}
+  if not read then return true end
+  for _, library in ipairs(target.libraries[target.from]) do used[library] = true end
+  for _, instruction in ipairs(target.relup.script) do
+    local application, version, modules = effects.object_code(instruction)
+    local library = application and ("%s-%s"):format(term.text(application), term.text(version))
+    if application and read.rel.libraries[term.text(application)] ~= term.text(version) then
+      return nil, ("The relup from %s to %s loads modules of %s, and that library is not in the release that releases/%s holds")
+        :format(target.from, target.version, library, read.file), "no_object_code"
+    end
+    for _, module in ipairs(modules or {}) do
+      local name = ("lib/%s/ebin/%s.beam"):format(library, term.text(module))
+      if not read.names[name] and not used[library] then
+        return nil, ("The relup from %s to %s loads %s, which is not in releases/%s"):format(target.from, target.version, name,
+          read.file), "no_object_code"
+      end
+    end
+  end
+  return true
+end
+
 -- Without a file RELEASES the release handler knows no library of the release that it was started as; then it can leave that
 -- release, and not come back.
 local function look_at_libraries(node, target)
@@ -77,7 +100,10 @@ end
 
 -- All -----------------------------------------------------------------------------------------------------------------
 
-local LOOKS = { look_for_restarts, look_at_libraries, look_at_trees, configuration.look, room.to_unpack, look_at_next_start }
+local LOOKS = {
+  look_for_restarts, look_at_object_code, look_at_libraries, look_at_trees, configuration.look, room.to_unpack,
+  look_at_next_start,
+}
 
 --- Looks at everything that can be known before the first stop.
 -- @param node

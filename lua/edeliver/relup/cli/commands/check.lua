@@ -1,4 +1,4 @@
---- `check`: a dry run: everything that an upgrade would find out, and whom it would suspend. Nothing is touched.
+--- `check`: a dry run: everything that an upgrade would find out, and what it would suspend. Nothing is touched.
 --
 -- @module edeliver.relup.cli.commands.check
 

@@ -8,8 +8,8 @@ local session = require "edeliver.relup.cli.session"
 local make_permanent = {
   on_node = true,
   summary = "Make the release that runs the one that the node starts with.",
-  description = "Looks first at what the next start needs, and says who runs old code: whatever is left to be purged is purged\n"
-    .. "then, and a process that runs it may be killed.",
+  description = "Looks first at what the next start needs, and names the processes that run old code: what is left to be\n"
+    .. "purged is purged then, and a process that runs it may be killed.",
   examples = { "edeliver-relup myapp@web1 make-permanent", "edeliver-relup myapp@web1 make-permanent 1.4.6 --dry-run" },
 }
 

@@ -82,7 +82,7 @@ local function compare(node, path, sum, replace)
   return nil, ("%s has another %s already; --replace replaces it"):format(node.name, path), "exists"
 end
 
--- Writes under a passing name, which goes away whatever happens, and renames.
+-- Writes under a passing name, which goes away on every way out, and renames.
 local function transfer(node, file, size, path, sum, out)
   local passing = ("%s.upload-%s"):format(path, tostring(node:self()):gsub("[<>]", ""))
   local function forget() node:call("file", "delete", { charlist(passing) }) end
