@@ -143,4 +143,28 @@ describe("a plan", function()
     end
     assert.has_error(function() reasons.new("no_such_reason", "x") end)
   end)
+
+  it("has every code explained in the guide, in its own words", function()
+    local guide = process.read_file(process.root .. "/docs/guides/plain-mix-release.md")
+    for _, reason in ipairs(reasons.all()) do
+      local row = ("| %s | `%s` | %s | %s |"):format(reason.level, reason.code, reason.text:gsub("%%s", "…"),
+        (reason.next:gsub("%%s", "…")))
+      assert.truthy(guide:find(row, 1, true), row)
+    end
+  end)
+
+  it("is shown in the guide as it is", function()
+    local guide = process.read_file(process.root .. "/docs/guides/plain-mix-release.md")
+    local shown = require("cli.program").run({ "plan", built .. "/shop-1.0.0", built .. "/shop-2.0.0" }).out
+    local checked, fence = 0, nil
+    for line in guide:gmatch "[^\n]+" do
+      if line:find "^```" then
+        fence = not fence and line or nil
+      elseif fence == "```" and not line:find "initial_call" and not line:find "^processes" then
+        assert.truthy(shown:find(line, 1, true), line)
+        checked = checked + 1
+      end
+    end
+    assert.is_true(checked > 10)
+  end)
 end)

@@ -4,6 +4,7 @@
 local consult = require "edeliver.relup.consult"
 local plan = require "edeliver.relup.plan"
 local process = require "support.process"
+local release = require "edeliver.relup.release"
 local term = require "edeliver.relup.term"
 
 local quote = process.quote
@@ -67,6 +68,17 @@ describe("a relup", function()
       assert.truthy(message:find "^from 2%.0%.0: ", message)
     end)
   end
+
+  it("leads to a release that systools packed, too", function()
+    local packed = assert(release.open(folder .. "/loads/x.tar.gz"))
+    assert.equal("x 3.0.0 systools", table.concat({ packed.name, packed.version, packed.layout }, " "))
+    assert.truthy(packed.boot)
+    local from = plans_of("loads", { 2 })[1].old
+    local made = assert(plan.relup { assert(plan.compare(from, packed)) })
+    -- systools packs no appups.
+    assert.equal("generated", made.found_by.shop)
+    assert.truthy(lines(made.relup):find('{load_object_code,{shop,"3.0.0",[m_a,m_b,m_c]}}', 1, true))
+  end)
 
   it("generated: is what systools makes of the generated appups", function()
     local plans = plans_of("generated", { 2 })

@@ -77,9 +77,19 @@ make_relup(Dir, New, Old) ->
     Path = [filename:join([filename:dirname(filename:dirname(filename:dirname(R))), "lib", "*", "ebin"]) || R <- [New | Old]],
     case systools:make_relup(New, Old, Old, [{path, Path}, {outdir, Dir}, noexec, silent]) of
         {ok, Relup, _, _} ->
+            make_tar(Dir, New, Path),
             ok = file:write_file(filename:join(Dir, "relup"), io_lib:format("~tp.~n", [Relup]));
         {error, _, Reason} ->
             ok = file:write_file(filename:join(Dir, "refused"), io_lib:format("~tp", [Reason]))
+    end.
+
+%% A release as systools packs it, for one case.
+make_tar(Dir, New, Path) ->
+    case filename:basename(Dir) of
+        "loads" ->
+            {ok, _, _} = systools:make_script(New, [{path, Path}, silent]),
+            {ok, _, _} = systools:make_tar(New, [{path, Path}, {outdir, Dir}, silent]);
+        _ -> ok
     end.
 
 write_appups(_, generated) -> ok;

@@ -54,6 +54,24 @@ describe("a release of mix", function()
     assert.same({ ["Elixir.Shop.Cart"] = "default", ["Elixir.Shop.Till"] = "own" }, seen)
   end)
 
+  it("is read in relx's layout, and with another version beside it", function()
+    local path = releases.copy("1.0.0", folder)
+    sh("cd %s/releases && rm -r 1.0.0/env.sh 1.0.0/consolidated 1.0.0/start_clean.* && mv 1.0.0/start.boot 1.0.0/shop.boot "
+      .. "&& mv 1.0.0/start.script 1.0.0/shop.script && cp 1.0.0/shop.rel shop.rel", quote(path))
+    local shop = assert(release.open(path))
+    assert.equal("shop 1.0.0 relx", table.concat({ shop.name, shop.version, shop.layout }, " "))
+    assert.same({}, shop.protocols)
+    assert.equal("lib/shop-1.0.0/ebin/Elixir.Shop.Price.beam", shop.modules["Elixir.Shop.Price"].path)
+    -- A second version in the same root: start_erl.data says which one runs, or the caller does.
+    sh("cd %s/releases && mkdir 9.0.0 && sed 's/\"1.0.0\"},/\"9.0.0\"},/' shop.rel > 9.0.0/shop.rel && cp 1.0.0/sys.config 9.0.0",
+      quote(path))
+    assert.equal("1.0.0", assert(release.open(path)).version)
+    assert.equal("9.0.0", assert(release.open(path, { version = "9.0.0" })).version)
+    refused(path .. "/none", "missing", "none")
+    sh("rm %s/releases/start_erl.data", quote(path))
+    refused(path, "ambiguous", "1.0.0, 9.0.0")
+  end)
+
   describe("that is not whole is refused:", function()
     it("a tarball that is cut short, with the offset", function()
       local bytes = process.read_file(built .. "/shop-1.0.0.tar.gz")
