@@ -1,5 +1,5 @@
 /* What a tarball is checked with before it is sent: digests, and Ed25519 signatures as OpenSSL makes them. Reads from
- * open descriptors, wherever they stand, and leaves them there. Knows no formats but the PEM of a key. */
+ * open descriptors, from the beginning, and leaves them where they are. Knows no formats but the PEM of a key. */
 #ifndef EDR_FILE_CHECK_H
 #define EDR_FILE_CHECK_H
 

@@ -10,7 +10,7 @@ local NO_YIELD = "a step must not yield: if its coroutine were dropped, nobody w
 -- @tparam function f
 -- @param ... its arguments
 -- @return[1] what it returns
--- @return[2] nil, message, code: "interrupted" where a signal raised the error, else "lua"; then the traceback, for whoever mends
+-- @return[2] nil, message, code: "interrupted" where a signal raised the error, else "lua"; then the traceback, for who mends
 -- the function
 return function(f, ...)
   local outcome = table.pack(xpcall(f, function(problem)

@@ -1,7 +1,7 @@
 --- The options of TLS: as the caller gives them, and as a node's own `ssl_dist_optfile` has them.
 --
--- Knows files and terms, no connection. That certificates are not checked is never read from a file: whoever wants that
--- says so in `connect`, in the exact word.
+-- Knows files and terms, no connection. That certificates are not checked is never read from a file: only `connect`
+-- can say that, in the exact word.
 --
 -- @module edeliver.relup.node.tls_options
 
