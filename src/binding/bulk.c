@@ -7,6 +7,7 @@
 
 #include "connection.h"
 #include "decode.h"
+#include "encode.h"
 #include "pid_sets.h"
 #include "processes.h"
 #include "relay.h"
@@ -55,20 +56,35 @@ static int result_gc(lua_State *L) {
   return 0;
 }
 
+/* The position of each process that answered something else than ok, with what it answered: `{ [position] = term }`. */
+static void push_answers(lua_State *L, const edr_relay_result *result) {
+  const char *problem;
+  size_t i;
+  lua_createtable(L, 0, result->reason_count < 65536 ? (int)result->reason_count : 65536);
+  for (i = 0; i < result->reason_count; i++) {
+    const edr_relay_reason *reason = &result->reasons[i];
+    const int top = lua_gettop(L);
+    if (edr_lua_decode(L, result->terms.data + reason->from, reason->size, &problem) == EDR_OK)
+      lua_rawseti(L, top, (lua_Integer)reason->index + 1);
+    lua_settop(L, top);
+  }
+}
+
 /*** Sends `sys` requests to many processes and waits for their answers.
 @function connection:sys
-@string request "suspend" or "resume"
+@param request "suspend", "resume", or `{change_code, Module, OldVsn, Extra}` as a term
 @param pids
 @param[opt=1000] timeout in ms
 @return the number of processes that did not answer ok, then a list of their positions and one of the reasons ("noproc",
-"timeout", "error"); or nil, message, code, and whether requests may have been sent
+"timeout", "error"), and a table with what those of "error" answered, by position; or nil, message, code, and whether
+requests may have been sent
 */
 static int node_sys(lua_State *L) {
   static const char *const requests[] = {"suspend", "resume", NULL};
   static const char *const reasons[] = {"ok", "timeout", "noproc", "error"};
   edr_node *node = edr_lua_check_node(L);
-  const char *request = requests[luaL_checkoption(L, 2, NULL, requests)];
   const int64_t deadline_ms = edr_lua_check_deadline(L, 4, 1000);
+  edr_buf *request;
   edr_pids *pids;
   edr_relay_result *result;
   edr_status status;
@@ -76,6 +92,12 @@ static int node_sys(lua_State *L) {
   size_t i;
 
   lua_settop(L, 3);
+  request = edr_lua_new_buf(L);
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    edr_etf_put_name(request, requests[luaL_checkoption(L, 2, NULL, requests)]);
+  } else {
+    edr_lua_encode(L, 2, request);
+  }
   pids = check_local_pids(L, 3, node);
   if (pids == NULL) {
     lua_pushboolean(L, 0);
@@ -88,7 +110,10 @@ static int node_sys(lua_State *L) {
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
-  status = edr_relay_sys(node, pids, request, deadline_ms, result);
+  status = edr_buf_status(request);
+  if (status == EDR_OK)
+    status = edr_relay_ask(node, pids, (edr_slice){.data = request->data, .size = request->size}, deadline_ms, result);
+  edr_buf_deinit(request);
   if (status != EDR_OK) {
     const int results = edr_lua_node_refused(L, node, status);
     lua_pushboolean(L, result->sent);
@@ -105,8 +130,9 @@ static int node_sys(lua_State *L) {
     lua_pushstring(L, reasons[result->answers[i]]);
     lua_rawseti(L, -2, found);
   }
+  push_answers(L, result);
   edr_relay_result_deinit(result);
-  return 3;
+  return 4;
 }
 
 /* ---- process_info ---- */

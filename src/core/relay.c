@@ -24,8 +24,8 @@ enum {
 /* The arguments of `lists:zipwith(fun erlang:send/2, Pids, [{system, {Mailbox, I}, Request}, ...])`: the tag of a sys
  * request may be any term, so the answer {I, ok} names its process. */
 static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *gone,
-                         const edr_pid *mailbox, const char *request) {
-  edr_buf head, tail;
+                         const edr_pid *mailbox, edr_slice request) {
+  edr_buf head;
   size_t i;
 
   /* What every message shares is encoded once. */
@@ -34,8 +34,6 @@ static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t
   edr_etf_put_name(&head, "system");
   edr_etf_put_tuple(&head, 2);
   edr_etf_put_pid(&head, mailbox);
-  edr_buf_init(&tail);
-  edr_etf_put_name(&tail, request);
 
   edr_etf_put_list(buf, 3);
   edr_etf_put_export(buf, "erlang", "send", 2);
@@ -44,13 +42,12 @@ static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t
   for (i = from; i < to; i++) {
     edr_buf_append(buf, head.data, head.size);
     edr_etf_put_int(buf, (int64_t)i);
-    edr_buf_append(buf, tail.data, tail.size);
+    edr_buf_append(buf, request.data, request.size);
   }
   edr_etf_put_nil(buf);
   edr_etf_put_nil(buf);
-  if (head.failed || tail.failed) buf->failed = true;
+  if (head.failed) buf->failed = true;
   edr_buf_deinit(&head);
-  edr_buf_deinit(&tail);
 }
 
 /* ---- one relay ---- */
@@ -92,7 +89,7 @@ static edr_status spawn_mailbox(request_run *run) {
   return status;
 }
 
-static edr_status send_slice(request_run *run, const char *request, size_t from, edr_buf *arguments,
+static edr_status send_slice(request_run *run, edr_slice request, size_t from, edr_buf *arguments,
                              edr_call **out_call) {
   const size_t left = run->pids->count - from;
   edr_status status;
@@ -108,7 +105,7 @@ static edr_status send_slice(request_run *run, const char *request, size_t from,
 /* Sends all requests, and waits until the node has handed out every one of them, or, where that fails, will never hand
  * out another: else, on a node that is short of time, a resume that is asked for later could overtake a suspend, which
  * would then never be undone. What hands them out dies with a connection that is lost. */
-static edr_status send_requests(request_run *run, const char *request) {
+static edr_status send_requests(request_run *run, edr_slice request) {
   const size_t slices = (run->pids->count + SEND_SLICE - 1) / SEND_SLICE;
   edr_call **calls = calloc(slices, sizeof(edr_call *));
   edr_buf arguments;
@@ -166,20 +163,50 @@ static edr_status count_answers(request_run *run, size_t *out_count) {
   return status;
 }
 
+/* Remembers what a process answered, while there is room for it. */
+static edr_status keep_reason(edr_relay_result *result, size_t index, const uint8_t *data, size_t size) {
+  edr_relay_reason *reasons;
+  if (size > EDR_RELAY_MAX_REASONS - result->terms.size) return EDR_OK;
+  if ((result->reason_count & (result->reason_count + 1)) == 0) { /* full at 0, 1, 3, 7, ... */
+    reasons = realloc(result->reasons, (result->reason_count * 2 + 1) * sizeof *reasons);
+    if (reasons == NULL) return EDR_ENOMEM;
+    result->reasons = reasons;
+  }
+  result->reasons[result->reason_count] =
+      (edr_relay_reason){.index = index, .from = result->terms.size, .size = size};
+  edr_buf_append(&result->terms, data, size);
+  if (edr_buf_status(&result->terms) != EDR_OK) return EDR_ENOMEM;
+  result->reason_count++;
+  return EDR_OK;
+}
+
+/* What stands behind the index of an answer. */
+static edr_status read_outcome(edr_relay_result *result, size_t index, edr_etf_reader *reader, bool first) {
+  const size_t from = reader->offset;
+  edr_status status;
+  if (edr_etf_read_this_atom(reader, "ok") == EDR_OK) {
+    if (first) result->answers[index] = EDR_ANSWER_OK;
+    return EDR_OK;
+  }
+  status = edr_etf_skip(reader);
+  if (status != EDR_OK || !first) return status;
+  result->answers[index] = EDR_ANSWER_ERROR;
+  return keep_reason(result, index, reader->data + from, reader->offset - from);
+}
+
 /* Reads one message of the mailbox. Only `{I, Answer}` is an answer; anything else in there is passed over. */
 static edr_status read_answer(request_run *run, edr_etf_reader *reader) {
   const edr_etf_mark before = edr_etf_reader_mark(reader);
+  edr_status status;
   size_t arity;
   int64_t index;
 
   if (edr_etf_read_tuple(reader, &arity) == EDR_OK && arity == 2 && edr_etf_read_int(reader, &index) == EDR_OK &&
       index >= 0 && (uint64_t)index < run->pids->count) {
-    const bool ok = edr_etf_read_this_atom(reader, "ok") == EDR_OK;
-    if (run->result->answers[index] == EDR_ANSWER_TIMEOUT) {
-      run->result->answers[index] = ok ? EDR_ANSWER_OK : EDR_ANSWER_ERROR;
-      run->settled++;
-    }
-    if (ok) return edr_etf_read_end(reader);
+    const bool first = run->result->answers[index] == EDR_ANSWER_TIMEOUT;
+    if (first) run->settled++;
+    status = read_outcome(run->result, (size_t)index, reader, first);
+    return status == EDR_OK ? edr_etf_read_end(reader) : status;
   }
   edr_etf_reader_rewind(reader, &before);
   return edr_etf_skip(reader);
@@ -287,7 +314,7 @@ static edr_status collect(request_run *run) {
   }
 }
 
-edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
+edr_status edr_relay_ask(edr_node *node, const edr_pids *pids, edr_slice request, int64_t deadline_ms,
                          edr_relay_result *out_result) {
   request_run run = {.node = node, .pids = pids, .result = out_result, .deadline_ms = deadline_ms};
   const int64_t grace_ms = STEP_MS + (int64_t)(pids->count / PIDS_A_MS);
@@ -296,6 +323,7 @@ edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *reque
 
   run.end_ms = deadline_ms < EDR_NEVER - grace_ms ? deadline_ms + grace_ms : EDR_NEVER;
   memset(out_result, 0, sizeof *out_result);
+  edr_buf_init(&out_result->terms);
   if (pids->count == 0) return EDR_OK;
   out_result->answers = malloc(pids->count);
   if (out_result->answers == NULL) return EDR_ENOMEM;
@@ -314,7 +342,23 @@ edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *reque
   return status;
 }
 
+edr_status edr_relay_sys(edr_node *node, const edr_pids *pids, const char *request, int64_t deadline_ms,
+                         edr_relay_result *out_result) {
+  edr_buf term;
+  edr_status status;
+  memset(out_result, 0, sizeof *out_result);
+  edr_buf_init(&term);
+  edr_etf_put_name(&term, request);
+  status = edr_buf_status(&term);
+  if (status == EDR_OK)
+    status = edr_relay_ask(node, pids, (edr_slice){.data = term.data, .size = term.size}, deadline_ms, out_result);
+  edr_buf_deinit(&term);
+  return status;
+}
+
 void edr_relay_result_deinit(edr_relay_result *result) {
   free(result->answers);
+  free(result->reasons);
+  edr_buf_deinit(&result->terms);
   memset(result, 0, sizeof *result);
 }

@@ -285,17 +285,23 @@ function node:process_info(pids, items, timeout)
   return infos
 end
 
+-- Why a process did not do it, in its own words: `sys` answers {error, Reason}.
+local function reason_of(answer)
+  if shape.tuple(shape.is(term.atom "error"), shape.any)(answer) then return answer[2] end
+  return answer
+end
+
 -- The answers of a bulk request as design.md gives them.
 local function bulk(self, request, pids, timeout)
   local set = core.pids(pids)
   local known, message, code = remember(self)
   if not known then return nil, message, code, false end
-  local failed, positions, reasons, sent = self.connection:sys(request, set, timeout or BULK_TIMEOUT)
-  if not failed then return nil, positions, reasons, sent end
+  local failed, positions, reasons, answers = self.connection:sys(request, set, timeout or BULK_TIMEOUT)
+  if not failed then return nil, positions, reasons, answers end
   if failed == 0 then return "ok" end
   local errors, silent = {}, 0
   for i, position in ipairs(positions) do
-    errors[i] = { pid = set[position], reason = reasons[i] }
+    errors[i] = { pid = set[position], reason = reasons[i], answer = reason_of(answers[position]) }
     if reasons[i] ~= "error" then silent = silent + 1 end
   end
   return silent == #set and "not_supported" or "errors", failed, errors
@@ -308,7 +314,8 @@ end
 -- @treturn[1] string "ok"
 -- @treturn[2] string "errors", or "not_supported" where every single one is dead or silent
 -- @treturn[2] number how many
--- @treturn[2] table `{ pid =, reason = "noproc" | "timeout" | "error" }` for each of them, in the order asked
+-- @treturn[2] table `{ pid =, reason = "noproc" | "timeout" | "error", answer = what it says itself, where it is "error" }` for
+-- each of them, in the order asked
 -- @treturn[3] nil
 -- @treturn[3] string message
 -- @treturn[3] string code
@@ -320,6 +327,21 @@ function node:bulk_suspend(pids, timeout) return bulk(self, "suspend", pids, tim
 -- @tparam[opt=1000] number timeout ms, for all of them together
 -- @return as `bulk_suspend` does
 function node:bulk_resume(pids, timeout) return bulk(self, "resume", pids, timeout) end
+
+--- Has all these processes, which are suspended, change their state for the module's code that is loaded now
+-- (`sys:change_code`). Whoever is not suspended refuses.
+-- @param pids a pid set, a list of pids, or a pid
+-- @param module an atom or a string, as the processes' `code_change` hands it on
+-- @param old_vsn a term: the `vsn` that they come from; `{down, Vsn}` for where they go back to
+-- @param extra a term
+-- @tparam[opt=1000] number timeout ms, for all of them together: who is silent then may still change
+-- @return as `bulk_suspend` does; `answer` is what `code_change` failed with, of the first 4 MiB of them
+-- @usage node:bulk_change_code(pids, "my_server", atom "undefined", term.list {})
+function node:bulk_change_code(pids, module, old_vsn, extra, timeout)
+  if type(module) == "string" then module = term.atom(module) end
+  if term.kind(module) ~= "atom" then error("bulk_change_code needs a module, an atom or a string", 2) end
+  return bulk(self, term.tuple { term.atom "change_code", module, old_vsn, extra }, pids, timeout)
+end
 
 --- Which processes are suspended now: of the whole node, or of these processes.
 -- @param[opt] pids
