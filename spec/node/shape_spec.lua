@@ -104,6 +104,17 @@ local ASKING = {
   relup = function(node) return module "otp.relup".read(node, "1", "2") end,
   running_old_code = function(node) return module "otp.release_handler".running_old_code(node) end,
   loaded_modules = function(node) return module "otp.relup".loaded_modules(node, "1") end,
+  remove_release = function(node) return module "otp.release_handler".remove_release(node, "1") end,
+  walk = function(node) return module "otp.supervision_trees".walk(node) end,
+  find_tarballs = function(node) return module "otp.tarball".find(node, "x", "1") end,
+  read_tarball = function(node) return module "otp.tarball".read(node, "x-1") end,
+  room = function(node) return module "step.room".to_unpack(node, { tarball = { bytes = 1 } }) end,
+  next_start = function(node) return module "step.permanent".look(node, "1", "2") end,
+  target = function(node) return module "step.target".find(node, "2", context()) end,
+  environment_of = function(node)
+    local target = { from = "1", version = "2", file = function() return "[]." end }
+    return module "step.configuration".look(node, target, {}, context())
+  end,
   which_children = function(node) return module "otp.supervisor".which_children(node, { PID }) end,
   count_children = function(node) return module "otp.supervisor".count_children(node, { PID }) end,
   endpoints = function(node) return module "web.phoenix.endpoints".of(node, { x = true }) end,

@@ -16,7 +16,7 @@ local VARIABLE = shape.either(shape.is(false), shape.text)
 -- @return[2] nil, message, code
 function release_folder.root(node)
   local root, message, code = shape.expect(node, "code:root_dir", shape.text, node:call("code", "root_dir"))
-  if not root then return nil, message, code end
+  if root == nil then return nil, message, code end
   return shape.to_text(root)
 end
 
