@@ -50,7 +50,7 @@ describe("terms of Erlang", function()
   -- What OTP refuses, we refuse; where we are stricter, on purpose, is said (docs/robustness.md).
   describe("are refused where OTP refuses them:", function()
     local STRICTER = { "a fun whose size is not that of its bytes", "a node name with a zero byte",
-      "another term where a small integer must stand", "another term where a pid must stand", "an unknown tag" }
+      "another term where a small integer is expected", "another term where a pid is expected", "an unknown tag" }
 
     local function hex(bytes)
       return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))

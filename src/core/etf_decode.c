@@ -173,7 +173,7 @@ static bool scan_pid(edr_scan *scan) {
 
   if (!edr_scan_u8(scan, &tag)) return false;
   if (tag != TAG_PID && tag != TAG_NEW_PID) {
-    scan->problem = "another term where a pid must stand";
+    scan->problem = "another term where a pid is expected";
     return false;
   }
   return edr_scan_identifier_body(scan, tag, room, &identifier);

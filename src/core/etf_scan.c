@@ -100,7 +100,7 @@ bool edr_scan_atom(edr_scan *scan, char *room, edr_scan_text *out_text) {
   uint8_t tag;
   if (!edr_scan_u8(scan, &tag)) return false;
   if (tag != TAG_ATOM && tag != TAG_SMALL_ATOM && tag != TAG_ATOM_UTF8 && tag != TAG_SMALL_ATOM_UTF8)
-    return no(scan, "another term where an atom must stand");
+    return no(scan, "another term where an atom is expected");
   return edr_scan_atom_body(scan, tag, room, out_text);
 }
 

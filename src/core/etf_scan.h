@@ -118,7 +118,7 @@ static inline bool edr_scan_small(edr_scan *scan, int32_t *out_value) {
     return true;
   }
   if (tag != TAG_INTEGER) {
-    scan->problem = "another term where a small integer must stand";
+    scan->problem = "another term where a small integer is expected";
     return false;
   }
   if (!edr_scan_u32(scan, &bits)) return false;

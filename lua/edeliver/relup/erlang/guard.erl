@@ -359,7 +359,7 @@ Loop = fun Loop(S0) ->
             Loop(Emit(S#{seen := Seen + 1, calls := Calls#{Last + 1 => {From, At}}}, {run, Last + 1, What, Arguments, At}));
         {'$gen_call', From, who} -> gen_server:reply(From, Describe(S)), Loop(S);
         {'$gen_call', From, undo} when map_get(status, S) =:= gone ->
-            Loop(GivenUp(S#{asking := [From]}, "is gone, and was not waited for"));
+            Loop(GivenUp(S#{asking := [From]}, "is gone: recovery does not wait for it"));
         {'$gen_call', From, undo} when map_get(status, S) =:= lost ->
             #{asking := Asking} = S,
             Loop(S#{asking := [From | Asking]});

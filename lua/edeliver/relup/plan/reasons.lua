@@ -50,7 +50,7 @@ local CODES = {
   appup_unreadable = { "warning", "The appup of %s cannot be read: %s.", "Mend it, or leave it out of the release." },
   removed_module_runs = { "warning", "%s goes, and %s in its code.",
     "End them first, or keep the module for one more release." },
-  next_vm_failed = { "warning", "The new release did not start beside the node: %s. Children are told by literals.",
+  next_vm_failed = { "warning", "The new release did not start beside the node: %s. The plan reads children from literals.",
     "Look at the plan's children and configuration by hand." },
   -- notes
   children_changed = { "note", "The supervisor %s %s.", "Nothing to do: deploy starts and ends them." },

@@ -100,7 +100,7 @@ local function split_script(script)
   local before, following = split_at_point(script)
   for _, instruction in ipairs(before) do
     if not ALLOWED_BEFORE[name_of(instruction)] then
-      refuse("bad_before_point", "%s must not stand before the point of no return.", term.format(instruction))
+      refuse("bad_before_point", "%s is not allowed before the point of no return.", term.format(instruction))
     end
   end
   local rest = {}

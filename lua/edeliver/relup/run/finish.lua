@@ -50,7 +50,7 @@ local function wait_for_call(self, signal)
   local words = call.title .. " is still running"
   if answer[3] ~= "timeout" then
     local done, message = call.tell(table.unpack(answer, 1, answer.n))
-    words = ("%s %s: %s"):format(call.title, done and "went on to its end" or "failed", done or message)
+    words = ("%s %s: %s"):format(call.title, done and "ran to its end" or "failed", done or message)
   end
   self.report.message = ("%s; %s"):format(self.report.message or "the run failed", words)
   self.ctx:log("warning", words)
