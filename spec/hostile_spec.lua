@@ -7,7 +7,7 @@ local process = require "support.process"
 local relup = require "edeliver.relup"
 
 local DEADLINE <const> = 300
-local GRACE <const> = 1500 * process.patience -- for a machine with other work, and for sanitizers
+local GRACE <const> = 3500 * process.patience -- for a machine with other work, and for sanitizers; the faults took 5,000
 local MOST_MEMORY <const> = 700 -- MiB. What it takes at most, in a frame of 256 MiB, is in docs/robustness.md
 local sanitized <const> = (os.getenv "LD_PRELOAD" or ""):find("asan", 1, true) ~= nil
 
