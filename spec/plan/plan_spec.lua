@@ -118,6 +118,23 @@ describe("a plan", function()
     assert.equal("cold nif_library_changed shop/priv/native.so", said(made)[1])
   end)
 
+  it("of a release for another machine", function()
+    local path = releases.copy("1.0.0", folder)
+    sh("printf '\\026\\000' | dd of=$(ls %s/erts-*/bin/beam.smp) bs=1 seek=18 conv=notrunc 2>/dev/null", quote(path))
+    local made = assert(plan.compare(built .. "/shop-1.0.0", path))
+    assert.equal("cold", made.verdict)
+    assert.matches("^The release is built for s390x, the old one for ", made.reasons[1].text)
+  end)
+
+  it("of releases without a VM of their own: what is OTP's is compared by version", function()
+    local old, new = releases.copy("1.0.0", folder), folder .. "/without"
+    sh("cd %s && rm -r erts-* lib/kernel-* lib/stdlib-* lib/sasl-* && rm -rf %s && cp -r . %s", quote(old), quote(new),
+      quote(new))
+    assert.same({ "note nothing_changed shop" }, said(assert(plan.compare(old, new))))
+    sh("sed -i 's/{stdlib,\"[0-9.]*\"/{stdlib,\"99\"/' %s/releases/1.0.0/shop.rel", quote(new))
+    assert.equal("cold core_application_changed stdlib", said(assert(plan.compare(old, new)))[1])
+  end)
+
   it("of releases of two names is refused", function()
     local path = releases.copy("1.0.0", folder)
     sh("sed -i 's/\"shop\"/\"shoe\"/' %s/releases/1.0.0/shop.rel", quote(path))

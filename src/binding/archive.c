@@ -267,24 +267,6 @@ int edr_lua_md5(lua_State *L) {
   return 1;
 }
 
-/*** What gzipped bytes inflate to.
-@function gunzip
-@string bytes
-@int limit how many bytes that may be at most
-@return a string; or nil, message, code
-*/
-int edr_lua_gunzip(lua_State *L) {
-  size_t size;
-  const char *bytes = luaL_checklstring(L, 1, &size), *problem = "";
-  const lua_Integer limit = luaL_checkinteger(L, 2);
-  edr_buf *out = edr_lua_new_buf(L);
-  edr_status status = edr_gzip_expand(EDR_GZIP, (const uint8_t *)bytes, size, (uint64_t)limit, out, &problem);
-  if (status != EDR_OK) return edr_lua_refused(L, status, problem);
-  lua_pushlstring(L, (const char *)out->data, out->size);
-  edr_buf_deinit(out);
-  return 1;
-}
-
 void edr_lua_archive_setup(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"next", archive_next}, {"content", archive_content}, {"close", archive_gc}, {NULL, NULL}};

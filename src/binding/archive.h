@@ -6,9 +6,8 @@
 
 void edr_lua_archive_setup(lua_State *L);
 
-/* core.archive(read) -> an archive; core.md5(bytes), core.gunzip(bytes, limit) */
+/* core.archive(read) -> an archive; core.md5(bytes) */
 int edr_lua_archive(lua_State *L);
 int edr_lua_md5(lua_State *L);
-int edr_lua_gunzip(lua_State *L);
 
 #endif

@@ -18,9 +18,12 @@ local function words(names)
   return ("%s, %s and %d more"):format(names[1], names[2], #names - 2)
 end
 
+-- Those that a VM and an ELF header call the same.
+local KNOWN_MACHINES = { x86_64 = true, aarch64 = true, i386 = true, s390x = true, riscv64 = true }
+
 local function judge_machine(add, old, new)
   if old.erts ~= new.erts then add("erts_changed", "erts-" .. new.erts, old.erts, new.erts) end
-  if old.machine and new.machine and old.machine ~= new.machine then
+  if KNOWN_MACHINES[old.machine or ""] and KNOWN_MACHINES[new.machine or ""] and old.machine ~= new.machine then
     add("machine_changed", "erts-" .. new.erts, new.machine, old.machine)
   end
 end

@@ -125,6 +125,15 @@ local function add_files(self, node, root)
   return true
 end
 
+-- "x86_64-pc-linux-gnu", "aarch64-unknown-linux-gnu"
+local function add_machine(self, node)
+  local answer, message, code = shape.expect(node, "erlang:system_info", shape.text,
+    node:call("erlang", "system_info", { atom "system_architecture" }))
+  if not answer then return nil, message, code end
+  self.machine = shape.to_text(answer):match "^(%w+)%-"
+  return true
+end
+
 --- The release that runs.
 -- @param node
 -- @return[1] a release whose modules and files have an `md5` instead of a hash, with `hot_patched`: names of modules
@@ -141,7 +150,8 @@ function live.release(node)
   if not self then return nil, message, code end
   self.hot_patched, self.is_live, self.node = {}, true, node
   local done
-  done, message, code = add_md5s(self, node, from.root)
+  done, message, code = add_machine(self, node)
+  if done then done, message, code = add_md5s(self, node, from.root) end
   if done then done, message, code = add_files(self, node, from.root) end
   if not done then return nil, message, code end
   return self

@@ -5,67 +5,26 @@
 --
 -- @module edeliver.relup.plan.translate
 
+local application_instructions = require "edeliver.relup.plan.application_instructions"
+local check_pairs = require "edeliver.relup.plan.check_pairs"
 local order = require "edeliver.relup.plan.order"
+local refuse = require "edeliver.relup.plan.refuse"
+local shorthand = require "edeliver.relup.plan.shorthand"
 local term = require "edeliver.relup.term"
 
 local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
 
 local translate = {}
 
-local BRUTAL, SOFT, STATIC, DYNAMIC, DEFAULT = atom "brutal_purge", atom "soft", atom "static", atom "dynamic", atom "default"
+local BRUTAL, STATIC, DYNAMIC, DEFAULT = atom "brutal_purge", atom "static", atom "dynamic", atom "default"
 local PONR, NEW_EMULATOR, EMULATOR = atom "point_of_no_return", atom "restart_new_emulator", atom "restart_emulator"
-local EMPTY = list {}
-
-local function refuse(code, text, ...) error({ message = text:format(...), code = code }, 0) end
 
 local function name_of(instruction)
   if term.kind(instruction) ~= "tuple" then return term.kind(instruction) == "atom" and instruction.name or nil end
   return term.kind(instruction[1]) == "atom" and instruction[1].name or nil
 end
 
-local function is_list(value) return term.kind(value) == "list" or term.kind(value) == "charlist" end
 local function is_tuple(value) return term.kind(value) == "tuple" end
-
--- High-level shorthand --------------------------------------------------------------------------------------------------
-
-local ADVANCED_NOTHING = tuple { atom "advanced", EMPTY }
-
-local function expand_update(i)
-  local module, second, third = i[2], i[3], i[4]
-  if #i == 2 then return tuple { i[1], module, SOFT, BRUTAL, BRUTAL, EMPTY } end
-  if #i == 3 and second == atom "supervisor" then
-    return tuple { i[1], module, STATIC, DEFAULT, ADVANCED_NOTHING, BRUTAL, BRUTAL, EMPTY }
-  end
-  if #i == 3 and is_list(second) then return tuple { i[1], module, SOFT, BRUTAL, BRUTAL, second } end
-  local is_change = is_tuple(second) or second == SOFT
-  if #i == 3 and is_change then return tuple { i[1], module, second, BRUTAL, BRUTAL, EMPTY } end
-  if #i == 4 and is_change and is_list(third) then return tuple { i[1], module, second, BRUTAL, BRUTAL, third } end
-  return i
-end
-
-local EXPANDERS = {
-  load_module = function(i)
-    if #i == 2 then return tuple { i[1], i[2], BRUTAL, BRUTAL, EMPTY } end
-    if #i == 3 and is_list(i[3]) then return tuple { i[1], i[2], BRUTAL, BRUTAL, i[3] } end
-    return i
-  end,
-  update = expand_update,
-  delete_module = function(i)
-    if #i == 2 or #i == 3 and is_list(i[3]) then return tuple { atom "remove_module", i[2], BRUTAL, BRUTAL, i[3] or EMPTY } end
-    return i
-  end,
-  add_application = function(i) return #i == 2 and tuple { i[1], i[2], atom "permanent" } or i end,
-}
-
--- The forms of update that leave something out, and add_module, in their longest form.
-local NORMALIZERS = {
-  update = function(i)
-    if #i == 6 then return tuple { i[1], i[2], DYNAMIC, DEFAULT, i[3], i[4], i[5], i[6] } end
-    if #i == 7 then return tuple { i[1], i[2], DYNAMIC, i[3], i[4], i[5], i[6], i[7] } end
-    return i
-  end,
-  add_module = function(i) return #i == 2 and tuple { i[1], i[2], EMPTY } or i end,
-}
 
 local function map(instructions, by_name)
   local found = {}
@@ -122,115 +81,12 @@ local function merge(scripts)
   return before, following
 end
 
--- Checks ----------------------------------------------------------------------------------------------------------------
-
-local function names_in(script, name, of)
-  local found, in_order = {}, {}
-  for _, instruction in ipairs(script) do
-    if name_of(instruction) == name and is_tuple(instruction) then
-      local items = of(instruction)
-      for k = 1, is_list(items) and #items or 0 do
-        local module = is_tuple(items[k]) and items[k][1] or items[k]
-        found[module] = true
-        in_order[#in_order + 1] = module
-      end
-    end
-  end
-  return found, in_order
-end
-
-local function check_all_in(names, set, code, text)
-  for _, name in ipairs(names) do
-    if not set[name] then refuse(code, text, term.format(name)) end
-  end
-end
-
-local function second(instruction) return instruction[2] end
-
-local function check_pairs(before, script)
-  local object_code = names_in(before, "load_object_code", function(i) return is_tuple(i[2]) and i[2][3] end)
-  for _, instruction in ipairs(script) do
-    if name_of(instruction) == "load" and not object_code[instruction[2][1]] then
-      refuse("no_object_code", "It loads %s, and has no load_object_code of it.", term.format(instruction[2][1]))
-    end
-  end
-  local suspended, suspends = names_in(script, "suspend", second)
-  local resumed, resumes = names_in(script, "resume", second)
-  local started, starts = names_in(script, "start", second)
-  local stopped, stops = names_in(script, "stop", second)
-  check_all_in(suspends, resumed, "suspended_not_resumed", "It suspends %s and does not resume it.")
-  check_all_in(resumes, suspended, "resumed_not_suspended", "It resumes %s and does not suspend it.")
-  check_all_in(starts, stopped, "start_not_stop", "It starts %s and does not stop it.")
-  check_all_in(stops, started, "stop_not_start", "It stops %s and does not start it.")
-end
-
--- Applications ----------------------------------------------------------------------------------------------------------
-
-local function find(applications, name)
-  for _, application in ipairs(applications) do
-    if application.name == term.text(name) then return application end
-  end
-  return nil
-end
-
-local function the_application(applications, name)
-  return find(applications, name) or refuse("no_such_application", "The release has no application %s.", term.format(name))
-end
-
-local function modules_of(application)
-  local modules = {}
-  for k, name in ipairs(application.modules) do modules[k] = atom(name) end
-  return modules
-end
-
-local function apply(fun, arguments) return tuple { atom "apply", tuple { atom "application", atom(fun), list(arguments) } } end
-
-local function add_modules(into, application)
-  for _, module in ipairs(modules_of(application)) do
-    into[#into + 1] = tuple { atom "load_module", module, BRUTAL, BRUTAL, EMPTY }
-  end
-end
-
-local function remove_modules(into, application)
-  local modules = modules_of(application)
-  for _, module in ipairs(modules) do into[#into + 1] = tuple { atom "remove", tuple { module, BRUTAL, BRUTAL } } end
-  into[#into + 1] = tuple { atom "purge", list(modules) }
-end
-
-local APPLICATIONS = {
-  add_application = function(into, i, new)
-    add_modules(into, the_application(new, i[2]))
-    local start_type = term.text(i[3])
-    if start_type == "load" then
-      into[#into + 1] = apply("load", { i[2] })
-    elseif start_type ~= "none" then
-      into[#into + 1] = apply("start", { i[2], i[3] })
-    end
-  end,
-  remove_application = function(into, i, new, old)
-    if find(new, i[2]) then refuse("removed_application_present", "%s is removed, and still there.", term.format(i[2])) end
-    local application = the_application(old, i[2])
-    into[#into + 1] = apply("stop", { i[2] })
-    remove_modules(into, application)
-    into[#into + 1] = apply("unload", { i[2] })
-  end,
-  restart_application = function(into, i, new, old)
-    into[#into + 1] = apply("stop", { i[2] })
-    remove_modules(into, the_application(old, i[2]))
-    add_modules(into, the_application(new, i[2]))
-    local start_type = the_application(new, i[2]).start_type or "permanent"
-    if start_type == "load" then
-      into[#into + 1] = apply("load", { i[2] })
-    elseif start_type ~= "none" then
-      into[#into + 1] = apply("start", { i[2], atom(start_type) })
-    end
-  end,
-}
+-- Instructions of applications, and add_module --------------------------------------------------------------------------
 
 local function translate_applications(script, new, old)
   local found = {}
   for _, instruction in ipairs(script) do
-    local change = is_tuple(instruction) and APPLICATIONS[name_of(instruction)]
+    local change = is_tuple(instruction) and application_instructions.by_name[name_of(instruction)]
     if change then
       change(found, instruction, new, old)
     elseif name_of(instruction) == "add_module" then
@@ -245,6 +101,8 @@ end
 -- Instructions that depend on each other --------------------------------------------------------------------------------
 
 local DEPENDENT = { update = true, load_module = true, remove_module = true }
+
+local function second(instruction) return instruction[2] end
 
 local function library_of(applications, module)
   for _, application in ipairs(applications) do
@@ -383,9 +241,9 @@ end
 
 local function translated(direction, scripts, new, old)
   local expanded = {}
-  for k, script in ipairs(scripts) do expanded[k] = map(script, EXPANDERS) end
+  for k, script in ipairs(scripts) do expanded[k] = map(script, shorthand.expanders) end
   local before, following = merge(expanded)
-  following = map(following, NORMALIZERS)
+  following = map(following, shorthand.normalizers)
   check_pairs(before, following)
   local b
   b, following = translate_dependent(direction, translate_applications(following, new, old), new)

@@ -75,10 +75,26 @@ local function add_modules(self, application, app)
   return true
 end
 
+-- A release without a VM of its own (`include_erts: false`) finds OTP's applications on the machine where it runs.
+local OTP = {}
+for name in ([[asn1 common_test compiler crypto debugger dialyzer diameter edoc eldap erl_docgen erl_interface et eunit ftp
+  inets jinterface kernel megaco mnesia observer odbc os_mon parsetools public_key reltool runtime_tools sasl snmp ssh ssl
+  stdlib syntax_tools tftp tools wx xmerl]]):gmatch "%S+" do OTP[name] = true end
+
+local function add_external(self, listed)
+  local app = { name = listed.name, version = listed.version, modules = {}, applications = {}, included = {}, optional = {} }
+  self.applications[listed.name] = {
+    name = listed.name, version = listed.version, start_type = listed.start_type, is_external = true, app = app,
+  }
+  self.order[#self.order + 1] = listed.name
+  return true
+end
+
 local function add_application(self, listed)
   local folder = ("lib/%s-%s"):format(listed.name, listed.version)
   local path = ("%s/ebin/%s.app"):format(folder, listed.name)
   local text = self.texts[path]
+  if not text and OTP[listed.name] and not self.machine then return add_external(self, listed) end
   if not text then
     return nil, ("%s/%s names the application %s %s, and %s is not there"):format(self.path, self.rel_path, listed.name,
       listed.version, path), "missing"

@@ -13,14 +13,14 @@ source.__index = source
 local BLOCK = 256 * 1024
 local MAX_DEPTH = 64
 
--- What of a file may be read at once.
-local MAX_SIZE = 1 << 30
+-- What of a file may be read at once, by what is wanted of it.
+local MAX_SIZE = { text = 64 << 20, beam = 64 << 20, digest = 1 << 30 }
 
 local function read_all(path)
   local file <close>, message, code = core.open_plain(path)
   if not file then return nil, message, code end
   local size = file:seek "end"
-  if size > MAX_SIZE then return nil, ("%s has %d bytes, more than %d"):format(path, size, MAX_SIZE), "limit" end
+  if size > MAX_SIZE.text then return nil, ("%s has %d bytes, more than %d"):format(path, size, MAX_SIZE.text), "limit" end
   file:seek "set"
   local bytes = size == 0 and "" or file:read(size)
   if not bytes or #bytes ~= size then return nil, ("cannot read %s"):format(path), "system" end
@@ -113,6 +113,9 @@ local function visit_entry(self, archive, entry, visitor)
   end
   local wanted = entry.kind == "file" and visitor.wants(entry.name)
   if not wanted then return true end
+  if entry.size > MAX_SIZE[wanted] then
+    return nil, ("%s: %s has %d bytes, more than %d"):format(self.path, entry.name, entry.size, MAX_SIZE[wanted]), "limit"
+  end
   local bytes, message, code = archive:content()
   if not bytes then return nil, ("%s: %s: %s"):format(self.path, entry.name, message), code end
   if wanted ~= "text" then
