@@ -60,7 +60,8 @@ function chaos.plan(seed)
   local moment = math.random()
   if moment < 0.5 then
     plan.after = math.random(0, STEPS)
-    plan.pass = plan.mode == "install" and plan.after < CHECKS and math.random(2) or nil
+    -- On the way down check_install_release evaluates nothing.
+    plan.pass = plan.mode == "install" and plan.up and plan.after < CHECKS and math.random(2) or nil
   elseif moment < 0.75 then
     local acts = plan.mode == "install" and ACTS_IN_RELUP or ACTS
     plan.before = acts[math.random(#acts)]
@@ -101,6 +102,7 @@ begin["acceptors' supervisor"] = function(round)
   local site = require("edeliver.relup.web").find(round.scene.node, "chat")
   local sup = site and site.listeners[1].acceptors_sup
   if sup then round.scene.node:call("erlang", "exit", { sup, require("edeliver.relup.term").atom "kill" }) end
+  round.scene.crashed_at = process.now()
 end
 
 begin["full table"] = function(round, fault) pcall(round.scene.fill_process_table, round.scene, fault.hold) end
@@ -179,7 +181,12 @@ local function look_at_node(round)
   end
   local cleaned, problem = pcall(scene.wait_until_clean, scene, 6000)
   if not cleaned then add(round, "%s", problem) end
-  local seen = scene.observer:seen() -- with what the operator did not wait for
+  -- With what the operator did not wait for, and the observer saw a moment ago.
+  local seen
+  process.wait_until(function()
+    seen = scene.observer:seen()
+    return round.has["node killed"] or seen.code == scene:current()
+  end, 1000)
   if scene:relup() ~= scene.relup_first then add(round, "the relup on the node's disk is another") end
   if round.has["node killed"] then return end
   if scene:creation_now() ~= scene.creation then return add(round, "the node was restarted") end
@@ -220,8 +227,15 @@ local function look_at_operator(round)
   end
 end
 
+local INTENSITY = 5500 -- ms: a listener whose parts crash twice in five seconds is started anew, without its sockets
+
 -- Starts from the version that the seed wants.
 local function prepare(scene, plan)
+  for _, fault in ipairs(plan.faults) do
+    if fault.name == "acceptors' supervisor" and scene.crashed_at then
+      process.sleep(math.max(0, scene.crashed_at + INTENSITY - process.now()))
+    end
+  end
   local from = plan.up and scenes.FIRST or scene.next[1]
   if scene:current() ~= from then
     local text = scene.release:install(from)

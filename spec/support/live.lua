@@ -20,10 +20,12 @@ function live.start(options)
 end
 
 --- A context as a sequence would give it to steps; what was logged is in its `lines`.
-function methods:context(config)
+-- @tparam[opt] table config
+-- @string[opt="chat"] name of the application
+function methods:context(config, name)
   local lines = {}
   local ctx = require("edeliver.relup.step.context").new {
-    node = self.node, name = "chat", config = config or {},
+    node = self.node, name = name or "chat", config = config or {},
     logger = function(level, text) lines[#lines + 1] = level .. ": " .. text end,
   }
   ctx.lines = lines

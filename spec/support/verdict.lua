@@ -54,13 +54,15 @@ end
 function verdict.lies(facts)
   local lies = {}
   local function add(text) lies[#lies + 1] = text end
+  -- A signal may come while the program is still loaded: Lua's own interpreter answers it then, and nothing has begun.
+  local had_begun = facts.seen.lines:find " guard yes\n" ~= nil
+  local too_early = facts.signalled and not facts.document and (facts.others or not had_begun)
   local traceback = scene.traceback_in(facts.printed)
-  if traceback then add("a traceback: " .. traceback) end
+  if traceback and not too_early then add("a traceback: " .. traceback) end
   about_the_node(add, facts)
   local document = facts.document
   if not document then
-    local had_begun = facts.seen.lines:find " guard yes\n"
-    if not facts.killed and (had_begun or not facts.signalled) then
+    if not facts.killed and not too_early then
       add("no report at all, exit " .. tostring(facts.status))
     end
     return lies

@@ -14,11 +14,7 @@ describe("web.bandit", function()
 
   local function site(config) return assert(web.find(chat.node, "kiosk", config)) end
 
-  local function context(config)
-    local ctx = chat:context(config)
-    ctx.name = "kiosk"
-    return ctx
-  end
+  local function context(config) return chat:context(config, "kiosk") end
 
   it("finds the server below the endpoint, its port and its acceptors", function()
     local words = "the Phoenix endpoint 'Elixir.Kiosk.Endpoint' on Bandit: {'Elixir.Kiosk.Endpoint',http} (port %d)"

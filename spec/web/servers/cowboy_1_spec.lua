@@ -12,11 +12,7 @@ describe("web.cowboy_1", function()
 
   local function site() return assert(web.find(chat.node, "booth", {})) end
 
-  local function context(config)
-    local ctx = chat:context(config)
-    ctx.name = "booth"
-    return ctx
-  end
+  local function context(config) return chat:context(config, "booth") end
 
   it("finds websockets by ranch's books, and channels by their links", function()
     local joined <close> = chat:open(port, 5, "upgrade", "join") -- luacheck: ignore
