@@ -164,9 +164,9 @@ end
 
 local function add(round, text, ...) round.problems[#round.problems + 1] = text:format(...) end
 
--- A node without room for a process may end by itself: net_kernel does, whenever it looks for another node then.
-local function gave_up(round)
-  return round.has["full table"] and round.scene.release:printed():find("{id,net_kernel}", 1, true) ~= nil
+--- Whether the node has ended by itself, without room for a process: net_kernel does, when it looks for another node then.
+function chaos.gave_up(scene, plan)
+  return plan.text:find "full table" ~= nil and scene.release:printed():find("{id,net_kernel}", 1, true) ~= nil
 end
 
 -- What must be true of the node now.
@@ -280,7 +280,7 @@ function chaos.round(scene, plan)
   end
   play(round)
   round.status = round.operator:ended(60000)
-  if gave_up(round) then
+  if chaos.gave_up(scene, plan) then
     round.operator.process:stop()
     return "the node gave up", {}, ""
   end
