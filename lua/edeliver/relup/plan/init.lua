@@ -64,9 +64,13 @@ local function add_processes(made, node)
   for _, kind in ipairs { "changed", "removed" } do
     table.move(made.modules[kind], 1, #made.modules[kind], #names + 1, names)
   end
+  for _, struct in ipairs(made.facts.structs) do
+    table.move(struct.holders, 1, #struct.holders, #names + 1, names)
+  end
   local found, message, code = live.processes(node, names)
   if not found then return nil, message, code end
-  made.processes = found
+  made.processes, made.count_of = found, {}
+  for _, it in ipairs(found) do made.count_of[it.module] = it.count end
   return true
 end
 

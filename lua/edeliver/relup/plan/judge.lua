@@ -89,14 +89,22 @@ local function gains_and_loses(gained, lost, noun)
   return table.concat(parts, " and ")
 end
 
+-- Who keeps a struct's old form, in words; nil where a node has no process of that module.
+local function keeper(plan, struct, holder)
+  if not plan.count_of then return holder == struct.module and "it keeps" or holder .. " keeps" end
+  local number = plan.count_of[holder]
+  return number and ("%s of %s %s"):format(count.of(number, "process"), holder, count.verb(number, "keeps", "keep"))
+end
+
 local function judge_structs(add, plan)
   for _, struct in ipairs(plan.facts.structs) do
-    local how = gains_and_loses(struct.added, struct.removed, "field")
+    local how, kept = gains_and_loses(struct.added, struct.removed, "field"), false
     for _, holder in ipairs(struct.holders) do
-      local name = holder == struct.module and "it keeps" or holder .. " keeps"
-      add("struct_fields_changed", holder, struct.module, how, name)
+      local who = keeper(plan, struct, holder)
+      if who then add("struct_fields_changed", holder, struct.module, how, who) end
+      kept = kept or who
     end
-    if #struct.holders == 0 then add("struct_may_be_in_states", struct.module, struct.module, how) end
+    if not kept then add("struct_may_be_in_states", struct.module, struct.module, how) end
   end
 end
 
@@ -169,7 +177,7 @@ local function judge_node(add, plan)
   end
   for _, name in ipairs(plan.hot_patched) do add("hot_patched", name, name) end
   local count_of = {}
-  for _, it in ipairs(plan.processes) do count_of[it.module] = it.count end
+  for name, number in pairs(plan.count_of or {}) do count_of[name] = number end
   -- Children that a supervisor loses are ended by the upgrade.
   for _, supervisor in ipairs(plan.facts.supervisors) do
     for _, name in ipairs(supervisor.lost) do count_of[name] = count_of[name] and count_of[name] - 1 end

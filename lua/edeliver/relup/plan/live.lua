@@ -163,9 +163,12 @@ end
 -- @return[1] a list of `{ module =, count =, found_by = "initial_call" }`, sorted by name
 -- @return[2] nil, message, code
 function live.processes(node, names)
-  local modules, found = {}, {}
+  local modules, found, has = {}, {}, {}
   if #names == 0 then return found end
-  for i, name in ipairs(names) do modules[i] = atom(name) end
+  for _, name in ipairs(names) do
+    if not has[name] then modules[#modules + 1] = atom(name) end
+    has[name] = true
+  end
   local answers, message, code = ask(node, "processes_of", COUNTS, { Modules = list(modules) })
   if not answers then return nil, message, code end
   for i, answer in ipairs(answers) do
