@@ -172,8 +172,7 @@ static edr_status keep_reason(edr_relay_result *result, size_t index, const uint
     if (reasons == NULL) return EDR_ENOMEM;
     result->reasons = reasons;
   }
-  result->reasons[result->reason_count] =
-      (edr_relay_reason){.index = index, .from = result->terms.size, .size = size};
+  result->reasons[result->reason_count] = (edr_relay_reason){.index = index, .from = result->terms.size, .size = size};
   edr_buf_append(&result->terms, data, size);
   if (edr_buf_status(&result->terms) != EDR_OK) return EDR_ENOMEM;
   result->reason_count++;

@@ -31,11 +31,11 @@ typedef struct edr_relay_reason {
 typedef struct edr_relay_result {
   uint8_t *answers; /* an edr_answer for each pid, in the order asked; `count` of them */
   size_t count;
-  size_t failed; /* how many are not EDR_ANSWER_OK */
+  size_t failed;             /* how many are not EDR_ANSWER_OK */
   edr_relay_reason *reasons; /* of EDR_ANSWER_ERROR, in no order; only those that fit in EDR_RELAY_MAX_REASONS bytes */
   size_t reason_count;
   edr_buf terms;
-  bool sent;     /* whether any request may have reached the node, also where the call as a whole failed */
+  bool sent; /* whether any request may have reached the node, also where the call as a whole failed */
 } edr_relay_result;
 
 /* A reason can be a whole state, and everybody may have one. */
