@@ -43,13 +43,18 @@ local function each_of_list(value, what, each)
   return found
 end
 
+-- Names and versions become names of folders: nothing that leads elsewhere.
+local function is_plain(name) return name ~= "" and not name:find "[/%c]" and not name:find "^%.%.?$" end
+
 -- {Name, Vsn}, {Name, Vsn, Type}, {Name, Vsn, IncludedApplications} or {Name, Vsn, Type, IncludedApplications}
 local function application_of(value)
   local version = term.kind(value) == "tuple" and #value >= 2 and #value <= 4 and is_atom(value[1]) and term.text(value[2])
   if not version then return refuse("%s is no application of a release", term.format(value)) end
   local start_type = value[3] ~= nil and is_atom(value[3]) and term.text(value[3]) or "permanent"
   if not START_TYPES[start_type] then return refuse("%s has no start type that is known", term.format(value)) end
-  return { name = term.text(value[1]), version = version, start_type = start_type }
+  local name = term.text(value[1])
+  if not is_plain(name) or not is_plain(version) then return refuse("%s has a name that no folder has", term.format(value)) end
+  return { name = name, version = version, start_type = start_type }
 end
 
 --- A .rel file.
@@ -62,7 +67,10 @@ function resource.release(text)
     return refuse "it is not {release, {Name, Vsn}, {erts, Vsn}, Applications}"
   end
   local release = { name = term.text(value[2][1]), version = term.text(value[2][2]), erts = term.text(value[3][2]) }
-  if not release.name or not release.version or not release.erts then return refuse "a name or version in it is no text" end
+  for _, text_of in ipairs { "name", "version", "erts" } do
+    if not release[text_of] then return refuse "a name or version in it is no text" end
+    if not is_plain(release[text_of]) then return refuse("no folder has the %s %q", text_of, release[text_of]) end
+  end
   release.applications, message, code = each_of_list(value[4], "the list of applications", application_of)
   if not release.applications then return nil, message, code end
   return release
