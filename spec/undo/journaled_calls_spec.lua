@@ -3,6 +3,7 @@
 local journaled_calls = require "edeliver.relup.undo.journaled_calls"
 local core = require "edeliver.relup.core"
 local supervisor = require "edeliver.relup.otp.supervisor"
+local ranch = require "edeliver.relup.web.listeners.ranch"
 local cowboy = require "edeliver.relup.web.servers.cowboy"
 local node_module = require "edeliver.relup.node"
 local term = require "edeliver.relup.term"
@@ -26,8 +27,8 @@ describe("a journaled call", function()
   for name, call in pairs {
     ["restarts children"] = supervisor.restart_children(node, { pid, pid }, { atom "acceptor", tuple { atom "acceptor", 1 } }),
     ["calls connections what they were called"] = cowboy.hiding(node, { pid }).undo,
-    ["lets ranch listen again"] = { "ranch", "resume_listener", { atom "Elixir.Chat.Endpoint.HTTP" } },
-    ["lets ranch listen again, where the name is a number"] = { "ranch", "resume_listener", { 80 } },
+    ["lets ranch listen again"] = ranch.resume { ref = atom "Elixir.Chat.Endpoint.HTTP" },
+    ["lets ranch listen again, where the name is a number"] = ranch.resume { ref = 80 },
     ["lets Bandit listen again"] = { "Elixir.ThousandIsland", "resume", { pid } },
     ["puts a relup back"] = { "file", "write_file", { charlist "/srv/chat/releases/2.0.0/relup", RELUP } },
     ["tells requests that it is over"] =
@@ -64,7 +65,7 @@ describe("a journaled call", function()
       { "lists", "zipwith", { term.export("erlang", "send", 2), { pid }, { tuple { atom "EXIT", pid, atom "kill" } } } },
     ["zips with another function"] =
       { "lists", "zipwith", { term.export("erlang", "exit", 2), { pid }, { atom "upgrade_finished" } } },
-    ["has one argument too few"] = { "ranch", "resume_listener", {} },
+    ["has one argument too few"] = { "Elixir.ThousandIsland", "resume", {} },
   } do
     it("that " .. name .. " is none of ours", function()
       assert.is_false(journaled_calls.is_ours(through_journal(call)))

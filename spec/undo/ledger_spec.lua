@@ -277,12 +277,12 @@ describe("ledger", function()
   it("looks before it says that an act is owed that failed: a file that is as it was needs no writing", function()
     local folder = process.temporary_folder()
     finally(function() process.remove_folder(folder) end)
-    -- A file that cannot be written, for root neither: its path ends in one that is a folder's; and one that can be read.
+    -- A file that cannot be written, for root neither: its path is a folder's; and one that can be read.
     local path = folder .. "/relup"
     local file = assert(io.open(path, "w"))
     file:write "before"
     file:close()
-    local here, there = term.charlist(path), term.charlist(folder .. "/missing/relup")
+    local here, there = term.charlist(path), term.charlist(folder)
     local applied, _, code = ledger:apply("relup", { { call = { "file", "write_file", { there, "after" } },
       undo = { "file", "write_file", { there, "before" } } } })
     assert.is_nil(applied)

@@ -44,10 +44,15 @@ Logger = fun Logger() ->
     end
 end,
 
-%% Writes no file that has the content already: on a disk that has become read-only that would fail. That the files' server is
-%% gone is so for a moment alone, unlike what other undos ask.
+%% Of a file can be seen whether its undo is needed: it has the content already, which counts on a disk that has become read-only;
+%% or neither it nor a place for it is there, as where its folder was removed. The files' server may be gone for a moment.
 Make = fun({file, write_file, [Path, Content]}) ->
-               try file:read_file(Path) of {ok, Content} -> ok; _ -> file:write_file(Path, Content)
+               Look = fun() -> case file:read_file(Path) of
+                   {ok, Content} -> undone; {error, enoent} -> absent; {error, enotdir} -> absent; _ -> differs
+               end end,
+               try Look() =:= undone orelse file:write_file(Path, Content) of
+                   {error, Reason} -> case Look() of differs -> {error, Reason}; _ -> ok end;
+                   _ -> ok
                catch exit:Reason -> {error, Reason}
                end;
           ({M, F, A}) -> apply(M, F, A)
@@ -119,9 +124,10 @@ Call = fun(_, []) -> {no_room, []};
     end
 end,
 
-%% Where whatever was to be undone is gone, or is as it was, nothing is left to do.
+%% What was to be undone may be gone, or be undone already: then nothing is left to do.
 Worked = fun(timeout) -> false;
             (no_room) -> false;
+            (error) -> false;
             ({error, running}) -> true;
             ({error, not_found}) -> true;
             ({error, _}) -> false;

@@ -1,5 +1,6 @@
 %% Restarts children, `[{Supervisor, Id}]`, each on its own: ok, or `{error, [{Supervisor, Id, Answer}]}`.
-%% That a child runs already, or that its supervisor is dead, whose successor started anew, is what a restart wants.
+%% Nothing is to be restarted where a child runs already, where its specification was removed, or where its supervisor is dead: its
+%% successor started anew.
 -module(restart_children).
 -export([run/1]).
 
@@ -7,7 +8,7 @@ run(Children) ->
   Failed = fun({Sup, Id}) ->
     try supervisor:restart_child(Sup, Id) of
       Started when element(1, Started) =:= ok -> [];
-      {error, Same} when Same =:= running; Same =:= restarting -> [];
+      {error, Same} when Same =:= running; Same =:= restarting; Same =:= not_found -> [];
       Refused -> [{Sup, Id, Refused}]
     catch
       exit:{noproc, _} -> [];

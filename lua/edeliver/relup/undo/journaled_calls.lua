@@ -33,7 +33,6 @@ end
 
 -- By module and function: the shapes of the arguments.
 local CALLS = {
-  ["ranch:resume_listener"] = { shape.any },
   ["Elixir.ThousandIsland:resume"] = { shape.pid },
   ["file:write_file"] = { is_path_of_relup, is_relup },
   ["gen_server:call"] = { shape.is(atom "edeliver_relup_environment"), shape.is(atom "put_back"), shape.is(4000) },
@@ -44,6 +43,7 @@ local CALLS = {
 
 -- Texts of ours that are evaluated on the node, by their names: the shapes of their bindings.
 local TEXTS = {
+  resume_ranch_listener = { Ref = shape.any },
   restart_children = { Children = shape.list(shape.tuple(shape.pid, shape.any)) },
   relabel_connections = { Sups = PIDS, From = LABEL, To = LABEL },
 }

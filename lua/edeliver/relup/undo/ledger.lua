@@ -169,14 +169,18 @@ function ledger:resume(timeout)
   return answer, count, errors
 end
 
--- Makes a call. An answer `{error, Reason}` is a refusal; that something runs already is what an undo wants.
+-- How a call of a node refuses; that something runs already is no refusal.
+local REFUSED = shape.either(shape.is(term.atom "error"), shape.tuple(shape.is(term.atom "error"), shape.any))
+local RUNNING = shape.tuple(shape.is(term.atom "error"), shape.is(term.atom "running"))
+
+-- Makes a call.
 local function make(self, call)
   local module, fun = call[1], call[2]
   self.acting = true
   local answer, message, code, reason = acted(self, self.node:act(module, fun, call[3]))
   if answer == nil then return nil, message, code, reason end
-  if term.kind(answer) == "tuple" and answer[1] == term.atom "error" and answer[2] ~= term.atom "running" then
-    return nil, ("%s:%s on %s answered %s"):format(module, fun, self.node.name, term.format(answer)), "refused"
+  if REFUSED(answer) and not RUNNING(answer) then
+    return nil, ("%s:%s on %s answered %s"):format(module, fun, self.node.name, term.format(answer)), "refused", answer
   end
   return true
 end
@@ -209,19 +213,25 @@ function ledger:apply(key, acts)
   return true
 end
 
--- The process that was to undo it is gone: its successor never knew of what was done (a supervisor that crashed and was
--- restarted). Not so with files: their server is gone only for a moment.
+-- What was to be undone is gone: a supervisor that crashed was started anew, a child has no specification any more. Not so with
+-- files: their server is gone only for a moment.
 local NOPROC = shape.either(shape.is(term.atom "noproc"), shape.tuple(shape.is(term.atom "noproc"), shape.any))
-local function is_gone(code, reason) return code == "exit" and NOPROC(reason) end
+local NOT_FOUND = shape.tuple(shape.is(term.atom "error"), shape.is(term.atom "not_found"))
+local function is_gone(code, reason)
+  return code == "exit" and NOPROC(reason) or code == "refused" and NOT_FOUND(reason)
+end
 
 --- Whether what a call undoes outlives a restart of the node: a file that is written back.
 function ledger.is_durable(undo) return undo[1] == "file" and undo[2] == "write_file" end
 
--- An act that failed may have had no effect. Of a file that can be seen: it has the content that it is to have.
+local ABSENT = shape.tuple(shape.is(term.atom "error"), shape.either(shape.is(term.atom "enoent"), shape.is(term.atom "enotdir")))
+
+-- An act that failed may have had no effect. Of a file that can be seen: it has the content that it is to have; or neither it nor a
+-- place for it is there, as where its folder was removed.
 local function is_undone(self, undo)
   if not ledger.is_durable(undo) then return false end
   local answer = self.node:call("file", "read_file", { undo[3][1] })
-  return term.kind(answer) == "tuple" and answer[1] == term.atom "ok" and answer[2] == undo[3][2]
+  return ABSENT(answer) or term.kind(answer) == "tuple" and answer[1] == term.atom "ok" and answer[2] == undo[3][2]
 end
 
 local function undo_one(self, position)

@@ -43,9 +43,8 @@ function listeners.traces(kind, node, found, log)
   if not looked then return nil, message, code end
   for _, listener in ipairs(found) do
     if not listener.accepts then
-      local call = kind.resume(listener)
-      log("warning", ("%s is suspended as a whole, and it is not known by which program. %s:%s lets it accept again"):format(
-        listeners.describe(listener), term.format(term.atom(call[1])), call[2]))
+      log("warning", ("%s is suspended as a whole, and it is not known by which program. %s lets it accept again"):format(
+        listeners.describe(listener), kind.resumed_by))
     end
   end
   local pools

@@ -6,6 +6,7 @@
 --
 -- @module edeliver.relup.web.listeners.ranch
 
+local erlang = require "edeliver.relup.node.erlang"
 local shape = require "edeliver.relup.node.shape"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
@@ -99,8 +100,10 @@ function ranch.look_below(node, listeners)
   return true
 end
 
---- The call, `{ module, fun, arguments }`, that lets a suspended listener listen again.
-function ranch.resume(listener) return { "ranch", "resume_listener", { listener.ref } } end
+ranch.resumed_by = "ranch:resume_listener" -- what a person calls for that
+
+--- The call, `{ module, fun, arguments }`, that lets a suspended listener listen again, if it is still there.
+function ranch.resume(listener) return erlang.expression("resume_ranch_listener", { Ref = listener.ref }) end
 
 -- What can be done to a listener's acceptors: acts for `ctx:apply`, and a call.
 local function with_acts(node, pool)

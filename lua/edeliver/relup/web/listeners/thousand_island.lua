@@ -43,6 +43,8 @@ function thousand_island.look_below(node, listeners)
   return true
 end
 
+thousand_island.resumed_by = "'Elixir.ThousandIsland':resume" -- what a person calls to let a listener listen again
+
 --- The call that lets a suspended server listen again, and its acceptors run.
 function thousand_island.resume(listener) return { "Elixir.ThousandIsland", "resume", { listener.pid } } end
 
