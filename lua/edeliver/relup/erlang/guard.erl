@@ -10,9 +10,10 @@
 %%   {Token, {owed, Pids}}          ok: these, and no others, are still to be resumed
 %%   {Token, {apply, [{Id, {M, F, A}}]}}   ok: calls that undo what is about to be done
 %%   {Token, {undone, Id}}          ok
-%%   {Token, {perform, {M, F, A}, Before, Within}} ok: makes the call, as next tells; of the relup's calls the first Before stand before the point of no return, the first Within before its last change
-%%   {Token, {next, Id}}            waits for what comes after event Id: {Id + 1, {run, N, Name, Arguments, Place}} |
-%%                                  {_, {performed, Result}}; {Id, idle} where nothing will. Place: before | within | behind
+%%   {Token, {perform, {M, F, A}, Before, Within}} ok: makes the call, as next tells; of the relup's calls the first Before stand
+%%                                  before the point of no return, the first Within before its last change
+%%   {Token, {next, Id}}            answers with the event after Id: {Id + 1, {run, N, Name, Arguments, Place}} |
+%%                                  {_, {performed, Result}}; {Id, idle} where none will come. Place: before | within | behind
 %%   {Token, {answer, N, Outcome}}  ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text};
 %%                                  or {strange, Text}: it was not the relup's, and does not count
 %%   {Token, {back, Pid}}           ok | {lost, Text}: the operator has come back, under another pid
@@ -20,7 +21,8 @@
 %%                                  after the first try; it tries again
 %%   {Token, leave}                 ok: nothing is to be undone any more
 %%   who                            {guard, Who, new | here | gone | lost | retries, ms until it undoes | undefined, pids, undos}
-%%   undo                           as {Token, undo}, without waiting for an operator who is gone | {busy, who's answer}
+%%   undo                           as {Token, undo}, of a guard whose operator is gone | {busy, who's answer}
+%%   give_up                        {left, Pids, [{M, F, A}]}: what it has tried to undo, and leaves | {busy, who's answer}
 %%   {run, Name, Arguments}         from the relup: what the operator's program made of it
 -module(guard).
 -export([run/6]).
@@ -29,6 +31,7 @@
 run(Grace, Lease, Operator, Patience, Token, Who) ->
 process_flag(trap_exit, true),
 process_flag(priority, high),
+process_flag(message_queue_data, off_heap),
 group_leader(whereis(init), self()),
 Now = fun() -> erlang:monotonic_time(millisecond) end,
 Name = unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)])),
@@ -84,19 +87,19 @@ Await = fun Await(Box, Count, Until) ->
     end
 end,
 
-%% Those that sit in one of these functions.
-Sitting = fun(Pids, Functions) ->
+%% Those that are in one of these functions now.
+In = fun(Pids, Functions) ->
     Infos = lists:zipwith(fun erlang:process_info/2, Pids, lists:duplicate(length(Pids), current_function)),
-    Sits = fun({current_function, {M, F, _}}) -> lists:member({M, F}, Functions); (_) -> false end,
-    case lists:any(Sits, lists:usort(Infos)) of
+    Is = fun({current_function, {M, F, _}}) -> lists:member({M, F}, Functions); (_) -> false end,
+    case lists:any(Is, lists:usort(Infos)) of
         false -> [];
-        true -> [Pid || {Pid, Info} <- lists:zip(Pids, Infos), Sits(Info)]
+        true -> [Pid || {Pid, Info} <- lists:zip(Pids, Infos), Is(Info)]
     end
 end,
-Suspended = fun(Pids) -> Sitting(Pids, [{sys, suspend_loop}, {sys, suspend_loop_hib}]) end,
+Suspended = fun(Pids) -> In(Pids, [{sys, suspend_loop}, {sys, suspend_loop_hib}]) end,
 
 %% A process that hibernates does not show whether it is suspended: it counts as if it were.
-PerhapsSuspended = fun(Pids) -> Sitting(Pids, [{sys, suspend_loop}, {sys, suspend_loop_hib}, {erlang, hibernate}]) end,
+PerhapsSuspended = fun(Pids) -> In(Pids, [{sys, suspend_loop}, {sys, suspend_loop_hib}, {erlang, hibernate}]) end,
 
 %% Asks all at once, as the relay does from outside; gives how many have answered.
 Ask = fun(_, []) -> 0;
@@ -107,7 +110,7 @@ Ask = fun(_, []) -> 0;
     max(0, Await(Box, Before + Alive, Now() + 1000) - Before)
 end,
 
-%% Looks again, three times: whoever is suspended then is asked again.
+%% Looks again, three times, and asks those again that are suspended then.
 Again = fun Again(_, _, 0) -> ok;
             Again(Box, Pids, Rounds) -> timer:sleep(100), Ask(Box, PerhapsSuspended(Pids)), Again(Box, Pids, Rounds - 1)
 end,
@@ -168,7 +171,7 @@ Settle = fun(S, Why) -> case Owes(S) of true -> Undo(S, Why); false -> S end end
 
 %% Who acts ---------------------------------------------------------------------------------------------------------------
 
-%% Whatever was sent over the operator's connection and has not arrived never will. Where Ref has fired, that connection is gone
+%% What was sent over the operator's connection and has not arrived never will. Where Ref has fired, that connection is gone
 %% already; its node's name may be another's by now.
 Cut = fun(Ref, Pid) ->
     case demonitor(Ref, [flush, info]) of
@@ -180,14 +183,14 @@ Cut = fun(Ref, Pid) ->
     end
 end,
 
-%% Whoever acts right now comes to its end; from now on nobody is let in, as the status is lost.
+%% Kills those that act right now; the status is lost from now on, so that no other may act.
 Shut = fun(#{entered := Entered} = S) ->
     _ = [exit(Pid, kill) || Pid <- maps:values(Entered)],
     _ = [receive {'DOWN', Ref, process, _, _} -> ok after 5000 -> ok end || Ref <- maps:keys(Entered)],
     S#{entered := #{}, status := lost}
 end,
 
-%% Somebody's gen_server:call fails: it learns that we are gone, though we are not.
+%% Makes somebody's gen_server:call fail, as if we were gone.
 Fail = fun({Pid, Tag}, Reason) ->
     Ref = case Tag of [alias | Alias] -> Alias; _ -> Tag end,
     Pid ! {'DOWN', Ref, process, self(), {edeliver_relup, Reason}}
@@ -216,14 +219,14 @@ Decline = fun(From, before, S) -> Answer(From, true, {failed, <<"the operator is
              (From, behind, #{why := Why} = S) -> Undone = Settle(S, Why), Answer(From, false, ok), Undone
           end,
 
-%% Those that wait, too; and the operator's program, if it should be there after all.
+%% Declines the relup's calls that are open; answers the operator's program, if it should be there after all.
 Abandon = fun(#{calls := Calls, waiting := Waiting} = S) ->
     _ = [gen_server:reply(Waiting, Gone) || Waiting =/= none],
     Declined = lists:foldl(fun({From, At}, Sofar) -> Decline(From, At, Sofar) end, S, maps:values(Calls)),
     Declined#{calls := #{}, events := [], waiting := none}
 end,
 
-%% Gives the oldest event that was not seen yet to whoever waits for it.
+%% Gives the oldest event that was not seen yet to the operator's program, if that waits for one.
 Feed = fun(#{waiting := From, events := [Event | _]} = S) when From =/= none ->
                gen_server:reply(From, Event), S#{waiting := none};
           (S) -> S
@@ -296,7 +299,7 @@ Leave = fun(#{asking := Asking, workers := Workers, box := Box, logger := To} = 
     ok
 end,
 
-%% Whoever asked us to undo is told what the first try has left.
+%% Answers those that asked us to undo: what the first try has left.
 TellLeft = fun(#{asking := Asking, undos := Undos} = S) ->
     case Owes(S) of
         true -> _ = [gen_server:reply(From, {failed, length(Owed(S)), length(Undos)}) || From <- Asking], S#{asking := []};
@@ -323,9 +326,35 @@ GivenUp = fun(#{operator := Pid, monitor := Ref} = S, Why) -> Cut(Ref, Pid), Los
 %% Leaves where nothing is left to do; says whether that is so.
 Ended = fun(#{status := lost, performing := none} = S) -> not Owes(S) andalso Leave(S) =:= ok; (_) -> false end,
 
+%% What is due is done: the operator is asked for a sign of life, or counts as gone, or as lost; what is owed is undone.
+Overdue = fun(#{status := new} = S) -> S#{status := lost};
+             (#{status := gone} = S) -> GivenUp(S, "did not come back");
+             (#{status := lost, performing := none, why := Why} = S) -> Undo(S, Why);
+             (#{status := lost, why := Why} = S) -> Undo(S, [Why, ", and its install does not end"]);
+             (#{heard := Heard, operator := Pid} = S) ->
+    %% The operator's connection answers this by itself as long as its program looks after it.
+    catch erlang:send({net_kernel, node(Pid)}, {'$gen_call', {self(), probe}, {is_auth, node()}}, [noconnect, nosuspend]),
+    case Now() - Heard > Lease of
+        true -> Miss(S, "is connected and gives no sign of life");
+        false -> S#{probe_at := Now() + max(1, Lease div 3)}
+    end
+end,
+
+%% How many messages may still come before what is due: those that are there already, as on a node that was frozen, where one may
+%% be from an operator who is back. Not more of them, however many others send.
+Turns = fun(#{turns := none} = S, 0) ->
+                {_, Length} = process_info(self(), message_queue_len), S#{turns := min(Length, 1000)};
+           (#{turns := Left} = S, 0) -> S#{turns := Left - 1};
+           (#{turns := none} = S, _) -> S;
+           (S, _) -> S#{turns := none}
+        end,
+
 Loop = fun Loop(S0) ->
-    S = case S0 of #{status := lost, performing := none} -> TellLeft(S0); _ -> S0 end,
-    case Ended(S) of true -> ok; false ->
+    Current = case S0 of #{status := lost, performing := none} -> TellLeft(S0); _ -> S0 end,
+    case Ended(Current) of true -> ok; false ->
+    Wait = Due(Current),
+    S = Turns(Current, Wait),
+    case S of #{turns := 0} -> Loop(Overdue(S#{turns := none})); _ ->
     receive
         {'$gen_call', From, {Token, leave}} ->
             Free = S#{status := lost, pids := [], undos := []},
@@ -370,6 +399,15 @@ Loop = fun Loop(S0) ->
             #{asking := Asking} = S,
             Loop(S#{asking := [From | Asking]});
         {'$gen_call', From, undo} -> gen_server:reply(From, {busy, Describe(S)}), Loop(S);
+        {'$gen_call', From, give_up} ->
+            case S of
+                #{status := lost, performing := none, undos := Undos, tries := Tries} when Tries > 0 ->
+                    Log(S, warning, "~ts: was asked to give up; left are ~b processes and ~b calls", [Name, length(Owed(S)),
+                        length(Undos)]),
+                    gen_server:reply(From, {left, Owed(S), [What || {_, What} <- Undos]}),
+                    Loop(S#{pids := [], undos := [], tries := 0});
+                _ -> gen_server:reply(From, {busy, Describe(S)}), Loop(S)
+            end;
         {'$gen_call', From, _} -> gen_server:reply(From, {error, unknown}), Loop(S);
         {performed, Pid, Result} when map_get(performing, S) =:= Pid ->
             case S of
@@ -384,20 +422,8 @@ Loop = fun Loop(S0) ->
             Loop(Miss(S, "has lost its connection"));
         {probe, yes} when map_get(status, S) =/= lost -> Loop(Here(S));
         _ -> Loop(S)
-    after Due(S) ->
-        case S of
-            #{status := new} -> Loop(S#{status := lost});
-            #{status := gone} -> Loop(GivenUp(S, "did not come back"));
-            #{status := lost, performing := none, why := Why} -> Loop(Undo(S, Why));
-            #{status := lost, why := Why} -> Loop(Undo(S, [Why, ", and its install does not end"]));
-            #{heard := Heard, operator := Pid} ->
-                %% The operator's connection answers this by itself as long as its program looks after it.
-                catch erlang:send({net_kernel, node(Pid)}, {'$gen_call', {self(), probe}, {is_auth, node()}}, [noconnect, nosuspend]),
-                case Now() - Heard > Lease of
-                    true -> Loop(Miss(S, "is connected and gives no sign of life"));
-                    false -> Loop(S#{probe_at := Now() + max(1, Lease div 3)})
-                end
-        end
+    after Wait -> Loop(Overdue(S#{turns := none}))
+    end
     end
     end
 end,
@@ -409,7 +435,7 @@ case catch register(edeliver_relup, self()) of
         Loop(#{operator => Operator, monitor => monitor(process, Operator), status => new, deadline => Now() + 5000,
                heard => Now(), probe_at => Now(), pids => [], undos => [], events => [], last => 0, waiting => none,
                calls => #{}, performing => none, before => infinity, within => infinity, seen => 0, why => "", asking => [],
-               entered => #{}, tries => 0, box => Box, logger => To, workers => Hire(Worker) ++ Hire(Worker)}),
+               entered => #{}, tries => 0, turns => none, box => Box, logger => To, workers => Hire(Worker) ++ Hire(Worker)}),
         ok;
     _ ->
         First = (catch gen_server:call(edeliver_relup, who, 2000)),
