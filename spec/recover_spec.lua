@@ -278,7 +278,7 @@ describe("recover", function()
       local book = assert(journal.open({ name = node.name, call = function() return 1 end }, path))
       book:observer()("suspend", websockets())
       local undo = { "file", "write_file", { term.charlist(file), before } }
-      local stop = { "ranch", "resume_listener", { atom "gone" } }
+      local stop = require("edeliver.relup.web.listeners.ranch").resume { ref = atom "gone" }
       local function entry(call)
         return { key = "relup", undo = call, term = term.tuple { atom(call[1]), atom(call[2]), term.list(call[3]) } }
       end

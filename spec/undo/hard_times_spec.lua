@@ -2,11 +2,9 @@
 
 local guard = require "edeliver.relup.undo.guard"
 local relup = require "edeliver.relup"
-local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
 local process = require "support.process"
 
-local atom = term.atom
 local GRACE = 300
 
 describe("a guard in hard times", function()
@@ -26,10 +24,6 @@ describe("a guard in hard times", function()
     node:close()
     erlang:stop()
   end)
-
-  local function wait_until_gone(timeout)
-    return process.wait_until(function() return guard.who(node) == false end, timeout or GRACE + 3000)
-  end
 
   -- An operator that has suspended all of them.
   local function suspended_by_one(options)

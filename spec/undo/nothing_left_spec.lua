@@ -1,13 +1,14 @@
--- An undo of what is not there any more, by the ledger and by the guard: neither may owe it for ever, nor take for done what failed.
+-- An undo of what is not there any more, by the ledger and by the guard: neither may owe it for ever, nor take what failed for
+-- done. And the way out where one can never work.
 
 local guard = require "edeliver.relup.undo.guard"
 local ledgers = require "edeliver.relup.undo.ledger"
+local process = require "support.process"
 local ranch = require "edeliver.relup.web.listeners.ranch"
 local relup = require "edeliver.relup"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
-local process = require "support.process"
 
 local atom, tuple, list = term.atom, term.tuple, term.list
 
@@ -83,4 +84,45 @@ describe("an undo", function()
       assert.equal(not undone and "retries" or nil, (guard.who(node) or {}).status)
     end)
   end
+
+  describe("that can never work", function()
+    local lines
+    local function log(_, text) lines[#lines + 1] = text end
+
+    -- A guard that tries in vain: a folder has the name of the file.
+    local function in_vain()
+      lines = {}
+      os.execute(("mkdir -p '%s/relup'"):format(folder))
+      local call = write "relup"
+      local one = assert(guard.start(node, { who = "ann" }))
+      assert(one:apply { { undo = call, term = tuple { atom "file", atom "write_file", list(call[3]) } } })
+      assert.equal("guard_retries", select(3, one:undo()))
+    end
+
+    it("keeps others out until recovery is told to end its guard, which says what is not undone", function()
+      in_vain()
+      local begun, message, code = guard.start(node, { who = "bob" })
+      assert.same({ nil, "busy" }, { begun, code })
+      assert.matches("If it never can, `recover --end-guard` ends it", message, 1, true)
+      assert.equal("busy", select(3, relup.recover(node, nil, { log = log })))
+      -- A dry run shows, and ends nothing.
+      assert(relup.recover(node, nil, { log = log, dry_run = true, end_guard = true }))
+      assert.matches("would be ended: 0 processes and 1 call could not be undone", table.concat(lines, "\n"), 1, true)
+      assert.equal("retries", guard.who(node).status)
+      local result = assert(relup.recover(node, nil, { log = log, end_guard = true }))
+      assert.is_true(result.ok)
+      assert.matches("was ended: 0 processes and 1 call are not undone", table.concat(lines, "\n"), 1, true)
+      assert.matches("not undone: file:write_file%(.*relup", table.concat(lines, "\n"))
+      assert.is_false(guard.who(node))
+    end)
+
+    it("is no reason to end one whose operator is there", function()
+      lines = {}
+      local one = assert(guard.start(node, { who = "ann" }))
+      assert.equal("busy", select(3, relup.recover(node, nil, { log = log, end_guard = true })))
+      assert.equal("here", guard.who(node).status)
+      assert.matches("busy", term.format(node:call("gen_server", "call", { one.pid, atom "give_up" })))
+      one:leave()
+    end)
+  end)
 end)

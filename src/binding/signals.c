@@ -1,7 +1,7 @@
 /* Signals while something is suspended: SIGINT, SIGTERM, SIGHUP and SIGQUIT become a Lua error at the next instruction,
  * so that everything can be undone on the way out, and SIGPIPE is ignored: a reader of our output who leaves ends
  * nothing. One error a second: another signal right behind the first is kept for take_signal, so that it does not cut
- * off what the first has begun. While that goes on they are held back, and come through afterwards, or into what a step
+ * off what the first has begun. Meanwhile they are held back, and come through afterwards, or into what a step
  * brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some other
  * coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a time can
  * catch signals. */

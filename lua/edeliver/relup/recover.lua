@@ -40,18 +40,47 @@ local function end_lost_run(node, found, log)
   return guard.busy(node, found)
 end
 
+local LEFT = shape.tuple(shape.is(atom "left"), shape.list(shape.pid), shape.list(
+  shape.tuple(shape.atom, shape.atom, shape.list())))
+
+-- Ends a guard that tries again and again, and says what it leaves. It may have undone everything just then, and be gone.
+local function end_retries(node, found, log, dry_run)
+  if dry_run then
+    log("warning", ("The guard that %s has left would be ended: %s and %s could not be undone"):format(found.who,
+      count.of(found.pids, "process"), count.of(found.undos, "call")))
+    return true
+  end
+  local answer, message, code, reason = node:call("gen_server", "call", { atom(guard.NAME), atom "give_up" }, guard.TIMEOUT)
+  if answer == nil and guard.is_gone(code, reason) then return true end
+  if answer == nil then return nil, message, code end
+  if not LEFT(answer) then return guard.busy(node, found) end
+  log("warning", ("The guard that %s has left was ended: %s and %s are not undone"):format(found.who,
+    count.of(#answer[2], "process"), count.of(#answer[3], "call")))
+  for i = 1, #answer[3] do
+    local call = answer[3][i]
+    log("warning", "not undone: " .. journaled_calls.describe { call[1].name, call[2].name, call[3] })
+  end
+  return true
+end
+
+-- Makes an end of a guard that has lost its operator, where that may be done.
+local function end_guard(node, found, log, options)
+  if found.status == "gone" and not options.dry_run then return end_lost_run(node, found, log) end
+  if found.status == "retries" and options.end_guard then return end_retries(node, found, log, options.dry_run) end
+  return guard.busy(node, found)
+end
+
 -- Sees that nothing is active on the node; a dry run only looks, else a guard of our own keeps it so.
-local function hold(node, log, dry_run)
+local function hold(node, log, options)
   local found, message, code = guard.who(node)
   if found == nil then return nil, message, code end
-  if found and (dry_run or found.status ~= "gone") then return guard.busy(node, found) end
   if found then
     local ended
-    ended, message, code = end_lost_run(node, found, log)
+    ended, message, code = end_guard(node, found, log, options)
     if not ended then return nil, message, code end
   end
   local held = setmetatable({}, { __close = function(self) if self.guard then self.guard:leave() end end })
-  if not dry_run then
+  if not options.dry_run then
     local who = ("%s, for a recovery,"):format(os.getenv "USER" or os.getenv "LOGNAME" or "an operator")
     held.guard, message, code = guard.start(node, { who = who })
     if not held.guard then return nil, message, code end
@@ -177,7 +206,7 @@ local function owed_by_journal(node, path, force, log)
   return { pids = core.pids(pids), undos = state.undos, run = state.run }
 end
 
--- What a run may have left at listeners, whatever they are served by, as undos.
+-- What a run may have left at listeners, as undos.
 local function traces(node, anybody_suspended, log)
   local undos = {}
   for _, kind in ipairs(web.kinds) do
@@ -229,14 +258,15 @@ end
 -- @param node
 -- @string[opt] journal the journal of the run that had the accident
 -- @tparam[opt] table options `dry_run` (shows only), `log` (a function of level and text; default: prints), `force` (also makes
--- calls from the journal that no step of ours journals)
--- @return[1] `{ ok =, found = the pid set of those that sat suspended, still_suspended = a pid set, undos = how many calls had
+-- calls from the journal that no step of ours journals), `end_guard` (ends the guard of an earlier run that has lost its operator
+-- and tries in vain to undo everything)
+-- @return[1] `{ ok =, found = the pid set of those that were suspended, still_suspended = a pid set, undos = how many calls had
 -- to be made, still_undone = list of those that could not be, restarted = true where the node has been restarted since }`
 -- @return[2] nil, message, code: "busy" while an upgrade or an install is active
 function recover.run(node, journal, options)
   options = options or {}
   local log = options.log or function(_, text) print(escape.text(text)) end
-  local held <close>, message, code = hold(node, log, options.dry_run)
+  local held <close>, message, code = hold(node, log, options)
   if not held then return nil, message, code end
   local rests
   rests, message, code = release_handler_rests(node)

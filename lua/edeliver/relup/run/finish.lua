@@ -59,7 +59,7 @@ end
 
 -- Undoing --------------------------------------------------------------------------------------------------------------
 
--- A node that was restarted has lost its connections, whatever else is to be said; unless that was asked for.
+-- A node that was restarted has lost its connections: that is said before all else, unless a restart was asked for.
 local function look_for_restart(self)
   local lease, result = self.lease, self.report
   if not lease then return true end
@@ -104,7 +104,7 @@ local function leave(self)
     result.message = ("%s; %s"):format(result.message or "the run failed", lease.why)
     return
   end
-  local why, by_hand = lease.why, lease.handed_over -- whoever did that waits no longer
+  local why, by_hand = lease.why, lease.handed_over -- then it does not wait
   if lease.state == "late" then lease:hand_over(why) end
   if lease.other then
     self.ctx.ledger:forget()
@@ -210,7 +210,7 @@ local function conclude(self, signal)
   for _, undone in ipairs(result.undone) do self.ctx:log("info", "undone: " .. undone) end
 end
 
---- The one way out of a run, whatever ended it. Signals are held back until it is done.
+--- The one way out of a run. Signals are held back until it is done.
 -- @param self the run
 -- @string[opt] signal the one that has arrived
 function finish.finish(self, signal)

@@ -1,7 +1,7 @@
 --- What an install came to: the version that runs, and who of the suspended still is; or how it failed, and whether the node
 -- restarted.
 --
--- Also of one that was not waited for. Asks the node, and installs nothing.
+-- Also of one that ended after its run. Asks the node, and installs nothing.
 --
 -- @module edeliver.relup.step.install_outcome
 
@@ -78,7 +78,7 @@ local function describe_look(seen)
   return ("; of the suspended, %d still are, %s"):format(seen.still, table.concat(words, ", "))
 end
 
--- Whether the version runs now, whatever an install said of itself.
+-- Whether the version runs now: an install may say otherwise of itself.
 local function confirm(node, version)
   local releases, message, code = release_handler.which_releases(node, CHECK_TIMEOUT)
   if not releases then return nil, message, code end
@@ -93,13 +93,13 @@ install_outcome.UNCLEAR = { interrupted = true, timeout = true, guard_lost = tru
 -- What became of an install that failed under our hands.
 local function explain_failure(node, version, message, code, ctx)
   if code == "idle" then return confirm(node, version) end
-  -- The guard was killed: release_handler goes on with what it was asked for, and answers when it has finished. Where the relup
+  -- The guard was killed: release_handler still does what it was asked for, and answers when it has finished. Where the relup
   -- calls for steps, those behind were not run: that is no success.
   if code == "guard_gone" and not ctx.place and node:is_open() and confirm(node, version) then
     ctx:log("warning", "the guard was lost while the release was installed: " .. message)
     return true
   end
-  -- Whatever a lost connection says when it cannot be opened again.
+  -- A lost connection that cannot be opened again has other codes.
   local lost = code == "nodedown" or code ~= "interrupted" and not node:is_open()
   if lost or code == "refused" and is_restarting(node) then return after_loss(node, ctx, message) end
   if code == "timeout" then

@@ -112,7 +112,7 @@ local function value_of(self, result)
     EXIT(result) and result[2] or result
 end
 
--- Takes events until the call has ended. One counts as seen when all that it asks for was done: whoever is interrupted gets
+-- Takes events until the call has ended. One counts as seen when all that it asks for was done: who is interrupted gets
 -- it again.
 local function follow(self, serve, deadline, stop)
   while true do
@@ -140,7 +140,7 @@ end
 
 --- Waits for its end, and serves what the relup asks of us meanwhile.
 -- @tparam number deadline as `core.now` counts
--- @tparam[opt] function stop asked now and then; true: it is not waited for any longer
+-- @tparam[opt] function stop asked now and then; true: stop waiting
 -- @return as `node:call`; "timeout" where it still runs; "guard_lost" or "guard_gone" where the guard cannot tell
 function call_in_flight:wait(deadline, stop)
   if self.state == "asked" then

@@ -1,7 +1,7 @@
 --- The guard, seen from outside: starts it on the node, tells it what is owed, and lets it call release_handler.
 --
 -- The guard itself is guard.erl, which says what it answers. It is asked by its pid, never by its name, so that we never
--- speak to another run's guard. Once it has begun, it lets in whatever acts on the node (see `node:fence`): without it nothing is
+-- speak to another run's guard. Once it has begun, each act on the node asks it first (see `node:fence`): without it nothing is
 -- done there. Knows no steps and no ledger; `observer` is what a ledger is given. Who undoes is for `undo.lease` to decide.
 --
 -- @classmod edeliver.relup.undo.guard
@@ -62,14 +62,17 @@ function guard.busy(node, found)
     rest = " It has lost its operator; its guard undoes everything when the install has ended."
   elseif found.status == "retries" then
     rest = (" It has lost its operator, and its guard has not been able to undo everything: %s, %s. It tries again every "
-      .. "few seconds; the log of %s says why it failed."):format(count.of(found.pids, "process"),
-      count.of(found.undos, "call"), node.name)
+      .. "few seconds; the log of %s says why it failed. If it never can, `recover --end-guard` ends it."):format(
+      count.of(found.pids, "process"), count.of(found.undos, "call"), node.name)
   end
   return nil, ("Another upgrade, started by %s, is active on %s.%s Nothing was changed"):format(found.who, node.name, rest),
     "busy"
 end
 
-local NOPROC = shape.tuple(shape.is(atom "noproc"), shape.any)
+local LEFT_BEFORE = shape.tuple(shape.either(shape.is(atom "noproc"), shape.is(atom "normal")), shape.any)
+
+--- Whether a call of the guard by its name failed because there is none, or none any more.
+function guard.is_gone(code, reason) return code == "exit" and LEFT_BEFORE(reason) end
 
 --- Who has a guard on the node now.
 -- @return[1] `{ who =, status = "new" | "here" | "gone" | "lost" | "retries", left = ms until it undoes, pids =, undos = how many
@@ -82,15 +85,15 @@ function guard.who(node)
     if not found then return guard.busy(node) end
     return found
   end
-  if code == "exit" and NOPROC(reason) then return false end
+  if guard.is_gone(code, reason) then return false end
   return nil, message, code
 end
 
 --- A guard that has not been started.
 -- @param node
 -- @tparam[opt] table options `who` (what others are told of us), `grace` (ms that it waits for a lost operator, 5000),
--- `lease` (ms without a sign of life after which a connected operator counts as lost, 15000), `patience` (ms that an install is
--- waited for, before everything is undone in the middle of it, 300000)
+-- `lease` (ms without a sign of life after which a connected operator counts as lost, 15000), `patience` (ms that it gives
+-- an install to end, before it undoes everything in the middle of it, 300000)
 function guard.new(node, options)
   options = options or {}
   return setmetatable({

@@ -1,7 +1,7 @@
 --- The journal of a run: one line of JSON for each event, on the disk before the act that it announces.
 --
 -- With it a later run can undo what this one could not (`edeliver.relup.recover`). What announces an act is synced, so that it
--- outlives a loss of power; the rest is flushed, so that it outlives this program. Knows no steps; writes what it is told.
+-- outlives a loss of power; the rest is flushed, so that it outlives this program. Knows no steps.
 --
 -- @classmod edeliver.relup.undo.journal
 

@@ -68,7 +68,7 @@ function lease:look_for_restart()
   return self.restarted
 end
 
--- The guard is gone: another takes its place, so that whoever undoes is alone at it.
+-- The guard is gone: another takes its place, so that nobody else undoes beside us.
 local function succeed(self, message)
   self:look_for_restart()
   local begun, problem, code = self.guard:begin()

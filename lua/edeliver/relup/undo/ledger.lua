@@ -1,8 +1,8 @@
---- What is owed to a node: whom we asked to suspend, and what else waits to be undone.
+--- What is owed to a node: the processes that we asked to suspend, and what else must be undone.
 --
--- Everything is written down before it is done, so that whatever happens next, it is known what to undo. Observers hear of
--- each entry before the act (the journal, then the guard); one that fails stops the act. Undoing goes on without them, and over
--- a connection that broke. Knows no steps and no web servers.
+-- Everything is written down before it is done, so that it is always known what to undo. Observers hear of
+-- each entry before the act (the journal, then the guard); one that fails stops the act. Undoing needs none of them, and works
+-- over a connection that broke. Knows no steps and no web servers.
 --
 -- @classmod edeliver.relup.undo.ledger
 
@@ -58,7 +58,7 @@ function ledger:suspended_for() return self.since and core.now() - self.since or
 --- Whether nothing is owed.
 function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
 
--- Whatever was begun and did not come to its end, be it that a signal or an error cut us off, goes on at the node.
+-- What was begun and did not come to its end, as when a signal or an error cut us off, is still running on the node.
 local function acted(self, answer, ...)
   self.acting = answer == nil
   return answer, ...
@@ -226,8 +226,8 @@ function ledger.is_durable(undo) return undo[1] == "file" and undo[2] == "write_
 
 local ABSENT = shape.tuple(shape.is(term.atom "error"), shape.either(shape.is(term.atom "enoent"), shape.is(term.atom "enotdir")))
 
--- An act that failed may have had no effect. Of a file that can be seen: it has the content that it is to have; or neither it nor a
--- place for it is there, as where its folder was removed.
+-- An act that failed may have had no effect. Of a file that can be seen: it has the content that it is to have; or neither it nor
+-- a place for it is there, as where its folder was removed.
 local function is_undone(self, undo)
   if not ledger.is_durable(undo) then return false end
   local answer = self.node:call("file", "read_file", { undo[3][1] })
@@ -284,7 +284,7 @@ function ledger:forget()
   self.pids, self.undos, self.since = core.pids {}, {}, nil
 end
 
---- Settles everything, as far as the node lets us: resumes whoever is owed it, those that are slow with more patience, then
+--- Settles everything, as far as the node lets us: resumes all that are owed it, those that are slow with more patience, then
 -- undoes the rest: channels before acceptors.
 -- @tparam[opt] function between called after every round in which somebody stayed silent
 -- @return[1] true

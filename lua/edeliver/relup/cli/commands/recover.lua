@@ -23,6 +23,7 @@ function recover.add_to_parser(parser)
   parser:argument("journal", "The journal of that run."):args "?":argname "<journal>"
   parser:flag("--dry-run", "Only show what would be undone.")
   parser:flag("--force", "Also make calls from the journal that no step of ours journals: look at them first.")
+  parser:flag("--end-guard", "Also end the guard of an earlier upgrade that tries in vain to undo it.")
 end
 
 local REFUSING = { busy = true, wrong_node = true, not_ours = true, not_private = true }
@@ -39,7 +40,7 @@ end
 
 local function run(args, node, dry_run)
   local function log(level, text) args.output:line(text, COLORS[level]) end
-  return relup.recover(node, args.journal, { dry_run = dry_run, log = log, force = args.force })
+  return relup.recover(node, args.journal, { dry_run = dry_run, log = log, force = args.force, end_guard = args.end_guard })
 end
 
 -- Looks first and asks, where the node is not local. Gives an exit code where that ends it.
