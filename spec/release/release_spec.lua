@@ -135,7 +135,7 @@ describe("a release of mix", function()
       refused(folder .. "/linked.tar.gz", "protocol", "a link that leads out of the archive")
     end)
 
-    it("a bomb: a file that would be 64 GiB is refused by its header, and zeros without end by their number", function()
+    it("a bomb: a file that would be 64 GiB is refused by its header", function()
       local function header(size)
         local block = ("lib/a/priv/zeros"):gsub("$", ("\0"):rep(84)) .. "0000644\0" .. ("\0"):rep(16) .. size .. ("\0"):rep(12)
         local rest = "0" .. ("\0"):rep(100) .. "ustar\00000" .. ("\0"):rep(247)
