@@ -35,6 +35,12 @@ describe("a script", function()
     is(made, "{load_object_code,{a,\"2\",[n]}}", CALL:format(1), "point_of_no_return")
   end)
 
+  it("down changes modules of the type static behind the load, as supervisors are", function()
+    local made = fused(CODE, "point_of_no_return", "{suspend,[m]}", LOAD_M, "{code_change,down,[{m,[]}]}", "{resume,[m]}")
+    assert.equal("static", made.stops[1].change[1].mode)
+    is(made, "{load_object_code,{a,\"2\",[n]}}", CALL:format(1), "point_of_no_return")
+  end)
+
   it("keeps what calls, starts and stops, with a swap on each side", function()
     local made = fused(CODE, "point_of_no_return", LOAD_M, "{apply,{a,b,[]}}", LOAD_N, "{stop,[p]}", "{start,[p]}")
     is(made, KEPT, CALL:format(1), "point_of_no_return", "{apply,{a,b,[]}}", CALL:format(2), "{stop,[p]}", "{start,[p]}")
@@ -67,8 +73,7 @@ describe("a script", function()
     { "a suspend without its resume", "resumes its processes only behind", "{suspend,[m]}", LOAD_M },
     { "a resume without its suspend", "what something before it has suspended", LOAD_M, "{resume,[m]}" },
     { "a second suspend", "processes a second time", "{suspend,[m]}", "{suspend,[m]}", LOAD_M, "{resume,[m]}" },
-    { "a change up before the load", "unusual side", "{suspend,[m]}", "{code_change,up,[{m,[]}]}", LOAD_M, "{resume,[m]}" },
-    { "a change down behind it", "unusual side", "{suspend,[m]}", LOAD_M, "{code_change,down,[{m,[]}]}", "{resume,[m]}" },
+    { "a change up before the load", "before their new", "{suspend,[m]}", "{code_change,up,[{m,[]}]}", LOAD_M, "{resume,[m]}" },
     { "code that it has not read", "without a load_object_code", "{load,{other,soft_purge,soft_purge}}" },
     { "nothing to load", "loads nothing", "{suspend,[m]}", "{resume,[m]}" },
   }

@@ -21,6 +21,12 @@ function swapped.start()
     local ebin = ("%s/lib/swapped-%s/ebin"):format(folder, version)
     assert(os.execute(("mkdir -p %s && erlc -DVSN=%s -o %s %s/*.erl"):format(ebin, version, ebin, sources)))
   end
+  for _, version in ipairs { "1", "2" } do
+    local app = assert(io.open(("%s/lib/swapped-%s/ebin/swapped.app"):format(folder, version), "w"))
+    app:write(('{application,swapped,[{vsn,"%s"},{modules,[]},{registered,[]},{applications,[kernel,stdlib]},'
+      .. '{mod,{swapped_trail,[]}}]}.\n'):format(version))
+    app:close()
+  end
   local file = assert(io.open(folder .. "/RELEASES", "w"))
   file:write(('[{release,"swapped","1","0",[{swapped,"1","%s/lib/swapped-1"},{swapped,"2","%s/lib/swapped-2"}],permanent}].\n')
     :format(folder, folder))
@@ -40,6 +46,11 @@ function methods:servers(kind, count)
   return assert(self.node:pids(bytes))
 end
 
+--- Starts the application, whose processes have a supervisor.
+function methods:start_application()
+  assert(self.node:eval "ok = application:start(swapped), ok.")
+end
+
 function methods:state(pid) return tostring(assert(self.node:call("gen_server", "call", { pid, atom "state" }))) end
 
 function methods:version(name) return assert(self.node:call("swapped_" .. name, "version", {})) end
@@ -57,12 +68,27 @@ function methods.stop(_, version, mode, fields)
   }
 end
 
+--- The stop that changes the supervisor of the application, and servers, too, where these are among the other modules.
+function methods:tree_stop(version, mode, others)
+  local stop = self:stop(version, "up", { modules = { "tree", table.unpack(others or {}) } })
+  local tree, change = atom "swapped_tree", stop.change
+  table.insert(stop.suspend, 1, tree)
+  stop.change = { { module = tree, mode = mode, extra = list {} }, others and change[1] }
+  return stop
+end
+
+--- The children of that supervisor, as text.
+function methods:children()
+  return term.format(assert(self.node:call("supervisor", "which_children", { atom "swapped_tree" })))
+end
+
 --- Prepares a swap, with a guard of its own.
+-- @param stop one, or a list of them
 -- @return[1] swap, guard
 -- @return[2] nil, message, code
 function methods:prepare(stop, options)
   local watched = assert(guard.start(self.node, options and options.guard))
-  local given = { guard = watched.pid, token = watched.token, stops = { stop } }
+  local given = { guard = watched.pid, token = watched.token, stops = stop.id and { stop } or stop }
   for name, value in pairs(options or {}) do
     if name ~= "guard" then given[name] = value end
   end

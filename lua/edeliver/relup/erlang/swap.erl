@@ -6,8 +6,8 @@
 %% Loads no code but the release's. What is done for every process is done by compiled functions.
 %%
 %% Stops is a list of #{id, cancels, load => [{Module, Application, Version}], remove => [Module],
-%% change => [{Module, up | down, Extra}], suspend => [Module]}; Named is [{Module, [Pid]}], who supervision trees name;
-%% Options #{timeout, on_failed => rollback | restart, max_stand_still}. Gives {ok, Pid, Found} | {error, Reason}.
+%% change => [{Module, up | down | static, Extra}], suspend => [Module]}: a way down changes before the load, unless it is static.
+%% Named is [{Module, Pid, Supervisor}]: who supervision trees name, and nothing else tells; Options #{timeout, on_failed => rollback | restart, max_stand_still}. Gives {ok, Pid, Found} | {error, Reason}.
 %%
 %% It answers gen_server calls:
 %%   {Token, {arm, Held}}  ok: the next {swap, Id} is meant, and not only asked by check_install_release, which is answered ok;
@@ -53,10 +53,10 @@ run(Guard, Token, Stops, Named, Options) ->
   Loaded = fun(Module) ->
     case erlang:module_loaded(Module) of true -> erlang:get_module_info(Module, md5); false -> none end
   end,
-  %% The module's vsn attribute, as release_handler hands it to code_change.
-  Vsn = fun(Beam0) ->
-    case beam_lib:version(Beam0) of {ok, {_, [One]}} -> One; {ok, {_, Other}} -> Other; _ -> undefined end
-  end,
+  %% The module's vsn attribute, as release_handler hands it to code_change: of its code, or of what is loaded.
+  Single = fun([One] = All) -> case misc_supp:is_string(All) of true -> All; false -> One end; (All) -> All end,
+  Vsn = fun(Bytes) -> case beam_lib:version(Bytes) of {ok, {_, All}} -> Single(All); _ -> undefined end end,
+  LoadedVsn = fun(Module) -> Single(proplists:get_value(vsn, erlang:get_module_info(Module, attributes), undefined)) end,
   %% The file that the loaded code came from; none where that is gone, or has other code by now.
   Current = fun(Module) ->
     case code:which(Module) of
@@ -89,15 +89,26 @@ run(Guard, Token, Stops, Named, Options) ->
   end,
   Purge = fun(Module) -> not erlang:check_old_code(Module) orelse code:soft_purge(Module) end,
 
-  %% Processes by what started them: callback modules of gen servers and the like, channels and LiveViews.
+  %% Processes by what started them: callback modules of gen servers, supervisors and the like, channels and LiveViews.
   Started = fun(Modules, Among) ->
     Calls = lists:map(fun proc_lib:translate_initial_call/1, Among),
-    Wanted = [Call || {Module, Fun, Arity} = Call <- lists:usort(Calls),
-                      lists:member({Fun, Arity}, [{init, 1}, {join, 3}, {mount, 3}]), lists:member(Module, Modules)],
+    Wanted = [{Module, Call} || {Module, Fun, Arity} = Call <- lists:usort(Calls), lists:member(Module, Modules),
+                                lists:member({Fun, Arity}, [{init, 1}, {join, 3}, {mount, 3}])] ++
+             [{Module, Call} || {supervisor, Module, _} = Call <- lists:usort(Calls), lists:member(Module, Modules)],
     Rows = lists:zip(Among, Calls),
     [{Module, ets:match_spec_run(Rows, ets:match_spec_compile([{{'$1', '$2'}, [{'=:=', '$2', {const, Call}}], ['$1']}]))}
-     || {Module, _, _} = Call <- Wanted]
+     || {Module, Call} <- Wanted]
   end,
+  %% Those that only their child specs name, the ones that were started since included.
+  Again = fun(Modules) ->
+    Wanted = [Row || {Module, _, _} = Row <- Named, lists:member(Module, Modules)],
+    Now0 = [{Module, Pid} || Supervisor <- lists:usort([Supervisor || {_, _, Supervisor} <- Wanted]),
+                             {ok, Children} <- [catch gen:call(Supervisor, '$gen_call', which_children, 1000)],
+                             {_, Pid, _, [_ | _] = Of} <- Children, is_pid(Pid), Module <- Of],
+    lists:usort([{Module, Pid} || {Module, Pid, _} <- Wanted] ++
+                [Row || {Module, _} = Row <- Now0, lists:keymember(Module, 1, Wanted)])
+  end,
+  IsSupervisor = fun(Pid) -> element(1, proc_lib:translate_initial_call(Pid)) =:= supervisor end,
 
   %% Asking many --------------------------------------------------------------------------------------------------------
 
@@ -162,7 +173,8 @@ run(Guard, Token, Stops, Named, Options) ->
   Prepare = fun(#{load := Load, remove := Remove, change := Change0} = Stop) ->
     New = [{Module, Path, Beam(Path)} || {Module, App, Version} <- Load, Path <- [File(Module, App, Version)]],
     Changed = [Each || {Module, _, Bytes} = Each <- New, code:module_md5(Bytes) =/= Loaded(Module)],
-    [throw({error, {sticky, Module}}) || {Module, _, _} <- Changed, code:is_sticky(Module)],
+    Own = [Module || {Module, App, _} <- Load, lists:member(App, [kernel, stdlib])],
+    [throw({error, {sticky, Module}}) || {Module, _, _} <- Changed, code:is_sticky(Module) orelse lists:member(Module, Own)],
     Touched = [Module || {Module, _, _} <- Changed] ++ Remove,
     case [{Module, Runs(Module)} || Module <- Touched, not Purge(Module)] of
       [] -> ok;
@@ -171,35 +183,52 @@ run(Guard, Token, Stops, Named, Options) ->
     {Late, Plain} = lists:partition(OnLoad, Changed),
     %% Everything that goes back has to be there now: a file may be gone, or of another version, when it is wanted.
     Old = [Current(Module) || Module <- Touched, Loaded(Module) =/= none],
-    Back = case lists:member(none, Old) orelse Late =/= [] of
+    Stays = [Module || {Module, _, _} <- Late],
+    Back = case lists:member(none, Old) of
       true -> none;
-      false -> {Ready(Old), [Module || {Module, _, _} <- Changed, Loaded(Module) =:= none]}
+      false -> {Ready([Each || {Module, _, _} = Each <- Old, not lists:member(Module, Stays)]),
+                [Module || {Module, _, _} <- Plain, Loaded(Module) =:= none]}
     end,
-    OldVsns = [{Module, Vsn(Bytes)} || {Module, _, Bytes} <- Old],
+    OldVsns = [{Module, LoadedVsn(Module)} || {Module, _, _} <- New, Loaded(Module) =/= none],
     NewVsns = [{Module, Vsn(Bytes)} || {Module, _, Bytes} <- New],
     Of = fun(Module, Vsns) -> proplists:get_value(Module, Vsns) end,
     Paths = [{App, Folder(App, Version)} || {App, Version} <- lists:usort([{App, Version} || {_, App, Version} <- Load])],
-    Changes = fun(Wanted, OldVsn) -> [{Module, OldVsn(Module), Extra} || {Module, Mode, Extra} <- Change0, Mode =:= Wanted] end,
+    From = fun(Module) -> Of(Module, OldVsns) end,
+    To = fun(Module) -> Of(Module, NewVsns) end,
+    Changes = fun(Modes, OldVsn) ->
+      [{Module, OldVsn(Mode, Module), Extra} || {Module, Mode, Extra} <- Change0, lists:member(Mode, Modes)]
+    end,
     Stop#{prepared => Ready(Plain), late => Late, back => Back, touched => Touched,
           paths => [{App, Path, Before} || {App, Path} <- Paths, Before <- [code:lib_dir(App)], is_list(Before)],
-          up => Changes(up, fun(Module) -> Of(Module, OldVsns) end),
-          up_back => Changes(up, fun(Module) -> {down, Of(Module, OldVsns)} end),
-          down => Changes(down, fun(Module) -> {down, Of(Module, NewVsns)} end),
-          down_back => Changes(down, fun(Module) -> Of(Module, NewVsns) end)}
+          %% What is changed before the load and behind it, and how each is changed back.
+          before => Changes([down], fun(_, Module) -> {down, To(Module)} end),
+          behind => Changes([up, static], fun(up, Module) -> From(Module); (static, Module) -> {down, To(Module)} end),
+          back_by_new => Changes([up], fun(_, Module) -> {down, From(Module)} end),
+          back_by_old => Changes([down, static], fun(_, Module) -> To(Module) end)}
   end,
 
   %% In the stop --------------------------------------------------------------------------------------------------------
 
   Find = fun(#{suspend := Modules}) ->
     Mine = processes() -- [self()],
-    Rows = Started(Modules, Mine) ++ [Row || {Module, _} = Row <- Named, lists:member(Module, Modules)],
-    [{Module, lists:usort(lists:append([Pids || {M, Pids} <- Rows, M =:= Module]))} || Module <- Modules]
+    Rows = Started(Modules, Mine),
+    Others = Again(Modules),
+    [{Module, lists:usort(lists:append([Pids || {M, Pids} <- Rows, M =:= Module]) ++ [Pid || {M, Pid} <- Others, M =:= Module])}
+     || Module <- Modules]
   end,
   %% The script changes the paths only at its point of no return, but an on_load or a code_change may look into priv_dir.
   Point = fun(Paths) -> [code:replace_path(App, Path) || {App, Path, _} <- Paths] end,
   PointBack = fun(Paths) -> [code:replace_path(App, filename:join(Before, "ebin")) || {App, _, Before} <- Paths] end,
   Load = fun(none) -> ok; (Prepared) -> code:finish_loading(Prepared) end,
-  LoadLate = fun(Late) -> [{Module, code:load_binary(Module, Path, Bytes)} || {Module, Path, Bytes} <- Late] end,
+  %% {ok, [{Module, Reason}] of those that were not loaded}; or, where the first was not, that alone.
+  LoadLate = fun([], _) -> {ok, []};
+                ([{First, _, _} | _] = Late, Restarts) ->
+    Give = fun({Module, Path, Bytes}) -> {Module, code:load_binary(Module, Path, Bytes)} end,
+    case Give(hd(Late)) of
+      {_, {error, Reason}} when not Restarts -> {first, [{First, Reason}]};
+      Given -> {ok, [{Module, Reason} || {Module, {error, Reason}} <- [Given | lists:map(Give, tl(Late))]]}
+    end
+  end,
   %% Each module's processes in the order of the relup; [{Module, Pid, Reason}] of those that failed.
   Change = fun(Changes, Found) ->
     [{Module, Pid, Reason}
@@ -216,64 +245,89 @@ run(Guard, Token, Stops, Named, Options) ->
   %% All are suspended and the new code is loaded, but some could not be changed. Back, where that is possible: those that were
   %% changed are changed back by the new code, as on the way down, and then the old code is loaded again.
   GoBack = fun(#{back := none}, _, _) -> {error, no_way_back};
-              (#{back := {Old, Added}, up := Up, up_back := UpBack, touched := Touched}, Found, Failed) ->
+              (#{back := {Old, Added}, behind := Behind, touched := Touched} = Stop, #{found := Found, states := States}, Failed) ->
     case PurgeTime(Touched) > maps:get(max_stand_still, Options) of
       true -> {error, too_slow};
       false ->
         Changed = Without(Failed, Found),
-        _ = Change(UpBack, Changed),
+        Others = Without([{supervisor, Pid, restored} || {Pid, _} <- States], Changed),
+        _ = Change(maps:get(back_by_new, Stop), Others),
         case lists:all(Purge, Touched) andalso Load(Old) of
-          ok -> [begin code:delete(Module), code:soft_purge(Module) end || Module <- Added], ok;
-          _ -> _ = Change(Up, Changed), {error, old_code_in_use}
+          ok ->
+            _ = Change(maps:get(back_by_old, Stop), Others),
+            [catch sys:replace_state(Pid, fun(_) -> State end, Timeout) || {Pid, State} <- States],
+            [begin code:delete(Module), code:soft_purge(Module) end || Module <- Added],
+            ok;
+          _ -> _ = Change(Behind, Others), {error, old_code_in_use}
         end
     end
   end,
 
   %% With the processes of Found suspended: {ok, Restarted, Report}, or it throws {refused, Why, Report}. All new, or all old.
-  Stopped = fun(#{down := Down, down_back := DownBack, up := Up, paths := Paths} = Stop, Found, Silent) ->
+  Stopped = fun(#{before := Before, behind := Behind, paths := Paths, late := Late} = Stop, #{found := Found} = All, Silent) ->
     Restarts = maps:get(on_failed, Options) =:= restart orelse not maps:get(cancels, Stop),
     %% A change that is late may still take effect, which nothing can take back then: only its supervisor can help.
     Refuse = fun(Why, Failed) ->
-      Late = [Row || {_, _, timeout} = Row <- Failed],
-      [exit(Pid, kill) || {_, Pid, _} <- Late],
+      Slow = [Row || {_, _, timeout} = Row <- Failed],
+      [exit(Pid, kill) || {_, Pid, _} <- Slow],
       PointBack(Paths),
-      throw({refused, Why, #{killed => Late}})
+      throw({refused, Why, #{killed => Slow}})
     end,
+    Unchange = [Row || {Module, _, _} = Row <- maps:get(back_by_old, Stop), lists:keymember(Module, 1, Before)],
     Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}, []),
     T1 = Now(),
-    FailedDown = Change(Down, Found),
-    case FailedDown =:= [] orelse Restarts of
+    FailedBefore = Change(Before, Found),
+    case FailedBefore =:= [] orelse Restarts of
       true -> ok;
-      false -> Change(DownBack, Without(FailedDown, Found)), Refuse({code_change, FailedDown}, FailedDown)
+      false -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({code_change, FailedBefore}, FailedBefore)
     end,
     T2 = Now(),
     Point(Paths),
-    case Load(maps:get(prepared, Stop)) of ok -> ok; {error, Reasons} -> Refuse({not_loaded, Reasons}, []) end,
-    OnLoads = LoadLate(maps:get(late, Stop)),
+    case Load(maps:get(prepared, Stop)) of
+      ok -> ok;
+      {error, Reasons} -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({not_loaded, Reasons}, [])
+    end,
+    NotLoaded = case LoadLate(Late, Restarts) of
+      {ok, Missing} -> Missing;
+      %% What has been loaded was prepared, and that can go back.
+      {first, First} ->
+        case GoBack(Stop#{behind := [], back_by_new := [], back_by_old := Unchange}, All, []) of
+          ok -> Refuse({on_load, First}, []);
+          _ -> First ++ element(2, LoadLate(tl(Late), true))
+        end
+    end,
     [code:delete(Module) || Module <- maps:get(remove, Stop)],
     T3 = Now(),
-    FailedUp = Change(Up, Found),
+    FailedBehind = Change(Behind, Found),
     T4 = Now(),
-    Back = case FailedUp =:= [] orelse Restarts of
+    Back = case FailedBehind =:= [] orelse Restarts of
       true -> new;
-      false -> GoBack(Stop, Found, FailedUp)
+      false when Late =/= [] -> {error, no_way_back};
+      false -> GoBack(Stop, All, FailedBehind)
     end,
-    Back =:= ok andalso Refuse({code_change, FailedUp}, FailedUp),
+    Back =:= ok andalso Refuse({code_change, FailedBehind}, FailedBehind),
     %% Each is killed where it is suspended, and its supervisor starts it anew in the new code.
-    Restarted = FailedDown ++ FailedUp,
+    Restarted = FailedBefore ++ FailedBehind,
     [exit(Pid, kill) || {_, Pid, _} <- Restarted],
-    {ok, Restarted, #{load => T3 - T2, change => (T2 - T1) + (T4 - T3), late => OnLoads, back => Back}}
+    {ok, Restarted, #{load => T3 - T2, change => (T2 - T1) + (T4 - T3), not_loaded => NotLoaded, back => Back}}
   end,
+  %% Supervisors are suspended last and resumed first: nobody else can hang on one of them then.
   Swap = fun(Stop, Held) ->
     Found = Find(Stop),
     Owned = lists:usort(lists:append([Pids || {_, Pids} <- Found])) -- Held,
+    Supervisors = lists:usort(lists:append([Pids || {_, [One | _] = Pids} <- Found, IsSupervisor(One)])) -- Held,
+    Workers = Owned -- Supervisors,
     T0 = Now(),
-    Silent = [Each || {_, Reason} = Each <- Ask(Owned, suspend, Timeout), Reason =/= noproc],
+    Silent = [Each || {_, Reason} = Each <- Ask(Workers, suspend, Timeout) ++ Ask(Supervisors, suspend, Timeout),
+                      Reason =/= noproc],
     T1 = Now(),
-    {Kind, What, Report} = try Stopped(Stop, Found, Silent)
+    %% A supervisor that is changed back would keep the children that it has learned of: it gets the state that it had.
+    States = [{Pid, State} || Pid <- Supervisors, not lists:keymember(Pid, 1, Silent),
+                              State <- try [sys:get_state(Pid, Timeout)] catch _:_ -> [] end],
+    {Kind, What, Report} = try Stopped(Stop, #{found => Found, states => States}, Silent)
                            catch throw:Refusal -> Refusal; Class:Reason -> {broken, {Class, Reason}, #{}} end,
     T2 = Now(),
-    Stuck = [Pid || {Pid, timeout} <- Ask(Owned, resume, Timeout)],
+    Stuck = [Pid || {Pid, timeout} <- Ask(Supervisors, resume, Timeout) ++ Ask(Workers, resume, Timeout)],
     T3 = Now(),
     {Kind, What, Report#{processes => length(Owned), suspend => T1 - T0, resume => T3 - T2, stand_still => T3 - T0,
                          silent => Stuck}}

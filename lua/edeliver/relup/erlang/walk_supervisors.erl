@@ -1,13 +1,14 @@
-%% Walks all supervision trees as release_handler will, before anything is suspended: `{walked, Supervisors, InTheWay, First}`, or
-%% `timeout` after Timeout ms. InTheWay counts the processes that its own walk would fail at, First names up to ten of them:
-%% `{Kind, Pid, Name, Application, Parent, Id, Module}`.
+%% Walks all supervision trees as release_handler will, before anything is suspended: `{walked, Supervisors, InTheWay, First, Of}`,
+%% or `timeout` after Timeout ms. InTheWay counts the processes that its own walk would fail at, First names up to ten of them:
+%% `{Kind, Pid, Name, Application, Parent, Id, Module}`. Of is `[{Module, Pid, Parent}]`: the children that child specs name as of
+%% one of Modules, but for those of which `$initial_call` says so.
 %%
 %% Nobody is asked who might not know the question: it kills many a worker, and which_children is asked of supervisors alone. What
 %% the others are is told from outside: by the modules that they run in, and the atoms which those have.
 -module(walk_supervisors).
--export([run/2]).
+-export([run/3]).
 
-run(Timeout, Patience) ->
+run(Timeout, Patience, Modules) ->
   Knows = fun(Module, Word) ->
     try
       {ok, {_, [{atoms, Atoms}]}} = beam_lib:chunks(code:which(Module), [atoms]),
@@ -15,11 +16,11 @@ run(Timeout, Patience) ->
     catch _:_ -> true
     end
   end,
-  Modules = fun(Pid, {Module, _, _}) ->
+  RunsIn = fun(Pid, {Module, _, _}) ->
     Stack = case process_info(Pid, current_stacktrace) of {current_stacktrace, Frames} -> Frames; undefined -> [] end,
     lists:usort([Module | [element(1, Frame) || Frame <- Stack]])
   end,
-  Answers = fun(Pid, Call, Word) -> lists:any(fun(Module) -> Knows(Module, Word) end, Modules(Pid, Call)) end,
+  Answers = fun(Pid, Call, Word) -> lists:any(fun(Module) -> Knows(Module, Word) end, RunsIn(Pid, Call)) end,
   IsSupervisor = fun(_, {Module, _, _}) when Module =:= supervisor; Module =:= supervisor_bridge; Module =:= ranch_conns_sup -> true;
                     (Pid, Call) -> Answers(Pid, Call, which_children)
                  end,
@@ -77,22 +78,48 @@ run(Timeout, Patience) ->
          not lists:member(Id, Connections),
          Kind <- case {Type, Named} of {supervisor, _} -> [supervisor]; {worker, dynamic} -> [dynamic]; _ -> [] end]
   end,
-  Walk = fun Walk([], Count, Found) -> {walked, Count, length(Found), lists:sublist(lists:reverse(Found), 10)};
-             Walk(Level, Count, Found) ->
+  %% There may be very many children, so compiled code looks at them; most child specs name one module.
+  ByModules = ets:match_spec_compile(
+    [{{'_', '$1', '_', [Module]}, [{is_pid, '$1'}], [{{'$1', [[Module]]}}]} || Module <- Modules] ++
+    [{{'_', '$1', '_', ['$2', '$3' | '$4']}, [{is_pid, '$1'}], [{{'$1', ['$2', '$3' | '$4']}}]},
+     {{'_', '$1', worker, dynamic}, [{is_pid, '$1'}], [{{'$1', dynamic}}]}]),
+  DynamicModules = fun(Pid) ->
+    Call = proc_lib:translate_initial_call(Pid),
+    case element(1, Call) =:= gen_event orelse Answers(Pid, Call, get_modules) of
+      true -> case catch gen:call(Pid, self(), get_modules, Patience) of {ok, Of} when is_list(Of) -> Of; _ -> [] end;
+      false -> []
+    end
+  end,
+  Told = fun(Pid, Module) ->
+    case proc_lib:translate_initial_call(Pid) of
+      {Module, Fun, Arity} -> lists:member({Fun, Arity}, [{init, 1}, {join, 3}, {mount, 3}]);
+      Call -> Call =:= {supervisor, Module, 1}
+    end
+  end,
+  ChildrenOf = fun(_) when Modules =:= [] -> [];
+                  ({{_, Parent, _, _, _}, Children}) when is_list(Children) ->
+    [{Module, Pid, Parent}
+     || {Pid, Of0} <- ets:match_spec_run(Children, ByModules),
+        Of <- case Of0 of dynamic -> DynamicModules(Pid); _ -> Of0 end, Module <- lists:flatten([Of]),
+        lists:member(Module, Modules), not Told(Pid, Module)];
+                  (_) -> []
+  end,
+  Walk = fun Walk([], Count, Found, Of) -> {walked, Count, length(Found), lists:sublist(lists:reverse(Found), 10), Of};
+             Walk(Level, Count, Found, Of) ->
     {Ask, Sorted} = lists:foldl(Sort, {[], Found}, Level),
     Pids = [Pid || {_, Pid, _, _, _} <- Ask],
     _ = lists:zipwith(fun erlang:send/2, Pids, [{'$gen_call', {self(), {walk, Pid}}, which_children} || Pid <- Pids]),
     Until = erlang:monotonic_time(millisecond) + Patience,
     {Got, Silent} = Collect(maps:from_list(lists:zip(Pids, Ask)), [], Until),
     Walk(lists:append(lists:map(Candidates, Got)), Count + length(Ask),
-         lists:reverse([Describe(silent, Each) || Each <- Silent], Sorted))
+         lists:reverse([Describe(silent, Each) || Each <- Silent], Sorted), lists:append([Of | lists:map(ChildrenOf, Got)]))
   end,
   Top = fun() ->
     Masters = [{Application, application_controller:get_master(Application)} || {Application, _, _} <- application:which_applications()],
     [{root, Root, Application, undefined, undefined}
       || {Application, Master} <- Masters, is_pid(Master), {Root, _} <- [application_master:get_child(Master)], is_pid(Root)]
   end,
-  {Walker, Ref} = spawn_monitor(fun() -> exit(Walk(Top(), 0, [])) end),
+  {Walker, Ref} = spawn_monitor(fun() -> exit(Walk(Top(), 0, [], [])) end),
   receive {'DOWN', Ref, process, Walker, Result} -> Result
   after Timeout -> demonitor(Ref, [flush]), exit(Walker, kill), timeout
   end.

@@ -27,7 +27,8 @@ local REASONS = {
 local function is_kind(value) return shape.atom(value) and REASONS[value.name] ~= nil end
 local FINDING = shape.tuple(is_kind, shape.pid, shape.any, shape.atom, shape.any, shape.any, shape.any)
 local WALKED = shape.either(shape.is(term.atom "timeout"),
-  shape.tuple(shape.is(term.atom "walked"), shape.integer, shape.integer, shape.list(FINDING)))
+  shape.tuple(shape.is(term.atom "walked"), shape.integer, shape.integer, shape.list(FINDING),
+    shape.list(shape.tuple(shape.atom, shape.pid, shape.pid))))
 
 local UNDEFINED = term.atom "undefined"
 
@@ -43,19 +44,23 @@ end
 
 --- Walks all supervision trees.
 -- @param node
+-- @tparam[opt] table modules atoms
 -- @return[1] how many supervisors there are
--- @return[1] a list of who is in the way, in words, at most ten of them; and how many they are
+-- @return[1] a list of who is in the way, in words, at most ten of them; how many they are; and, as a term, a list of
+-- `{Module, Pid, Supervisor}`: the children of these modules, where nothing but their child specs says so
 -- @return[2] nil, message, code: "timeout" where the trees could not be walked in time
-function supervision_trees.walk(node)
+function supervision_trees.walk(node, modules)
   local answer, message, code = shape.expect(node, "who its supervisors are", WALKED,
-    node:run("walk_supervisors", { Timeout = TIMEOUT, Patience = PATIENCE }, TIMEOUT + PATIENCE))
+    node:run("walk_supervisors", {
+      Timeout = TIMEOUT, Patience = PATIENCE, Modules = term.list(modules or {}),
+    }, TIMEOUT + PATIENCE))
   if answer == nil then return nil, message, code end
   if answer == term.atom "timeout" then
     return nil, ("The supervision trees of %s could not be walked in %d s"):format(node.name, TIMEOUT // 1000), "timeout"
   end
   local found = {}
   for i, each in ipairs(answer[4]) do found[i] = ("%s %s"):format(describe(each), REASONS[each[1].name]) end
-  return answer[2], found, answer[3]
+  return answer[2], found, answer[3], answer[5]
 end
 
 return supervision_trees

@@ -90,9 +90,11 @@ local function obstacle(stop)
   end
   for _, change in ipairs(stop.change) do
     local loaded = stop.at[key(change.module)]
-    if loaded and (change.mode == UP) ~= (change.at > loaded) then
-      return "it changes processes on the unusual side of the load"
+    if loaded and change.mode == UP and change.at < loaded then
+      return "it changes processes on the way up before their new code is there"
     end
+    -- Modules of the type static, supervisors among them, are changed by the code that they go back to.
+    change.static = loaded and change.mode ~= UP and change.at > loaded
   end
   for _, module in ipairs(stop.load) do
     if not stop.files[key(module)] then return "it loads a module without a load_object_code" end
@@ -175,7 +177,8 @@ local function finished(stop, id, cancels)
     found.load[i] = { module = module, application = from.application, version = from.version }
   end
   for i, change in ipairs(stop.change) do
-    found.change[i] = { module = change.module, mode = change.mode == DOWN and "down" or "up", extra = change.extra }
+    local mode = change.static and "static" or change.mode == DOWN and "down" or "up"
+    found.change[i] = { module = change.module, mode = mode, extra = change.extra }
   end
   table.move(stop.suspend, 1, #stop.suspend, 1, found.suspend)
   return found
@@ -185,8 +188,8 @@ end
 -- @tparam table script the instructions of one entry of a relup
 -- @return[1] `{ script = the list of instructions that is left, with a call for each swap, stops = a list of `{ id =, cancels =
 -- whether a failure still cancels the upgrade, load = list of { module =, application =, version = }, remove = list of modules,
--- suspend = list of modules, change = list of { module =, mode = "up" | "down", extra = } }`, left = list of `{ position =, count
--- =, reason = }` of what stays OTP's }`
+-- suspend = list of modules, change = list of { module =, mode = "up" | "down" | "static" (down, but changed
+-- behind the load), extra = } }`, left = list of `{ position =, count =, reason = }` of what stays OTP's }`
 -- @return[2] nil, message, "no_point_of_no_return"
 function fuse.script(script)
   local at = border(script)

@@ -8,6 +8,7 @@
 local consult = require "edeliver.relup.consult"
 local relup_on = require "edeliver.relup.otp.relup"
 local fuse = require "edeliver.relup.script.fuse"
+local supervision_trees = require "edeliver.relup.otp.supervision_trees"
 local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
 
@@ -73,6 +74,10 @@ function engine.prepare(node, target, ctx)
     return false
   end
   if ctx.dry_run then return false end
+  local suspended = {}
+  for _, stop in ipairs(fused.stops) do table.move(stop.suspend, 1, #stop.suspend, #suspended + 1, suspended) end
+  local supervisors, problem, why, named = supervision_trees.walk(node, suspended)
+  if not supervisors then return nil, problem, why end
   -- The one that was looked at may have been in the tarball.
   local on_node, done
   on_node, message, code = relup_on.read(node, target.from, target.version)
@@ -81,7 +86,7 @@ function engine.prepare(node, target, ctx)
   if not done then return nil, message, code end
   return swap.prepare(node, {
     guard = ctx.guard.pid, token = ctx.guard.token, stops = fused.stops, timeout = config.code_change_timeout,
-    on_failed = config.on_failed_code_change, max_stand_still = config.max_stand_still,
+    on_failed = config.on_failed_code_change, named = named, max_stand_still = config.max_stand_still,
   })
 end
 
@@ -96,6 +101,9 @@ local function describe(report)
   for _, restarted in ipairs(report.restarted) do
     words = ("%s; %s of %s was restarted: its code_change failed (%s)"):format(words, tostring(restarted.pid), restarted.module,
       term.format(restarted.reason))
+  end
+  for _, missing in ipairs(report.not_loaded) do
+    words = ("%s; %s was not loaded, and its old code stays: %s"):format(words, missing.module, term.format(missing.reason))
   end
   return words
 end

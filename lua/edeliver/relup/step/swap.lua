@@ -23,6 +23,7 @@ local FOUND = shape.list(shape.tuple(shape.integer, is_map))
 local PREPARED = shape.either(shape.tuple(OK, shape.pid, FOUND), shape.tuple(shape.is(atom "error"), shape.any))
 local KIND = shape.either(OK, shape.is(atom "refused"), shape.is(atom "broken"))
 local FAILED = shape.list(shape.tuple(shape.atom, shape.pid, shape.any))
+local MISSING = shape.list(shape.tuple(shape.atom, shape.any))
 local REPORTS = shape.list(shape.tuple(shape.integer, shape.tuple(KIND, shape.any, is_map)))
 
 -- Stops as the node takes them.
@@ -69,15 +70,13 @@ end
 -- @param node
 -- @tparam table options `guard` (its pid: the swap ends with it), `token` (what the swap knows us by), `stops` (of
 -- `script.fuse`), `timeout` (ms that a process has to answer, 5000), `on_failed` (what becomes of processes whose code_change
--- fails: "rollback", by default, or "restart"), `max_stand_still` (ms that going back may take, 10000), `named` (by module, a
--- list of pids that a supervision tree names)
+-- fails: "rollback", by default, or "restart"), `max_stand_still` (ms that going back may take, 10000), `named` (of
+-- `supervision_trees.walk`: those that nothing but their child specs tells)
 -- @return[1] swap; `found` is what it has found, by stop
 -- @return[2] nil, message, code: "old_code" where processes still run code from before the last upgrade
 function swap.prepare(node, options)
-  local named = {}
-  for module, pids in pairs(options.named or {}) do named[#named + 1] = tuple { module, pids } end
   local answer, message, code = shape.expect(node, "what a swap needs", PREPARED, node:run("swap", {
-    Guard = options.guard, Token = options.token, Stops = terms_of(options.stops), Named = list(named),
+    Guard = options.guard, Token = options.token, Stops = terms_of(options.stops), Named = options.named or list {},
     Options = map {
       atom "timeout", options.timeout or swap.TIMEOUT, atom "on_failed", atom(options.on_failed or "rollback"),
       atom "max_stand_still", options.max_stand_still or swap.MAX_STAND_STILL,
@@ -133,6 +132,10 @@ function swap:reports()
     if kind == "ok" then killed = what end
     for k, failed in ipairs(FAILED(killed) and killed or {}) do
       made.restarted[k] = { module = shape.to_text(failed[1]), pid = failed[2], reason = failed[3] }
+    end
+    made.not_loaded = {}
+    for k, lost in ipairs(MISSING(report[atom "not_loaded"]) and report[atom "not_loaded"] or {}) do
+      made.not_loaded[k] = { module = shape.to_text(lost[1]), reason = row[2] }
     end
     for _, name in ipairs { "suspend", "load", "change", "resume", "stand_still" } do made[name] = ms(report, name) end
     reports[i] = made

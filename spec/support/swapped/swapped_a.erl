@@ -1,0 +1,3 @@
+-module(swapped_a).
+-vsn(?VSN).
+-include("swapped_worker.hrl").

@@ -1,0 +1,7 @@
+-module(swapped_b).
+-if(?VSN =:= 1).
+-vsn("1").
+-else.
+-vsn("2").
+-endif.
+-include("swapped_worker.hrl").

@@ -1,0 +1,3 @@
+-module(swapped_c).
+-vsn({vsn, ?VSN}).
+-include("swapped_worker.hrl").
