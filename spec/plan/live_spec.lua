@@ -54,7 +54,9 @@ describe("a plan against a node", function()
       found_by = "next_vm" } }, made.supervisors)
     assert.same({ { application = "shop", module = "Elixir.Shop.Application", gained = { "Elixir.Shop.Cache" }, lost = {},
       found_by = "next_vm" } }, made.started)
-    assert.equal("", process.output(("ps ax | grep -F %s/shop-2.0.0/erts | grep -v grep"):format(built)))
+    local running_now = process.output "cat /proc/[0-9]*/cmdline 2>/dev/null"
+    assert.truthy(running_now:find(running.root .. "/erts-", 1, true))
+    assert.is_nil(running_now:find(built .. "/shop-2.0.0/erts-", 1, true))
   end)
 
   it("says where the new release cannot be asked, and keeps to literals", function()
