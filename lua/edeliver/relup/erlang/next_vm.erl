@@ -1,7 +1,8 @@
 %% Starts a VM of the release below Root beside the node and asks it: the children that these supervisors' `init` and these
-%% applications' `start` give, as the new code has them. `{Supervisors, Applications}`, where each is `{Module, New, Now}`: New a list
-%% of children's names or `{error, Reason}`, Now those of the supervisor that runs; or `{error, Reason}` where there is no such VM. It
-%% needs OTP 25, and ends with the call.
+%% applications' `start` give, as the new code has them. `{Supervisors, Applications, Keys}`, where each is `{Module, New, Now}`: New a list
+%% of children's names or `{error, Reason}`, Now those of the supervisor that runs; and the keys whose values, as the new release's
+%% providers resolve them, are not those that the node has: `{Application, Key, added | changed}`; values stay where they are. Or
+%% `{error, Reason}` where there is no such VM. It needs OTP 25, and ends with the call.
 %%
 %% Without distribution of its own and without an entry in epmd, but with the node's name, since configuration often depends on it.
 %% Its environment is the new release's; flags of the old one (a heart above all) are not handed on.
@@ -53,7 +54,9 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
         lists:foldl(fun({Provider, State}, Sofar) -> peer:call(Vm, Provider, load, [Sofar, State], 30000) end, Base, Providers);
       _ -> Sys
     end,
-    peer:call(Vm, application, set_env, [Config, []])
+    ok = peer:call(Vm, application, set_env, [Config, []]),
+    [{App, Key, Kind} || {App, Values} <- Config, {Key, Value} <- Values, {App, Key} =/= {elixir, config_provider_init},
+       Kind <- case application:get_env(App, Key) of {ok, Value} -> []; {ok, _} -> [changed]; undefined -> [added] end]
   end,
   %% A supervisor's init gets what the one on the node was started with: it is in its state.
   Init = fun(Vm, Module, Argument) -> Try(fun() -> Of(peer:call(Vm, Module, init, [Argument], 15000)) end) end,
@@ -106,9 +109,10 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
       try peer:start_link(Options) of
         {ok, Vm, _} ->
           try
-            _ = Configure(Vm),
+            Keys = Configure(Vm),
             {[Supervisor(Vm, Module) || Module <- Supervisors],
-             [{Module, Try(fun() -> Start(Vm, Application, Module) end), Top(Application)} || {Application, Module} <- Applications]}
+             [{Module, Try(fun() -> Start(Vm, Application, Module) end), Top(Application)} || {Application, Module} <- Applications],
+             Keys}
           catch Class:Reason -> {error, {Class, Reason}}
           after peer:stop(Vm)
           end;

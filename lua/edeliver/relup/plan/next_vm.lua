@@ -1,5 +1,6 @@
---- What the new release says of itself: a VM of it is started beside the node and asked for the children of supervisors and of
--- applications that change. What literals told before is replaced by what it answers.
+--- What the new release says of itself: a VM of it is started beside the node and asked for the children of supervisors and
+-- applications that change, and for the configuration that its providers resolve. Its answers take the place of what literals
+-- told before.
 --
 -- The release must lie on the node's disk. Where no such VM can be had, the plan keeps what literals tell, and says so.
 --
@@ -15,7 +16,8 @@ local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charl
 local TIMEOUT = 120000
 local NAMES = shape.either(shape.list(shape.any), shape.tuple(shape.is(atom "error"), shape.any))
 local ANSWERS = shape.list(shape.tuple(shape.atom, NAMES, NAMES))
-local ANSWER = shape.either(shape.tuple(ANSWERS, ANSWERS), shape.tuple(shape.is(atom "error"), shape.any))
+local KEYS = shape.list(shape.tuple(shape.any, shape.any, shape.either(shape.is(atom "added"), shape.is(atom "changed"))))
+local ANSWER = shape.either(shape.tuple(ANSWERS, ANSWERS, KEYS), shape.tuple(shape.is(atom "error"), shape.any))
 
 local function absolute(path)
   if path:sub(1, 1) == "/" then return path end
@@ -93,6 +95,20 @@ local function replace(told, answers, describe)
   return kept
 end
 
+-- Adds keys whose resolved values are others; those that the files told of already are there.
+local function add_keys(configuration, keys)
+  local known = {}
+  for _, kind in ipairs { "added", "removed", "changed" } do
+    for _, key in ipairs(configuration[kind]) do known[key] = true end
+  end
+  for i = 1, #keys do
+    local key = ("%s.%s"):format(term.text(keys[i][1]), term.format(keys[i][2]))
+    if not known[key] then table.insert(configuration[keys[i][3].name], key) end
+  end
+  table.sort(configuration.added)
+  table.sort(configuration.changed)
+end
+
 local function reason_of(answer, message)
   if answer == nil then return message end
   if answer[2] == atom "no_peer" then return "its OTP is older than 25" end
@@ -101,13 +117,13 @@ end
 
 --- Asks.
 -- @param node
--- @tparam table made a plan of that node; its `facts.supervisors` and `facts.applications` are replaced
+-- @tparam table made a plan of that node; its `facts.supervisors` and `facts.applications` are replaced, keys are added to its
+-- `configuration`
 -- @string root where the new release lies on the node
 -- @return[1] true
 -- @return[2] nil, why not, in words
 function next_vm.ask(node, made, root)
   local supervisors, applications = questions(made)
-  if #supervisors + #applications == 0 then return true end
   local new = made.new
   local answer, message = shape.expect(node, "next_vm.erl", ANSWER, node:run("next_vm", {
     Root = charlist(root), Version = charlist(new.version), Name = charlist(new.name), Erts = charlist(new.erts),
@@ -120,6 +136,7 @@ function next_vm.ask(node, made, root)
     found.application = application_of[module]
     return found
   end
+  add_keys(made.configuration, answer[3])
   facts.supervisors = replace(facts.supervisors, answer[1], function(_, found) return found end)
   facts.applications = replace(facts.applications, answer[2], with_application)
   return true
