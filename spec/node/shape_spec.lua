@@ -88,7 +88,7 @@ end
 
 -- A call that a guard makes.
 local function call_in_flight(node)
-  local guard = setmetatable({ node = node, pid = PID, token = "", seen = 0 }, module "undo.guard")
+  local guard = setmetatable({ node = node, pid = PID, token = "", epoch = 0, seen = 0 }, module "undo.guard")
   return module "undo.call_in_flight".new { guard = guard, claim = function() return nil, "lost", "guard_lost" end }
 end
 

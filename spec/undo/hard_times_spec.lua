@@ -2,9 +2,11 @@
 
 local guard = require "edeliver.relup.undo.guard"
 local relup = require "edeliver.relup"
+local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
 local process = require "support.process"
 
+local atom, tuple, list = term.atom, term.tuple, term.list
 local GRACE = 300
 
 describe("a guard in hard times", function()
@@ -44,5 +46,30 @@ describe("a guard in hard times", function()
       return left and #left == 0
     end, GRACE + 5000)
     assert.truthy(undone)
+  end)
+
+  -- A request whose process the node has not run yet when the connection breaks, as on a node that is short of time.
+  it("takes nothing any more that its operator has asked for before it came back", function()
+    local operator, one = suspended_by_one { grace = 3000 }
+    local late = {}
+    for name, request in pairs {
+      owed = tuple { atom "owed", list {} }, leave = atom "leave", undone = tuple { atom "undone", 1 },
+      perform = tuple { atom "perform", tuple { atom "application", atom "set_env",
+        list { atom "kernel", atom "late", true } }, 0, 0 },
+    } do late[name] = { one.pid, one:from_us(request), 2000 } end
+    local act = { one.pid, one:from_us(atom "enter"), 2000 }
+    operator:close()
+    assert.is_true(one:come_back())
+    for name, arguments in pairs(late) do
+      local answer = node:call("gen_server", "call", arguments)
+      assert.equal("{error,unknown}", term.format(answer), name)
+    end
+    assert.is_nil((node:call("gen_server", "call", act)))
+    assert.same({ "here", 50 }, { guard.who(node).status, guard.who(node).pids })
+    assert.equal(atom "undefined", node:call("application", "get_env", { atom "kernel", atom "late" }))
+    -- What it asks for now is done.
+    assert.equal("ok", (operator:bulk_resume(pids, 5000)))
+    assert(one:owe(node:pids {}))
+    assert(one:leave())
   end)
 end)

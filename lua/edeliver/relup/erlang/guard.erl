@@ -3,25 +3,27 @@
 %% Token is a binary that only the operator's program knows, Operator its pid, Who (text) names it to others; Grace, Lease and
 %% Patience are ms. What is done for every process is left to compiled functions: 100,000 of them are no trouble.
 %%
-%% It answers gen_server calls:
-%%   {Token, hello}                 {ok, self()} | {busy, who's answer}; without one it leaves after five seconds
-%%   {Token, enter}                 ok: the caller may act, and is killed before anything is undone; fails where it is too late
-%%   {Token, {suspend, Pids}}       ok: these are about to be sent a suspend
-%%   {Token, {owed, Pids}}          ok: these, and no others, are still to be resumed
-%%   {Token, {apply, [{Id, {M, F, A}}]}}   ok: calls that undo what is about to be done
-%%   {Token, {undone, Id}}          ok
-%%   {Token, {perform, {M, F, A}, Before, Within}} ok: makes the call, as next tells; of the relup's calls the first Before stand
+%% It answers gen_server calls. Those of the operator's program are {Token, Epoch, What}: Epoch begins with 0 and grows whenever it
+%% comes back, and what it has asked for before is refused from then on, however late it arrives.
+%%   hello                          {ok, self()} | {busy, who's answer}; without one it leaves after five seconds
+%%   enter                          ok: the caller may act, and is killed before anything is undone; fails where it is too late
+%%   {suspend, Pids}                ok: these are about to be sent a suspend
+%%   {owed, Pids}                   ok: these, and no others, are still to be resumed
+%%   {apply, [{Id, {M, F, A}}]}     ok: calls that undo what is about to be done
+%%   {undone, Id}                   ok
+%%   {perform, {M, F, A}, Before, Within}  ok: makes the call, as next tells; of the relup's calls the first Before stand
 %%                                  before the point of no return, the first Within before its last change
-%%   {Token, {next, Id}}            answers with the event after Id: {Id + 1, {run, N, Name, Arguments, Place}} |
+%%   {next, Id}                     answers with the event after Id: {Id + 1, {run, N, Name, Arguments, Place}} |
 %%                                  {_, {performed, Result}}; {Id, idle} where none will come. Place: before | within | behind
-%%   {Token, {answer, N, Outcome}}  ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text};
+%%   {answer, N, Outcome}           ok | cancelled | too_late: what the relup's call N came to, ok or {failed, Text};
 %%                                  or {strange, Text}: it was not the relup's, and does not count
-%%   {Token, {back, Pid}}           ok | {lost, Text}: the operator has come back, under another pid
-%%   {Token, undo}                  ok: has undone everything (see Lost), and leaves; {failed, Pids, Undos}: how many are left
+%%   {back, Pid}                    ok | {lost, Text}: the operator has come back, under another pid
+%%   undo                           ok: has undone everything (see Lost), and leaves; {failed, Pids, Undos}: how many are left
 %%                                  after the first try; it tries again
-%%   {Token, leave}                 ok: nothing is to be undone any more
+%%   leave                          ok: nothing is to be undone any more
+%% And those of others:
 %%   who                            {guard, Who, new | here | gone | lost | retries, ms until it undoes | undefined, pids, undos}
-%%   undo                           as {Token, undo}, of a guard whose operator is gone | {busy, who's answer}
+%%   undo                           as an operator's, of a guard whose operator is gone | {busy, who's answer}
 %%   give_up                        {left, Pids, [{M, F, A}]}: what it has tried to undo, and leaves | {busy, who's answer}
 %%   {run, Name, Arguments}         from the relup: what the operator's program made of it
 -module(guard).
@@ -353,36 +355,37 @@ Loop = fun Loop(S0) ->
     Current = case S0 of #{status := lost, performing := none} -> TellLeft(S0); _ -> S0 end,
     case Ended(Current) of true -> ok; false ->
     Wait = Due(Current),
-    S = Turns(Current, Wait),
+    #{epoch := Epoch} = S = Turns(Current, Wait),
     case S of #{turns := 0} -> Loop(Overdue(S#{turns := none})); _ ->
     receive
-        {'$gen_call', From, {Token, leave}} ->
+        {'$gen_call', From, {Token, Epoch, leave}} ->
             Free = S#{status := lost, pids := [], undos := []},
             case S of
                 #{performing := none} -> Loop(Free#{asking := [From]});
                 _ -> gen_server:reply(From, ok), Loop(Abandon(Free))
             end;
-        {'$gen_call', {Pid, _} = From, {Token, enter}} ->
+        {'$gen_call', {Pid, _} = From, {Token, Asked, enter}} ->
             case S of
-                #{status := lost} -> Fail(From, shut), Loop(S);
-                #{entered := Entered} ->
+                #{status := Status, entered := Entered} when Status =/= lost, Asked =:= Epoch ->
                     Ref = monitor(process, Pid),
                     gen_server:reply(From, ok),
-                    Loop(S#{entered := Entered#{Ref => Pid}})
+                    Loop(S#{entered := Entered#{Ref => Pid}});
+                _ -> Fail(From, shut), Loop(S)
             end;
         {'DOWN', Ref, process, _, _} when is_map_key(Ref, map_get(entered, S)) ->
             Loop(S#{entered := maps:remove(Ref, map_get(entered, S))});
-        {'$gen_call', From, {Token, undo}} when map_get(status, S) =/= lost ->
+        {'$gen_call', From, {Token, _, undo}} when map_get(status, S) =/= lost ->
             Loop(Lost(S#{asking := [From]}, "could not undo everything itself"));
-        {'$gen_call', From, {Token, Request}} ->
-            case S of
-                #{status := lost} ->
-                    gen_server:reply(From, Gone), Loop(S);
-                _ ->
-                    {Reply, Next} = Serve(Request, From, Here(S)),
-                    _ = [gen_server:reply(From, Reply) || Reply =/= noreply],
-                    Loop(Next)
-            end;
+        {'$gen_call', From, {Token, _, _}} when map_get(status, S) =:= lost ->
+            gen_server:reply(From, Gone), Loop(S);
+        {'$gen_call', From, {Token, New, {back, _} = Request}} when New > Epoch ->
+            {Reply, Next} = Serve(Request, From, Here(S)),
+            gen_server:reply(From, Reply),
+            Loop(Next#{epoch := New});
+        {'$gen_call', From, {Token, Epoch, Request}} ->
+            {Reply, Next} = Serve(Request, From, Here(S)),
+            _ = [gen_server:reply(From, Reply) || Reply =/= noreply],
+            Loop(Next);
         {'$gen_call', From, {run, _, _}} when map_get(performing, S) =:= none ->
             Fail(From, <<"no install of this upgrade runs">>), Loop(S);
         {'$gen_call', From, {run, _, _}} when map_get(status, S) =:= lost ->
@@ -432,12 +435,12 @@ case catch register(edeliver_relup, self()) of
     true ->
         [Box] = Hire(fun() -> timer:sleep(infinity) end),
         [To] = Hire(Logger),
-        Loop(#{operator => Operator, monitor => monitor(process, Operator), status => new, deadline => Now() + 5000,
+        Loop(#{epoch => 0, operator => Operator, monitor => monitor(process, Operator), status => new, deadline => Now() + 5000,
                heard => Now(), probe_at => Now(), pids => [], undos => [], events => [], last => 0, waiting => none,
                calls => #{}, performing => none, before => infinity, within => infinity, seen => 0, why => "", asking => [],
                entered => #{}, tries => 0, turns => none, box => Box, logger => To, workers => Hire(Worker) ++ Hire(Worker)}),
         ok;
     _ ->
         First = (catch gen_server:call(edeliver_relup, who, 2000)),
-        receive {'$gen_call', From, {Token, hello}} -> gen_server:reply(From, {busy, First}) after 5000 -> ok end
+        receive {'$gen_call', From, {Token, _, hello}} -> gen_server:reply(From, {busy, First}) after 5000 -> ok end
 end.

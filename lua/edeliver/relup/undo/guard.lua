@@ -107,7 +107,7 @@ end
 -- @return[1] true
 -- @return[2] nil, message, code; "busy" where another one is there
 function guard:begin()
-  self.token, self.seen = token(), 0
+  self.token, self.epoch, self.seen = token(), 0, 0
   local expression = self.node:expression("guard", {
     Token = self.token, Operator = self.node:self(), Who = self.operator,
     Grace = self.grace // 1 | 0, Lease = self.lease // 1 | 0, Patience = self.patience // 1 | 0,
@@ -123,7 +123,7 @@ function guard:begin()
     self.pid = nil
     return guard.busy(self.node, read_who(hello[2]))
   end
-  self.node:fence(self.pid, tuple { self.token, atom "enter" })
+  self:fence()
   return true
 end
 
@@ -139,15 +139,21 @@ function guard.start(node, options)
   return self
 end
 
+-- A request as guard.erl takes it from us.
+function guard:from_us(request) return tuple { self.token, self.epoch, request } end
+
+-- From now on it lets in what acts on the node.
+function guard:fence() return self.node:fence(self.pid, self:from_us(atom "enter")) end
+
 -- Asks the guard, and waits for no answer.
 function guard:request(request)
-  return self.node:request("gen_server", "call", { self.pid, tuple { self.token, request }, atom "infinity" })
+  return self.node:request("gen_server", "call", { self.pid, self:from_us(request), atom "infinity" })
 end
 
 -- What the guard answers, ok where no other shape is given; its own refusals as nil, message, code.
 function guard:ask(request, timeout, answers)
   return self:understand(answers or OK, self.node:call("gen_server", "call",
-    { self.pid, tuple { self.token, request }, atom "infinity" }, timeout or guard.TIMEOUT))
+    { self.pid, self:from_us(request), atom "infinity" }, timeout or guard.TIMEOUT))
 end
 
 -- How a call of a process ends that is gone. Another reason is of what was to make the call, as on a node out of processes.
@@ -214,8 +220,13 @@ function guard:come_back()
       open, message, code = self.node:reconnect(self.grace)
       if not open then return nil, message, code end
     end
+    -- What we have asked for before, and has not arrived yet, never counts.
+    self.epoch = self.epoch + 1
     back, message, code = self:ask(tuple { atom "back", self.node:self() })
-    if back ~= nil then return true end
+    if back ~= nil then
+      self:fence()
+      return true
+    end
     if self.node:is_open() then break end
   end
   return nil, message, code
@@ -241,7 +252,7 @@ end
 --- The same, when it gets to it: nobody waits for the answer. It is a bare message, which needs no process on the node.
 function guard:hand_over()
   return self.node:send(self.pid, tuple { atom "$gen_call", tuple { self.pid, atom "handed_over" },
-    tuple { self.token, atom "undo" } })
+    self:from_us(atom "undo") })
 end
 
 --- Waits until it has left. Messages to us that come meanwhile are dropped.
