@@ -16,22 +16,20 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
          {"RELEASE_VM_ARGS", Below(Folder ++ ["vm.args"])}, {"ERL_CRASH_DUMP", "/dev/null"}, {"ERL_ZFLAGS", false},
          {"ERL_AFLAGS", false}, {"ERL_FLAGS", false}, {"HEART_COMMAND", false}],
   Erl = Below(["erts-" ++ Erts, "bin", "erl"]),
-  Source = case filelib:is_regular(Below(Folder ++ ["env.sh"])) of
-    true -> ". '" ++ Below(Folder ++ ["env.sh"]) ++ "' >/dev/null 2>&1; ";
-    false -> ""
-  end,
+  EnvSh = Below(Folder ++ ["env.sh"]),
+  Shell = "[ ! -f \"$0\" ] || . \"$0\" >/dev/null 2>&1; exec \"$@\"",
   Distribution = case node() of
     nonode@nohost -> [];
     Node ->
-      [case net_kernel:longnames() of true -> "-name"; _ -> "-sname" end, atom_to_list(Node), "-dist_listen", "false", "-start_epmd", "false", "-setcookie",
-       "x" ++ integer_to_list(erlang:unique_integer([positive]))]
+      [case net_kernel:longnames() of true -> "-name"; _ -> "-sname" end, atom_to_list(Node), "-dist_listen", "false",
+       "-start_epmd", "false", "-setcookie", "x" ++ integer_to_list(erlang:unique_integer([positive]))]
   end,
   Boot = case filelib:is_regular(Below(Folder ++ ["start_clean.boot"])) of
     true -> ["-boot", Below(Folder ++ ["start_clean"]), "-boot_var", "RELEASE_LIB", Below(["lib"])];
     false -> ["-boot", "start_clean"]
   end,
   Options = #{connection => standard_io, wait_boot => 15000, env => Env,
-    exec => {"/bin/sh", ["-c", Source ++ "exec \"$0\" \"$@\"", Erl]},
+    exec => {"/bin/sh", ["-c", Shell, EnvSh, Erl]},
     args => Boot ++ ["-mode", "interactive" | Distribution] ++ ["-pa" | Ebins]},
   Children = fun(Specs) when is_list(Specs) ->
       [case Spec of #{id := Id} -> Id; _ -> element(1, Spec) end || Spec <- Specs];
@@ -66,8 +64,12 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
   Supervisor = fun(Vm, Module) ->
     case lists:keyfind({supervisor, Module, 1}, 1, Calls) of
       {_, Pid} ->
-        State = sys:get_state(Pid, 1000),
-        {Module, Init(Vm, Module, element(tuple_size(State), State)), Running(Pid)};
+        %% In a supervisor's state its argument is behind its module.
+        Given = Try(fun() -> lists:dropwhile(fun(Part) -> Part =/= Module end, tuple_to_list(sys:get_state(Pid, 1000))) end),
+        case Given of
+          [Module, Argument | _] -> {Module, Init(Vm, Module, Argument), Try(fun() -> Running(Pid) end)};
+          Other -> {Module, {error, Other}, []}
+        end;
       false -> {Module, {error, not_running}, []}
     end
   end,
