@@ -53,6 +53,32 @@ describe("a relup", function()
     end)
   end
 
+  -- Which of two that do not depend on each other comes first, systools leaves to a hash of their names.
+  it("star: has what systools has, each module behind those that it depends on (and before them on the way down)", function()
+    local wanted = assert(consult.parse(process.read_file(folder .. "/star/relup")))[1]
+    local made = assert(plan.relup(plans_of("star", { 2 })))
+    local function loads(relup, direction)
+      local found, at = {}, {}
+      local script = relup[direction][1][3]
+      for i = 1, #script do
+        local text = term.format(script[i])
+        if text:find "^{load," then
+          found[#found + 1] = text
+          at[text:match "m_%w"] = i
+        end
+      end
+      table.sort(found)
+      return found, at
+    end
+    for direction = 2, 3 do
+      local ours, at = loads(made.relup, direction)
+      assert.same((loads(wanted, direction)), ours)
+      for _, other in ipairs { "m_b", "m_c" } do
+        assert.is_true(direction == 2 and at.m_a > at[other] or direction == 3 and at.m_a < at[other])
+      end
+    end
+  end)
+
   it("several: from two releases, by patterns, with two applications", function()
     local wanted = assert(consult.parse(process.read_file(folder .. "/several/relup")))[1]
     local made = assert(plan.relup(plans_of("several", { 1, 2 })))

@@ -25,6 +25,8 @@ cases() ->
     [{"loads", One([{load_module, m_a}, {load_module, m_b}], [{load_module, m_b}])},
      {"chain", One([{load_module, m_a, [m_b]}, {load_module, m_b, [m_c]}, {load_module, m_c}],
                    [{load_module, m_c}, {load_module, m_b, [m_c]}, {load_module, m_a, [m_b]}])},
+     {"star", One([{load_module, m_a, [m_b, m_c]}, {load_module, m_b}, {load_module, m_c}],
+                  [{load_module, m_c}, {load_module, m_b}, {load_module, m_a, [m_c, m_b]}])},
      {"updates", One([{update, m_a, {advanced, []}, [m_b]}, {update, m_b, 5000, soft, soft_purge, brutal_purge, [m_c]},
                       {update, m_c, static, infinity, {advanced, x}, brutal_purge, soft_purge, []}],
                      [{update, m_c, static, 100, {advanced, x}, brutal_purge, soft_purge, []}, {update, m_b, soft, [m_c]},
