@@ -72,6 +72,17 @@ describe("a release of mix", function()
     refused(path, "ambiguous", "1.0.0, 9.0.0")
   end)
 
+  it("may have hard links in its tarball, as whoever copies with them has", function()
+    local path = releases.copy("1.0.0", folder)
+    sh("cd %s && cp -al lib/shop-1.0.0 lib/shop-0.9.0 && tar --sort=name -cf %s/hard.tar lib releases erts-*", quote(path),
+      quote(folder))
+    local plain, hard = assert(release.open(path)), assert(release.open(folder .. "/hard.tar"))
+    assert.equal(plain.modules["Elixir.Shop.Cart"].hash, hard.modules["Elixir.Shop.Cart"].hash)
+    local fields
+    assert(hard:visit_modules({ "Elixir.Shop.Cart" }, function(_, module) fields = module:struct() end))
+    assert.truthy(fields.items)
+  end)
+
   describe("that is not whole is refused:", function()
     it("a tarball that is cut short, with the offset", function()
       local bytes = process.read_file(built .. "/shop-1.0.0.tar.gz")

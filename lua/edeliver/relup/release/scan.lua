@@ -83,6 +83,15 @@ function scan.files(self)
       into[name] = { path = name, size = size, hash = hash, behaves = behaves or nil }
       return true
     end,
+    -- What is known of another name of the same file; only where both end alike, since a module is called as its file.
+    same = function(name, target)
+      if name:match "[^/]+$" ~= target:match "[^/]+$" then return false end
+      local beam, file = self.beams[target], self.files[target]
+      self.texts[name] = self.texts[target]
+      self.beams[name] = beam and { path = target, size = beam.size, hash = beam.hash, behaves = beam.behaves }
+      self.files[name] = file and { path = target, size = file.size, hash = file.hash }
+      return beam ~= nil or file ~= nil
+    end,
     link = function(name, target) self.links[name] = target end,
   }
 end

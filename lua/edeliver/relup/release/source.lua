@@ -107,8 +107,9 @@ local function visit_entry(self, archive, entry, visitor)
     if visitor.link then visitor.link(entry.name, entry.target) end
     return true
   end
-  if entry.kind == "hard_link" and visitor.wants(entry.name) then
-    return nil, ("%s: %s is a hard link to %s, and those are not read; pack the release without them")
+  local is_hard = entry.kind == "hard_link" and visitor.wants(entry.name)
+  if is_hard and not (visitor.same and visitor.same(entry.name, entry.target)) then
+    return nil, ("%s: %s is a hard link to %s, which is not read. Pack the release without hard links.")
       :format(self.path, entry.name, entry.target), "not_supported"
   end
   local wanted = entry.kind == "file" and visitor.wants(entry.name)
@@ -146,7 +147,8 @@ end
 --- Goes through all files, in the order in which they are found.
 -- @tparam table visitor `wants(name)` says what is wanted of a file: "text", "beam", "digest" or nothing; `file(name, bytes)`
 -- gets the first kind, `digest(name, ...)` what core.digest gives of the other two (a "beam" must be a whole .beam file); both
--- return true, or nil, message, code, which ends it. `link(name, target)` is called for links; `enters(folder)` may keep out of
+-- return true, or nil, message, code, which ends it. `link(name, target)` is called for links, `same(name, target)` for
+-- hard links of a tarball that are wanted: it returns whether it knows the target; `enters(folder)` may keep out of
 -- a folder (a tarball has none)
 -- @return[1] true
 -- @return[2] nil, message with the file's name, code
