@@ -34,7 +34,7 @@ function swapped.start()
   local node = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
   local self = setmetatable({ started = started, node = node, folder = folder }, { __index = methods })
   assert(started:eval(([=[os:putenv("RELDIR", %q), code:add_patha(%q), [{module, M} = code:ensure_loaded(M)
-    || M <- [swapped_server, swapped_library, swapped_late]] ]=]):format(folder, folder .. "/lib/swapped-1/ebin")))
+    || M <- [swapped_server, swapped_library, swapped_late, swapped_funs]] ]=]):format(folder, folder .. "/lib/swapped-1/ebin")))
   return self
 end
 
@@ -105,9 +105,9 @@ function methods:call()
   return self.node:call("gen_server", "call", { atom "edeliver_relup_swap", request, atom "infinity" }, 60000)
 end
 
---- The whole of it: prepares, arms, calls, lets go.
+--- Prepares, arms, calls, lets go.
 -- @return what the call gave, and the report
-function methods:swap(stop, options)
+function methods:swap_only(stop, options)
   local prepared, watched, code = self:prepare(stop, options)
   if not prepared then return nil, watched, code end
   assert(prepared:arm(options and options.held or self.node:pids {}))
@@ -115,8 +115,14 @@ function methods:swap(stop, options)
   local report = assert(prepared:reports())[1]
   assert(prepared:leave())
   assert(watched:leave())
-  self:wait_until_gone()
   return report, table.unpack(answer, 1, 4)
+end
+
+--- The whole of it: that, and what comes afterwards.
+function methods:swap(stop, options)
+  local result = table.pack(self:swap_only(stop, options))
+  if result[1] then self:wait_until_gone() end
+  return table.unpack(result, 1, result.n)
 end
 
 function methods:wait_until_gone()

@@ -16,7 +16,10 @@
 %%   {Token, report}       [{Id, Report}], the oldest first
 %%   {Token, leave}        ok: gone, unless there is something to be purged
 %%   {swap, Id}            from the relup: ok, or it fails with {edeliver_relup, Reason}, and nothing has changed
-%%   who                   {swap, State, Lingering}: prepared | swapping | purging; [{Module, Pids}] that still run old code
+%%   who                   {swap, State, Lingering}: prepared | armed | purging; [{Module, Pids, Holders}] of old code that is not
+%%                         purged: who runs it, and who has funs of it, [{process, Pid} | {table, Name} | {persistent_term, Key}]
+%%   held                  {held, [Module]}: not to be purged, since somebody has funs of their old code
+%%   take_over             {taken, Unpurged, Funs}, while purging: it is gone, and the next swap has its work
 -module(swap).
 -export([run/5]).
 -compile(nowarn_deprecated_catch).
@@ -88,6 +91,71 @@ run(Guard, Token, Stops, Named, Options) ->
     Ask(Ask(Pids, false), true)
   end,
   Purge = fun(Module) -> not erlang:check_old_code(Module) orelse code:soft_purge(Module) end,
+
+  %% Funs of old code ---------------------------------------------------------------------------------------------------
+
+  %% Purged code takes its funs along: who calls one then gets a badfun. The emulator counts the funs of each kind, wherever they
+  %% are: states, tables, persistent terms, messages, timers.
+  FunsOf = fun(Bytes) ->
+    case beam_lib:chunks(Bytes, ["FunT"]) of
+      {ok, {_, [{_, <<_:32, Table/binary>>}]}} ->
+        {code:module_md5(Bytes), [{Arity - Free, Index, Free, Uniq}
+                                  || <<_:32, Arity:32, _:32, Index:32, Free:32, Uniq:32>> <= Table]};
+      _ -> none
+    end
+  end,
+  Encoded = fun(Term) -> <<131, Bytes/binary>> = term_to_binary(Term), Bytes end,
+  References = fun(Module, Md5, {Arity, Index, Free, Uniq}) ->
+    Body = iolist_to_binary([<<Arity, Md5/binary, Index:32, Free:32>>, Encoded(Module), Encoded(Index), Encoded(Uniq),
+                             Encoded(self()), lists:duplicate(Free, <<106>>)]),
+    One = binary_to_term(<<131, 112, (byte_size(Body) + 4):32, Body/binary>>),
+    {refc, Count} = erlang:fun_info(One, refc),
+    Count
+  end,
+  %% What is counted of a fun that nobody has: with free variables, and without, of which the code itself may have one.
+  Unused = fun() ->
+    {module, erl_lint} = code:ensure_loaded(erl_lint),
+    {Md5, Table} = FunsOf(Beam(code:which(erl_lint))),
+    Least = fun(Kinds) -> lists:min([References(erl_lint, Md5, Kind) || Kind <- Kinds]) end,
+    {With, Without} = lists:partition(fun({_, _, Free, _}) -> Free > 0 end, Table),
+    {Least(With), Least(Without)}
+  end,
+  Lowest = try Unused() catch _:_ -> {2, 2} end,
+  %% The funs of a module's old code that somebody has; Known is #{Module => [{Md5, Kinds}]} of all code that may be old.
+  OldFuns = fun(Module, Known) ->
+    erlang:check_old_code(Module) andalso
+      [{Md5, Kind} || {Md5, Kinds} <- maps:get(Module, Known, []), Md5 =/= Loaded(Module), {_, _, Free, _} = Kind <- Kinds,
+                      References(Module, Md5, Kind) > case Free of 0 -> element(2, Lowest); _ -> element(1, Lowest) end]
+  end,
+  IsHeld = fun(Module, Known) -> not lists:member(OldFuns(Module, Known), [false, []]) end,
+  %% Where some of those that hold such funs are: [{process, Pid} | {table, Name} | {persistent_term, Key}].
+  Holders = fun(Module, Known) ->
+    Until = Now() + 3000000,
+    Kinds = case OldFuns(Module, Known) of false -> []; Some -> Some end,
+    Md5s = lists:usort([Md5 || {Md5, _} <- Kinds]),
+    Texts = [iolist_to_binary(io_lib:format("#Fun<~ts.~w.~w>", [Module, Index, Uniq])) || {_, {_, Index, _, Uniq}} <- Kinds],
+    Shows = fun(Pid) ->
+      case process_info(Pid, [backtrace, dictionary]) of
+        [{_, Stack}, {_, Dictionary}] ->
+          binary:match(Stack, Texts) =/= nomatch orelse binary:match(term_to_binary(Dictionary), Md5s) =/= nomatch;
+        undefined -> false
+      end
+    end,
+    Has = fun(Term) -> binary:match(term_to_binary(Term), Md5s) =/= nomatch end,
+    Look = fun Look([], Found, _) -> Found;
+               Look([{Name, Test} | Others], Found, Left) ->
+      case Left > 0 andalso Now() < Until of
+        false -> Found;
+        true ->
+          case catch Test() of true -> Look(Others, [Name | Found], Left - 1); _ -> Look(Others, Found, Left) end
+      end
+    end,
+    Tables = [{{table, ets:info(Table, name)}, fun() -> ets:info(Table, size) < 100000 andalso Has(ets:tab2list(Table)) end}
+              || Kinds =/= [], Table <- ets:all()],
+    Terms = [{{persistent_term, Key}, fun() -> Has(Term) end} || Kinds =/= [], {Key, Term} <- persistent_term:get()],
+    Processes = [{{process, Pid}, fun() -> Shows(Pid) end} || Kinds =/= [], Pid <- processes() -- [self()]],
+    lists:reverse(Look(Terms ++ Tables ++ Processes, [], 10))
+  end,
 
   %% Processes by what started them: callback modules of gen servers, supervisors and the like, channels and LiveViews.
   Started = fun(Modules, Among) ->
@@ -170,12 +238,19 @@ run(Guard, Token, Stops, Named, Options) ->
       {error, Reasons} -> throw({error, {not_loadable, Reasons}})
     end
   end,
-  Prepare = fun(#{load := Load, remove := Remove, change := Change0} = Stop) ->
+  Prepare = fun(#{load := Load, remove := Remove, change := Change0} = Stop, Known) ->
     New = [{Module, Path, Beam(Path)} || {Module, App, Version} <- Load, Path <- [File(Module, App, Version)]],
     Changed = [Each || {Module, _, Bytes} = Each <- New, code:module_md5(Bytes) =/= Loaded(Module)],
     Own = [Module || {Module, App, _} <- Load, lists:member(App, [kernel, stdlib])],
     [throw({error, {sticky, Module}}) || {Module, _, _} <- Changed, code:is_sticky(Module) orelse lists:member(Module, Own)],
     Touched = [Module || {Module, _, _} <- Changed] ++ Remove,
+    %% What nobody uses any more may be waiting to be collected.
+    lists:any(fun(Module) -> IsHeld(Module, Known) end, Touched) andalso
+      lists:foreach(fun erlang:garbage_collect/1, processes()),
+    case [{Module, Holders(Module, Known)} || Module <- Touched, IsHeld(Module, Known)] of
+      [] -> ok;
+      Holding -> throw({error, {old_funs, Holding}})
+    end,
     case [{Module, Runs(Module)} || Module <- Touched, not Purge(Module)] of
       [] -> ok;
       Lingering -> throw({error, {old_code, Lingering}})
@@ -198,7 +273,11 @@ run(Guard, Token, Stops, Named, Options) ->
     Changes = fun(Modes, OldVsn) ->
       [{Module, OldVsn(Mode, Module), Extra} || {Module, Mode, Extra} <- Change0, lists:member(Mode, Modes)]
     end,
+    Funs = [{Module, Of0} || {Module, _, Bytes} <- Changed ++ [Each || {_, _, _} = Each <- Old], Of0 <- [FunsOf(Bytes)],
+                             Of0 =/= none],
     Stop#{prepared => Ready(Plain), late => Late, back => Back, touched => Touched,
+          funs => lists:foldl(fun({Module, Of0}, All) -> maps:update_with(Module, fun(Some) -> [Of0 | Some] end, [Of0], All) end,
+                              #{}, Funs),
           paths => [{App, Path, Before} || {App, Path} <- Paths, Before <- [code:lib_dir(App)], is_list(Before)],
           %% What is changed before the load and behind it, and how each is changed back.
           before => Changes([down], fun(_, Module) -> {down, To(Module)} end),
@@ -246,9 +325,11 @@ run(Guard, Token, Stops, Named, Options) ->
   %% changed are changed back by the new code, as on the way down, and then the old code is loaded again.
   GoBack = fun(#{back := none}, _, _) -> {error, no_way_back};
               (#{back := {Old, Added}, behind := Behind, touched := Touched} = Stop, #{found := Found, states := States}, Failed) ->
-    case PurgeTime(Touched) > maps:get(max_stand_still, Options) of
-      true -> {error, too_slow};
-      false ->
+    Funs = maps:get(funs, Stop),
+    case {PurgeTime(Touched) > maps:get(max_stand_still, Options), [Module || Module <- Touched, IsHeld(Module, Funs)]} of
+      {true, _} -> {error, too_slow};
+      {_, [_ | _]} -> {error, funs_of_old_code_in_use};
+      _ ->
         Changed = Without(Failed, Found),
         Others = Without([{supervisor, Pid, restored} || {Pid, _} <- States], Changed),
         _ = Change(maps:get(back_by_new, Stop), Others),
@@ -312,10 +393,10 @@ run(Guard, Token, Stops, Named, Options) ->
     {ok, Restarted, #{load => T3 - T2, change => (T2 - T1) + (T4 - T3), not_loaded => NotLoaded, back => Back}}
   end,
   %% Supervisors are suspended last and resumed first: nobody else can hang on one of them then.
-  Swap = fun(Stop, Held) ->
+  Swap = fun(Stop, Before) ->
     Found = Find(Stop),
-    Owned = lists:usort(lists:append([Pids || {_, Pids} <- Found])) -- Held,
-    Supervisors = lists:usort(lists:append([Pids || {_, [One | _] = Pids} <- Found, IsSupervisor(One)])) -- Held,
+    Owned = lists:usort(lists:append([Pids || {_, Pids} <- Found])) -- Before,
+    Supervisors = lists:usort(lists:append([Pids || {_, [One | _] = Pids} <- Found, IsSupervisor(One)])) -- Before,
     Workers = Owned -- Supervisors,
     T0 = Now(),
     Silent = [Each || {_, Reason} = Each <- Ask(Workers, suspend, Timeout) ++ Ask(Supervisors, suspend, Timeout),
@@ -350,23 +431,28 @@ run(Guard, Token, Stops, Named, Options) ->
           true -> gen_server:reply(From, ok);
           false -> Fail(From, What)
         end,
-        Done = case Kind of refused -> []; _ -> maps:get(touched, Stop) end,
-        S#{stops := Others, unpurged := maps:get(unpurged, S) ++ Done,
+        %% Where it went back, the new code is the old one now.
+        S#{stops := Others, unpurged := maps:get(unpurged, S) ++ maps:get(touched, Stop),
+           funs := maps:merge(maps:get(funs, S), maps:get(funs, Stop)),
            reports := [{Id, {Kind, What, Report}} | maps:get(reports, S)]};
       error -> Fail(From, {no_such_swap, Id}), S
     end
   end,
   %% Old code does no harm until the next swap, so there is time: a module takes a fifth of what a purge of it takes.
-  PurgeOne = fun(#{unpurged := [Module | Others], lingering := Lingering} = S) ->
+  PurgeOne = fun(#{unpurged := [Module | Others], lingering := Lingering, funs := Funs} = S) ->
     Before = Now(),
-    Purged = Purge(Module),
+    %% Who runs old code can make a fun of it: it has to be gone before the funs are counted.
+    Free = maps:get(Module, Funs, []) =:= [] orelse
+           not erlang:check_old_code(Module) orelse Runs(Module) =:= [] andalso not IsHeld(Module, Funs),
+    Purged = Free andalso Purge(Module),
     Pause = (Now() - Before) div 1000 * 4 + 1,
     S#{unpurged := Others, lingering := case Purged of true -> Lingering; false -> Lingering ++ [Module] end, pause := Pause}
   end,
   Loop = fun Loop(#{state := State} = S) ->
     Due = case S of
       #{state := purging, unpurged := [_ | _], pause := Pause} -> Pause;
-      #{state := purging, lingering := [_ | _]} -> 5000;
+      #{state := purging, lingering := [_ | _], rounds := Rounds0} when Rounds0 > 0 -> 5000;
+      #{state := purging, lingering := [_ | _]} -> 60000;
       #{state := purging} -> 0;
       _ -> infinity
     end,
@@ -381,35 +467,65 @@ run(Guard, Token, Stops, Named, Options) ->
       {'$gen_call', From, {Token, leave}} -> gen_server:reply(From, ok), Loop(S#{state := purging});
       {'$gen_call', From, who} ->
         Old = maps:get(unpurged, S) ++ maps:get(lingering, S),
-        gen_server:reply(From, {swap, State, [{Module, Runs(Module)} || State =:= purging, Module <- Old]}), Loop(S);
+        Funs = maps:get(funs, S),
+        gen_server:reply(From, {swap, State, [{Module, Runs(Module), Holders(Module, Funs)}
+                                              || State =:= purging, Module <- Old, erlang:check_old_code(Module)]}),
+        Loop(S);
+      {'$gen_call', From, held} ->
+        Funs = maps:get(funs, S),
+        gen_server:reply(From, {held, [Module || {Module, _} <- maps:to_list(Funs), IsHeld(Module, Funs)]}), Loop(S);
+      {'$gen_call', From, take_over} when State =:= purging ->
+        unregister(edeliver_relup_swap),
+        gen_server:reply(From, {taken, maps:get(unpurged, S) ++ maps:get(lingering, S), maps:get(funs, S)});
       {'$gen_call', From, _} -> gen_server:reply(From, {error, unknown}), Loop(S);
       {'DOWN', _, process, Guard, _} -> Loop(S#{state := purging});
       _ -> Loop(S)
     after Due ->
       case S of
         #{unpurged := [_ | _]} -> Loop(PurgeOne(S));
-        #{lingering := [_ | _] = Lingering, rounds := Rounds} when Rounds > 0 ->
-          Loop(S#{unpurged := Lingering, lingering := [], rounds := Rounds - 1, pause := 0});
         #{lingering := []} -> ok;
-        #{lingering := Lingering} ->
-          logger:log(warning, "edeliver_relup: old code of ~0tp is still in use", [Lingering])
+        #{lingering := Lingering, rounds := Rounds} ->
+          Rounds =:= 0 andalso
+            logger:log(warning, "edeliver_relup: old code of ~0tp is still in use, and not purged", [Lingering]),
+          Loop(S#{unpurged := Lingering, lingering := [], rounds := Rounds - 1, pause := 0})
       end
     end
   end,
   {Swapper, Monitor} = spawn_monitor(fun() ->
     group_leader(whereis(init), self()),
-    true = register(edeliver_relup_swap, self()),
+    %% The swap before this one may still have old code to purge, and knows its funs.
+    Taken = case whereis(edeliver_relup_swap) of
+      undefined -> {taken, [], #{}};
+      Other ->
+        try gen_server:call(Other, take_over, 10000) catch exit:{Why, _} when Why =:= noproc; Why =:= normal -> {taken, [], #{}};
+                                                           _:_ -> busy end
+    end,
     monitor(process, Guard),
-    Prepared = try maps:from_list([{Id, Prepare(Stop)} || #{id := Id} = Stop <- Stops]) catch throw:Refusal -> Refusal end,
+    Prepared = try
+      case Taken of
+        {taken, _, Funs0} ->
+          true = register(edeliver_relup_swap, self()),
+          maps:from_list([{Id, Prepare(Stop, Funs0)} || #{id := Id} = Stop <- Stops]);
+        _ -> {error, active}
+      end
+    catch
+      throw:Refusal -> Refusal;
+      Class:Reason -> {error, {Class, Reason}}
+    end,
+    Initial = #{held => [], reports => [], lingering => [], rounds => 60, pause => 0},
     case Prepared of
       #{} ->
         Summary = [{Id, #{modules => length(maps:get(touched, Stop)), back => maps:get(back, Stop) =/= none,
                           processes => [{Module, length(Pids)} || {Module, Pids} <- Find(Stop)]}}
                    || {Id, Stop} <- lists:sort(maps:to_list(Prepared))],
         Parent ! {Tag, {ok, self(), Summary}},
-        Loop(#{state => prepared, stops => Prepared, held => [], reports => [], unpurged => [], lingering => [], rounds => 60,
-               pause => 0});
-      _ -> Parent ! {Tag, Prepared}
+        {taken, Left0, Known0} = Taken,
+        Loop(Initial#{state => prepared, stops => Prepared, unpurged => Left0, funs => Known0});
+      {error, active} -> Parent ! {Tag, Prepared};
+      _ ->
+        Parent ! {Tag, Prepared},
+        {taken, Left0, Known0} = Taken,
+        Loop(Initial#{state => purging, stops => #{}, unpurged => Left0, funs => Known0})
     end
   end),
   receive

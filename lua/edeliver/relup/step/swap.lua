@@ -19,6 +19,8 @@ local PREPARE_TIMEOUT, ASK_TIMEOUT = 300000, 30000 -- ms
 local OK = shape.is(atom "ok")
 local function is_map(value) return term.kind(value) == "map" end
 local LINGERING = shape.list(shape.tuple(shape.atom, shape.list(shape.pid)))
+local HOLDERS = shape.list(shape.tuple(shape.atom, shape.any))
+local HOLDING = shape.list(shape.tuple(shape.atom, HOLDERS))
 local FOUND = shape.list(shape.tuple(shape.integer, is_map))
 local PREPARED = shape.either(shape.tuple(OK, shape.pid, FOUND), shape.tuple(shape.is(atom "error"), shape.any))
 local KIND = shape.either(OK, shape.is(atom "refused"), shape.is(atom "broken"))
@@ -47,6 +49,17 @@ local function pids_in_words(pids)
   return table.concat(some, ", ") .. (#pids > 3 and (" and %d more"):format(#pids - 3) or "")
 end
 
+-- Those that have funs of old code, in words.
+function swap.holders_in_words(holders)
+  local words = {}
+  for i = 1, math.min(#holders, 3) do
+    local kind, what = holders[i][1].name, holders[i][2]
+    words[i] = kind == "process" and tostring(what) or ("the %s %s"):format(kind, term.format(what))
+  end
+  local more = #holders > 3 and (" and %d more"):format(#holders - 3) or ""
+  return #holders == 0 and "something that cannot be found from outside" or table.concat(words, ", ") .. more
+end
+
 -- Why the node could not prepare the swap, in words.
 local function refusal(node, reason)
   if shape.tuple(shape.is(atom "old_code"), LINGERING)(reason) then
@@ -56,6 +69,16 @@ local function refusal(node, reason)
     end
     return ("%s. The next swap would kill it: let it end, and try again. Nothing was changed on %s"):format(
       table.concat(words, "; "), node.name), "old_code"
+  elseif shape.tuple(shape.is(atom "old_funs"), HOLDING)(reason) then
+    local words = {}
+    for i, row in ipairs(reason[2]) do
+      words[i] = ("%s has funs of old code of %s"):format(swap.holders_in_words(row[2]), term.format(row[1]))
+    end
+    return ("%s. The next swap would break them: replace them, and try again. Nothing was changed on %s"):format(
+      table.concat(words, "; "), node.name), "old_code"
+  elseif shape.is(atom "active")(reason) then
+    return ("Another swap is active on %s: `edeliver-relup %s status` shows it. Nothing was changed"):format(
+      node.name, node.name), "busy"
   elseif shape.tuple(shape.is(atom "sticky"), shape.atom)(reason) then
     return ("%s belongs to Erlang itself, so it cannot be swapped. Use config.engine = \"otp\", or restart the node"):format(
       term.format(reason[2])), "sticky"
@@ -73,7 +96,8 @@ end
 -- fails: "rollback", by default, or "restart"), `max_stand_still` (ms that going back may take, 10000), `named` (of
 -- `supervision_trees.walk`: those that nothing but their child specs tells)
 -- @return[1] swap; `found` is what it has found, by stop
--- @return[2] nil, message, code: "old_code" where processes still run code from before the last upgrade
+-- @return[2] nil, message, code: "old_code" where processes still run code from before the last upgrade, or have funs of it;
+-- "busy" where another swap is at work
 function swap.prepare(node, options)
   local answer, message, code = shape.expect(node, "what a swap needs", PREPARED, node:run("swap", {
     Guard = options.guard, Token = options.token, Stops = terms_of(options.stops), Named = options.named or list {},
@@ -135,7 +159,7 @@ function swap:reports()
     end
     made.not_loaded = {}
     for k, lost in ipairs(MISSING(report[atom "not_loaded"]) and report[atom "not_loaded"] or {}) do
-      made.not_loaded[k] = { module = shape.to_text(lost[1]), reason = row[2] }
+      made.not_loaded[k] = { module = shape.to_text(lost[1]), reason = lost[2] }
     end
     for _, name in ipairs { "suspend", "load", "change", "resume", "stand_still" } do made[name] = ms(report, name) end
     reports[i] = made
