@@ -65,6 +65,12 @@ describe("a question before a node is touched that is not local", function()
     assert.equal(0, refused("127.0.0.1").code)
   end)
 
+  it("is not asked where there is nothing to recover", function()
+    local nothing = program.run({ remote.name, "recover" }, { node = remote })
+    assert.equal(0, nothing.code, nothing.err)
+    assert.matches("Nothing to recover", nothing.out, 1, true)
+  end)
+
   it("is not asked by commands that only look", function()
     assert.equal(0, program.run({ remote.name, "stuck" }, { node = remote }).code)
   end)

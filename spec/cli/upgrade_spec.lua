@@ -38,7 +38,7 @@ describe("edeliver-relup NODE upgrade", function()
       end
       assert.matches("10 websockets suspended", shown.out, 1, true)
       assert.matches("\nchat on " .. release.name .. " to 2.0.0: done\n", shown.out, 1, true)
-      assert.matches("each was suspended for at most [%d.]+ ms %(median%), [%d.]+ ms %(p99%), [%d.]+ ms %(longest%)", shown.out)
+      assert.matches("each paused for [%d.]+ ms at most %(median [%d.]+ ms, p99 [%d.]+ ms%)", shown.out)
       assert.equal("current", release:releases()["2.0.0"])
 
       local back = program.json("NODE downgrade 1.0.0", { node = release })
@@ -68,6 +68,22 @@ describe("edeliver-relup NODE upgrade", function()
       assert.equal(0, permanent.code, permanent.err)
       assert.equal("permanent", release:releases()["2.1.0"])
       assert.equal(0, sockets:drain().reconnects)
+    end)
+  end)
+
+  it("suspends nothing where --no-sockets says so, which a node without listeners needs", function()
+    with_release({ "2.0.0" }, function(release)
+      local unknown = program.run("NODE upgrade 2.0.0 --port 1", { node = release })
+      assert.equal(1, unknown.code)
+      assert.matches("A node without websockets: --no-sockets", unknown.err, 1, true)
+      for _, command in ipairs { "check", "upgrade" } do
+        local shown = program.json(("NODE %s 2.0.0 --port 1 --no-sockets"):format(command), { node = release })
+        assert.equal(0, shown.code, shown.err)
+        assert.equal(0, shown.json.result.suspended)
+        assert.same(command == "upgrade" and { "install (prepare)", "check_processes_running_old_code", "install" }
+          or { "install (prepare)", "check_processes_running_old_code" }, steps(shown.json.result, "done"))
+      end
+      assert.equal("current", release:releases()["2.0.0"])
     end)
   end)
 

@@ -23,7 +23,7 @@ describe("report", function()
     local text = made({ undone = { "3 processes resumed" }, suspended = 3, stood_still_ms = 20,
       stood_still = { p50 = 1, p99 = 2, max = 3 }, lost = { "<0.1.0>" } }):summary()
     assert.matches("to 1.4.6: failed\n  undone: 3 processes resumed\n  3 processes suspended, for 20.0 ms", text, 1, true)
-    assert.matches("at most 1.0 ms (median), 2.0 ms (p99), 3.0 ms (longest)", text, 1, true)
+    assert.matches("each paused for 3.0 ms at most (median 1.0 ms, p99 2.0 ms)", text, 1, true)
     assert.matches("1 process ended while suspended", text, 1, true)
   end)
 

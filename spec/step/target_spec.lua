@@ -49,12 +49,21 @@ describe("the tarball of a release", function()
     end)
   end
 
+  it("may hold the release before as well, as a build folder that was used twice does", function()
+    finally(function() forget "chat-2.0.0.tar.gz" end)
+    put("chat-2.0.0.tar.gz", RELS.mix[2] .. " && mkdir releases/1.0.0 && sed 's/2.0.0/1.0.0/' releases/2.0.0/chat.rel > "
+      .. "releases/1.0.0/chat.rel")
+    assert(scene:run "2.0.0")
+    assert.equal("current", scene.release:releases()["2.0.0"])
+  end)
+
   it("has to have a relup from the version that runs", function()
     finally(function() forget "chat-2.0.0.tar.gz" end)
     put("chat-2.0.0.tar.gz", "rm releases/2.0.0/relup")
     local message, code = scene:refused "2.0.0"
     assert.equal("no_matching_relup", code)
     assert.matches("releases/2.0.0/relup is not there", message, 1, true)
+    assert.matches("`plan OLD NEW --relup FILE` makes one", message, 1, true)
   end)
 
   it("has to have the modules and the libraries that its relup loads", function()

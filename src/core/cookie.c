@@ -21,8 +21,8 @@ static edr_status open_cookie_file(const char *path, int *out_fd, edr_error *err
   edr_status status = edr_file_open(path, O_RDONLY, &fd, &about, &cause);
   if (status == EDR_ESYSTEM) {
     edr_error_set(error, EDR_EAUTH, cause.sys_errno,
-                  "no cookie: %.200s cannot be read (%s). Give the node's cookie (erlang:get_cookie() on the node "
-                  "shows it), or put it into that file",
+                  "no cookie: %.200s cannot be read (%s). Give the node's cookie (a mix release has it in "
+                  "releases/COOKIE, and erlang:get_cookie() on the node shows it), or put it into that file",
                   path, strerror(cause.sys_errno));
     return cause.sys_errno == ENOENT ? EDR_EAGAIN : EDR_EAUTH;
   }

@@ -45,8 +45,8 @@ local function figures(report)
   local perhaps = report.perhaps_suspended and "perhaps " or ""
   figure(list, "suspended", most > 0 and perhaps .. count.of(most, "process") or "none")
   local still = report.stood_still
-  figure(list, "each suspended for, at most", still and ("%.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
-    still.p50, still.p99, still.max))
+  figure(list, "each paused for", still and ("%.1f ms at most (median %.1f ms, p99 %.1f ms)"):format(
+    still.max, still.p50, still.p99))
   figure(list, "lost", #report.lost > 0 and ("%s ended while suspended: %s"):format(
     count.of(#report.lost, "process"), report_page.first(report.lost, 20)) or "none")
   return table.concat(list, "\n")

@@ -29,17 +29,15 @@ function sequence_runner.add_install_options(to)
   to:flag("--permanent", "Make it the release that the node starts with.")
   to:flag("--restart-emulator", "Allow a relup that restarts the emulator: every connection is lost then.")
   to:flag("--forget-runtime-config", "Allow the loss of what config providers (runtime.exs) have set.")
+  to:flag("--no-sockets", "Only install; suspend nothing. For a node without websockets.")
 end
 
---- The install that the command line asks for.
-function sequence_runner.install(args)
-  return relup.install {
+--- The install that the command line asks for, and the steps around it, in the order that is safe.
+function sequence_runner.steps(args)
+  local install = relup.install {
     permanent = args.permanent, restart_emulator = args.restart_emulator, forget_runtime_config = args.forget_runtime_config,
   }
-end
-
---- The steps around an install, in the order that is safe.
-function sequence_runner.steps(install)
+  if args.no_sockets then return { "check_processes_running_old_code", install } end
   return {
     "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
     "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
@@ -135,6 +133,8 @@ local function write_page(args, report)
   return true
 end
 
+local NO_SITE = ". Name it with --app, --listener or --port. A node without websockets: --no-sockets"
+
 --- Says a report, to people and programs.
 -- @return exit code
 local function tell(args, report, message)
@@ -143,7 +143,7 @@ local function tell(args, report, message)
   out:give(sequence_runner.as_json(report))
   out:line ""
   out:line(report:summary(), report.ok and "green" or nil)
-  if not report.ok then out:fail(message, report.code) end
+  if not report.ok then out:fail(report.code == "not_detected" and message .. NO_SITE or message, report.code) end
   local written, problem = write_page(args, report)
   if not written then out:fail("the report could not be written: " .. problem, "system") end
   return exit_code(report)
@@ -188,8 +188,8 @@ function sequence_runner.command(args, verb, make_steps)
   local config = site_options.config(args, name)
   config.dry_run = not verb
   if verb and not (args.yes or session.is_local(args)) then
-    local question = ("%s %s on %s to %s, with %s."):format(
-      verb, name, node.name, args.version, site_options.count_sockets(node, config))
+    local question = ("%s %s on %s to %s, with %s."):format(verb, name, node.name, args.version,
+      args.no_sockets and "nothing suspended" or site_options.count_sockets(node, config))
     if not session.confirm(args, question) then return exit.REFUSED end
   end
   return sequence_runner.run(args, node, steps, config)

@@ -92,11 +92,14 @@ local function rels_in(texts)
 end
 
 -- Where the tarball has to lie for release_handler to find its .rel file: where it is; else below its version; else anywhere.
-local function place_to_unpack(rels, place)
-  if rels[place] then return place end
+-- The release of another version may be in it as well, as where a build folder that was used twice is packed by hand.
+local function place_to_unpack(rels, place, version)
+  local function is_meant(other) return rels[other].version == version end
+  if rels[place] and is_meant(place) then return place end
   local places = {}
   for other in pairs(rels) do places[#places + 1] = other end
   table.sort(places, function(a, b)
+    if is_meant(a) ~= is_meant(b) then return is_meant(a) end
     local below_a, below_b = a:find("/", 1, true) ~= nil, b:find("/", 1, true) ~= nil
     if below_a ~= below_b then return below_a end
     return a < b
@@ -119,11 +122,12 @@ end
 --- Reads a tarball on the node.
 -- @param node
 -- @string place below the release folder, without the ending
+-- @string version that is meant, where it holds several
 -- @return[1] `{ place =, file =, rel = as `rel` gives it, unpack_as = the place that release_handler wants it in, bytes = that
 -- unpacking it takes, names = set of the files in it, texts = { name = text } of relup, sys.config and start.boot, missing = list
 -- of the version's own files that are not unpacked, differing = list of those that are, with other contents }`
 -- @return[2] nil, message, code: "bad_tarball" where it must not be unpacked, or holds no release
-function tarball.read(node, place)
+function tarball.read(node, place, version)
   local folder, message, code = release_folder.path(node)
   local root
   if folder then root, message, code = release_folder.root(node) end
@@ -142,7 +146,7 @@ function tarball.read(node, place)
   for name in answer[3]:gmatch "[^\n]+" do names[name] = true end
   for _, entry in ipairs(answer[4]) do texts[entry[1]] = entry[2] end
   local rels = rels_in(texts)
-  local unpack_as = place_to_unpack(rels, place)
+  local unpack_as = place_to_unpack(rels, place, version)
   if not unpack_as then
     return nil, ("releases/%s on %s holds no release: there is no .rel file below releases/ in it"):format(file, node.name),
       "bad_tarball"

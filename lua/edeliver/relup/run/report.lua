@@ -93,8 +93,8 @@ function report:summary()
       self.stood_still_ms and (", for %.1f ms"):format(self.stood_still_ms) or "")
   end
   if self.stood_still then
-    lines[#lines + 1] = ("  each was suspended for at most %.1f ms (median), %.1f ms (p99), %.1f ms (longest)"):format(
-      self.stood_still.p50, self.stood_still.p99, self.stood_still.max)
+    lines[#lines + 1] = ("  each paused for %.1f ms at most (median %.1f ms, p99 %.1f ms)"):format(
+      self.stood_still.max, self.stood_still.p50, self.stood_still.p99)
   end
   if #self.lost > 0 then
     lines[#lines + 1] = ("  %s ended while suspended, as by a client that hung up: %s%s"):format(

@@ -98,12 +98,12 @@ function configuration.look(node, target, options, ctx)
   if reset[1] > 0 then
     words[#words + 1] = ("resets %s to what the files say (%s)"):format(count.of(reset[1], "value"), names(reset))
   end
-  local text = ("What was configured while %s ran does not survive an install: it %s"):format(node.name,
+  local text = ("An install on %s loses what was configured after sys.config was read: it %s"):format(node.name,
     table.concat(words, ", and "))
   if has_providers(config) and not options.forget_runtime_config then
-    return nil, ("%s. The config providers of the release (config_provider_init), as runtime.exs, are asked only when the node "
-      .. "starts. To install it all the same: --forget-runtime-config, or relup.install { forget_runtime_config = true }"):format(
-      text), "runtime_config"
+    return nil, ("%s. Config providers (runtime.exs) set such values only when the node starts. To install and live without "
+      .. "them until then: --forget-runtime-config, or relup.install { forget_runtime_config = true }"):format(text),
+      "runtime_config"
   end
   ctx:log("warning", text)
   return true

@@ -28,7 +28,7 @@ local function open_tarball(node, name, version)
   local why, why_code
   for _, place in ipairs(places) do
     local read
-    read, message, code = tarball.read(node, place)
+    read, message, code = tarball.read(node, place, version)
     if read and read.rel.version ~= version then
       read, message, code = nil, ("releases/%s on %s holds version %s, not %s"):format(read.file, node.name, read.rel.version,
         version), "refused"
