@@ -81,6 +81,8 @@ local OUTLASTS = {
     state = "ended", asked = { "next", "answer failed the run has ended", "next" } },
   { "is asked about again where the guard has taken over", says = { LOST, LOST, IDLE }, code = "idle", state = "ended",
     asked = { "next", "next", "next" } },
+  { "is awaited as long where the guard has not confirmed it yet", says = { OK, performed(1, VALUE) }, from = "asked",
+    confirms_after = 500, value = 42, state = "ended", asked = { "next" } },
   { "is left where somebody says so", says = { LOST, LOST }, stops = 2, code = "timeout", state = "runs" },
   { "has ended where the guard is gone and the probe says so", says = { GONE }, probe = true, code = "idle", state = "ended" },
   { "runs where the guard is gone and the probe says that", says = { GONE }, probe = false, code = "timeout", state = "runs" },
@@ -98,7 +100,10 @@ describe("call in flight", function()
     local node = { name = "myapp@web1" }
     function node.is_open() return open end
     function node.request() return true end
-    function node.await() return say() end
+    function node.await(_, _, timeout)
+      if case.confirms_after and timeout < case.confirms_after then return table.unpack(LATE, 1, 3) end
+      return say()
+    end
     function node.call() return say() end
     function node.sleep() end
     local guard = setmetatable({ node = node, seen = 0, pid = 1 }, guards)
@@ -172,7 +177,8 @@ describe("call in flight", function()
   for _, case in ipairs(OUTLASTS) do
     it("of a run that is over " .. case[1], function()
       local call, fake = made(case)
-      call.name, call.state = "release_handler:install_release", "runs"
+      call.name, call.state = "release_handler:install_release", case.from or "runs"
+      fake.guard.TIMEOUT = 50
       local stopped = 0
       local answer, _, code = call:outlast(core.now() + 1000, function(guard_is_gone)
         stopped = stopped + (guard_is_gone and 0 or 1)

@@ -73,6 +73,25 @@ describe("lease", function()
     end)
   end
 
+  it("tells another guard what is owed, also where that was late at first", function()
+    local lease, asked = made { answers = { { nil, "gone", "guard_gone" }, { true } }, begins = { nil, "late", "timeout" } }
+    assert.equal("timeout", select(3, lease:claim()))
+    assert.same({ "lost" }, { lease.state, asked.told })
+    assert.is_true(lease:claim())
+    assert.same({ "held", { "pid" }, true }, { lease.state, asked.told, lease.succeeded })
+  end)
+
+  it("tells it again where it had not heard of it", function()
+    local case = { answers = { { nil, "gone", "guard_gone" }, { true } }, begins = { true } }
+    local lease, asked = made(case)
+    local suspend = lease.guard.suspend
+    function lease.guard.suspend() return nil, "late", "timeout" end
+    assert.equal("timeout", select(3, lease:claim()))
+    lease.guard.suspend = suspend
+    assert.is_true(lease:claim())
+    assert.same({ { "pid" }, 1 }, { asked.told, asked.begin })
+  end)
+
   it("is left to the guard once, and never claimed again", function()
     local lease, asked = made(TABLE[1])
     lease:hand_over "a second signal"

@@ -138,17 +138,20 @@ local function follow(self, serve, deadline, stop)
   end
 end
 
---- Waits for its end, and serves what the relup asks of us meanwhile.
--- @tparam number deadline as `core.now` counts
--- @tparam[opt] function stop asked now and then; true: stop waiting
--- @return as `node:call`; "timeout" where it still runs; "guard_lost" or "guard_gone" where the guard cannot tell
-function call_in_flight:wait(deadline, stop)
+-- `longest`: for how many ms the guard may take to confirm that it has begun.
+local function wait(self, deadline, stop, longest)
   if self.state == "asked" then
-    local begun, message, code = confirm(self, math.min(self.guard.TIMEOUT, math.max(0, deadline - core.now())), stop)
+    local begun, message, code = confirm(self, math.min(longest, math.max(0, deadline - core.now())), stop)
     if begun == nil and (self:ended() or code ~= "nodedown") then return nil, message, code end
   end
   return follow(self, self.serve or decline, deadline, stop)
 end
+
+--- Waits for its end, and serves what the relup asks of us meanwhile.
+-- @tparam number deadline as `core.now` counts
+-- @tparam[opt] function stop asked now and then; true: stop waiting
+-- @return as `node:call`; "timeout" where it still runs; "guard_lost" or "guard_gone" where the guard cannot tell
+function call_in_flight:wait(deadline, stop) return wait(self, deadline, stop, self.guard.TIMEOUT) end
 
 -- The guard is gone, and with it what it knew.
 local function wait_for_probe(self, deadline, stop, message)
@@ -166,7 +169,8 @@ end
 function call_in_flight:outlast(deadline, stop)
   self.serve = nil
   repeat
-    local outcome = table.pack(self:wait(deadline, stop))
+    -- A guard that is slow may begin it yet: that is a call that has not ended.
+    local outcome = table.pack(wait(self, deadline, stop, math.huge))
     local message, code = outcome[2], outcome[3]
     if code == "guard_gone" then return wait_for_probe(self, deadline, stop, message) end
     -- The guard is not ours any more, but it is there until the call has ended.

@@ -135,8 +135,9 @@ end
 function guard.start(node, options)
   local self = guard.new(node, options)
   local begun, message, code = self:begin()
-  if not begun then return nil, message, code end
-  return self
+  if begun then return self end
+  if self.pid then self:leave() end -- it may only be slow
+  return nil, message, code
 end
 
 -- A request as guard.erl takes it from us.

@@ -68,15 +68,24 @@ function lease:look_for_restart()
   return self.restarted
 end
 
+-- Tells a guard that has taken another's place what is owed; until it knows, we do not count as safe.
+local function tell(self)
+  local told, message, code = true, nil, nil
+  if self.owed then
+    local pids, entries = self.owed()
+    told, message, code = self.guard:suspend(pids)
+    if told and #entries > 0 then told, message, code = self.guard:apply(entries) end
+  end
+  self.untold = not told or nil
+  return told, message, code
+end
+
 -- The guard is gone: another takes its place, so that nobody else undoes beside us.
 local function succeed(self, message)
   self:look_for_restart()
+  self.untold = true
   local begun, problem, code = self.guard:begin()
-  if begun and self.owed then
-    local pids, entries = self.owed()
-    begun, problem, code = self.guard:suspend(pids)
-    if begun and #entries > 0 then begun, problem, code = self.guard:apply(entries) end
-  end
+  if begun then begun, problem, code = tell(self) end
   self.succeeded = begun
   if begun then return held(self) end
   if code == "busy" then
@@ -95,6 +104,11 @@ function lease:claim()
   for _ = 1, TRIES do
     back, message, code = self.guard:come_back()
     if back or code ~= "timeout" or not self.node:is_open() then break end
+  end
+  -- One that took another's place, but was late when it was started.
+  if back and self.untold then
+    back, message, code = tell(self)
+    self.succeeded = back
   end
   if back then return held(self) end
   if code == "guard_lost" then
