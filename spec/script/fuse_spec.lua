@@ -51,6 +51,12 @@ describe("a script", function()
     assert.same({ fuse.REASONS.apply, fuse.REASONS.stop, fuse.REASONS.start }, reasons)
   end)
 
+  it("that was left behind by an upgrade is known", function()
+    local made = fused(CODE, "point_of_no_return", LOAD_M)
+    assert.is_true(fuse.is_fused(made.script))
+    assert.is_false(fuse.is_fused(script(CODE .. ",point_of_no_return," .. LOAD_M .. ",{apply,{gen_server,call,[a,b]}}")))
+  end)
+
   it("removes modules, too", function()
     local made = fused(CODE, "point_of_no_return", LOAD_M, "{remove,{old,brutal_purge,brutal_purge}}", "{purge,[old]}")
     assert.equal("old", tostring(made.stops[1].remove[1]))

@@ -4,7 +4,8 @@
 --     lua5.4 operator.lua node=… cookie=… version=… journal=… fault=… after=N
 --
 -- and optionally epmd_port, port (then epmd is not asked), grace, lease, patience, target, mode ("run", or "install" for the
--- steps inside the relup), install_timeout. The fault happens after the first N steps, once: the first time or, with `pass` = 2,
+-- steps inside the relup), install_timeout, engine.
+-- The fault happens after the first N steps, once: the first time or, with `pass` = 2,
 -- the second time that they are passed. With `before` = "suspend", "acceptors" or
 -- "relup" it happens where the guard knows already of that act, and the node not yet. It prints "at the fault" when it is there,
 -- and "ok" or "failed CODE" at the end. With `document` it is the command line's `upgrade` that runs, and its result is written
@@ -127,7 +128,7 @@ local function run()
   local sequence = relup.sequence(with_the_fault(STEPS))
   local report, message, unfinished = sequence[given.mode or "run"](sequence, node, {
     name = "chat", version = given.version, journal = given.journal, grace = given.grace, lease = given.lease,
-    suspend_timeout = given.suspend_timeout, target = given.target, patience = given.patience,
+    suspend_timeout = given.suspend_timeout, target = given.target, patience = given.patience, engine = given.engine,
   })
   print(report and "ok" or "failed " .. tostring(unfinished.code))
   print(report or message)
@@ -148,6 +149,7 @@ local function run_command()
   end
   local words = { given.node, "upgrade", given.version, "--journal", given.journal, "--no-color" }
   if given.mode == "install" then words[#words + 1] = "--in-relup" end
+  if given.engine then table.move({ "--engine", given.engine }, 1, 2, #words + 1, words) end
   if given.epmd_port then table.move({ "--epmd-port", tostring(given.epmd_port) }, 1, 2, #words + 1, words) end
   if given.port then
     table.move({ "--dist-port", tostring(given.port), "--address", "127.0.0.1" }, 1, 4, #words + 1, words)

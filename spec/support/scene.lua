@@ -180,6 +180,13 @@ function methods:wait_until_guard_is_gone(limit)
   assert(process.wait_until(function() return guard.who(self.node) == false end, limit), "the guard is still there")
 end
 
+--- Waits until the swap has purged what was old, and is gone.
+function methods:wait_until_swap_is_gone(limit)
+  assert(process.wait_until(function()
+    return self.node:call("erlang", "whereis", { term.atom "edeliver_relup_swap" }) == term.atom "undefined"
+  end, limit), "the swap is still there")
+end
+
 --- Kills the guard.
 function methods:kill_guard()
   local pid = self.node:call("erlang", "whereis", { term.atom(guard.NAME) })
@@ -217,7 +224,7 @@ operator.__index = operator
 
 local GIVEN = {
   "version", "fault", "after", "pass", "before", "mode", "port", "lease", "wait", "suspend_timeout", "target", "install_timeout",
-  "patience", "document",
+  "patience", "document", "engine",
 }
 
 --- Starts an operator's program (support.operator says what it takes), by default one that flips the version; its process runs in

@@ -152,6 +152,14 @@ function fuse.call(id)
   return tuple { atom "apply", tuple { atom "gen_server", atom "call", request } }
 end
 
+--- Whether a script calls for a swap already: one that was left behind.
+function fuse.is_fused(script)
+  for _, instruction in ipairs(script) do
+    if effects.name(instruction) == "apply" and tostring(instruction):find(fuse.NAME, 1, true) then return true end
+  end
+  return false
+end
+
 -- A load_object_code that leaves what swaps load to them. It stays, since it changes the code path.
 local function without(instruction, swapped)
   local application, version, modules = effects.object_code(instruction)

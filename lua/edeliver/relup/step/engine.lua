@@ -65,6 +65,10 @@ end
 -- @return[2] nil, message, code
 function engine.prepare(node, target, ctx)
   local config = ctx.config
+  if fuse.is_fused(target.relup.script) then
+    return nil, ("The relup of %s on %s calls for the swap of an upgrade that was cut off. Put it back first: `edeliver-relup %s "
+      .. "recover`, with the journal of that upgrade"):format(target.version, node.name, node.name), "left_over"
+  end
   if config.engine ~= "swap" then return false end
   local fused, message, code = fuse.script(target.relup.script)
   if not fused then return nil, message, code end
