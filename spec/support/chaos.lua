@@ -38,7 +38,8 @@ local function draw_fault()
 end
 
 local function describe(plan)
-  local words = { plan.up and "up" or "down", plan.mode == "install" and "steps inside" or "steps around" }
+  local words = { plan.up and "up" or "down", plan.mode == "install" and "steps inside" or "steps around",
+    plan.engine }
   local moment = ("%d ms after the beginning"):format(plan.at or 0)
   if plan.after then moment = ("after step %d%s"):format(plan.after, plan.pass == 2 and " of the install" or "") end
   if plan.before then moment = "before the act " .. plan.before end
@@ -51,8 +52,8 @@ end
 
 --- What a seed stands for: the same whenever it is asked for.
 -- @tparam integer seed
--- @return `{ seed =, text = in words, up = boolean, mode = "run" | "install", after = step (pass = 1 | 2) | before = act |
--- at = ms, faults = one or two of { name =, hold = ms }, pause = ms between them }`
+-- @return `{ seed =, text = in words, up = boolean, mode = "run" | "install", engine = nil | "swap", after = step (pass = 1 | 2)
+-- | before = act | at = ms, faults = one or two of { name =, hold = ms }, pause = ms between them }`
 function chaos.plan(seed)
   math.randomseed(seed, 0)
   for _ = 1, 32 do math.random() end -- small seeds begin alike
@@ -71,6 +72,7 @@ function chaos.plan(seed)
   plan.faults = { draw_fault() }
   if math.random() < 0.3 then plan.faults[2] = draw_fault() end
   plan.pause = math.random(0, 200)
+  plan.engine = plan.mode == "run" and math.random() < 0.5 and "swap" or nil
   plan.text = describe(plan)
   math.randomseed(os.time(), math.tointeger(process.now() // 1))
   return plan
@@ -270,7 +272,7 @@ function chaos.round(scene, plan)
   scene:mark()
   round.operator = scene:operate {
     mode = plan.mode, after = plan.after, pass = plan.pass, before = plan.before, fault = "ask", document = true,
-    lease = LEASE, grace = GRACE, port = between and between.port,
+    lease = LEASE, grace = GRACE, port = between and between.port, engine = plan.engine,
   }
   if plan.at then
     round.operator:has_begun()

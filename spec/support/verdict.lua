@@ -36,6 +36,8 @@ end
 local function about_the_suspended(add, facts, result)
   local asked = facts.seen.most.asked or 0
   if result.perhaps_suspended then return end
+  -- The swap suspends some of its own.
+  for _, stop in ipairs(result.swap or {}) do asked = asked - stop.processes end
   if result.suspended == 0 and asked > 0 then
     add(("no process was suspended, and %d were asked to"):format(asked))
   elseif result.suspended > 0 and asked == 0 and not facts.link then
