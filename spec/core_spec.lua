@@ -352,6 +352,19 @@ describe("the C module", function()
       assert.matches("interrupted by SIGQUIT", message)
     end)
 
+    it("by which a terminal stops programs are ignored while they are caught", function()
+      -- The kernel's books: whether a signal that is sent stops a program depends on its terminal.
+      local function ignores(number)
+        local mask = process.read_file("/proc/self/status"):match "SigIgn:%s*(%x+)"
+        return tonumber(mask, 16) >> (number - 1) & 1 == 1
+      end
+      local TSTP, TTIN, TTOU = 20, 21, 22
+      local before = { ignores(TSTP), ignores(TTIN), ignores(TTOU) }
+      local _, meanwhile = caught(function() return { ignores(TSTP), ignores(TTIN), ignores(TTOU) } end)
+      assert.same({ true, true, true }, meanwhile)
+      assert.same(before, { ignores(TSTP), ignores(TTIN), ignores(TTOU) })
+    end)
+
     it("reach the main program when the coroutine that asked for them is gone", function()
       coroutine.wrap(function() core.catch_signals() end)()
       finally(core.release_signals)

@@ -1,9 +1,10 @@
 /* Signals while something is suspended: SIGINT, SIGTERM, SIGHUP and SIGQUIT become a Lua error at the next instruction,
- * so that everything can be undone on the way out, and SIGPIPE is ignored: a reader of our output who leaves ends
- * nothing. One error a second: another signal right behind the first is kept for take_signal, so that it does not cut
- * off what the first has begun. Meanwhile they are held back, and come through afterwards, or into what a step
- * brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some other
- * coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a time can
+ * so that everything can be undone on the way out. SIGPIPE is ignored: a reader of our output who leaves ends nothing.
+ * So is what a terminal stops programs by (SIGTSTP, SIGTTIN, SIGTTOU): one that is stopped leaves sockets suspended until
+ * its lease has run out. One error a second: another signal right behind the first is kept for take_signal, so that it
+ * does not cut off what the first has begun. Meanwhile they are held back, and come through afterwards, or into what a
+ * step brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some
+ * other coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a time can
  * catch signals. */
 #include "signals.h"
 
@@ -14,7 +15,12 @@
 #include <time.h>
 
 static const int caught_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-enum { CAUGHT_COUNT = sizeof caught_signals / sizeof caught_signals[0], RAISE_EVERY_S = 2 };
+static const int ignored_signals[] = {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
+enum {
+  CAUGHT_COUNT = sizeof caught_signals / sizeof caught_signals[0],
+  IGNORED_COUNT = sizeof ignored_signals / sizeof ignored_signals[0],
+  RAISE_EVERY_S = 2
+};
 
 /* A hook belongs to one coroutine. The main one and the one that asked for signals get it: whichever runs first,
  * raises. */
@@ -25,7 +31,7 @@ typedef struct hooked {
 } hooked;
 
 static const char running_key; /* its address is where the registry keeps the coroutine that asked alive */
-static struct sigaction before[CAUGHT_COUNT], before_pipe;
+static struct sigaction before[CAUGHT_COUNT], before_ignored[IGNORED_COUNT];
 static sigset_t mask_before;
 static bool blocked;
 static volatile sig_atomic_t arrived;
@@ -81,7 +87,8 @@ static void caught_set(sigset_t *set) {
   for (i = 0; i < CAUGHT_COUNT; i++) sigaddset(set, caught_signals[i]);
 }
 
-/*** From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT raise a Lua error, "interrupted by NAME".
+/*** From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT raise a Lua error, "interrupted by NAME"; SIGPIPE, and the signals by
+which a terminal stops programs, are ignored.
 @function catch_signals
 @return false where they are caught already
 */
@@ -109,7 +116,7 @@ int edr_lua_catch_signals(lua_State *L) {
     if (before[i].sa_handler != SIG_IGN) sigaction(caught_signals[i], &action, NULL);
   }
   action.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &action, &before_pipe);
+  for (i = 0; i < IGNORED_COUNT; i++) sigaction(ignored_signals[i], &action, &before_ignored[i]);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -198,7 +205,7 @@ int edr_lua_release_signals(lua_State *L) {
   int i;
   if (hook_count > 0) {
     for (i = 0; i < CAUGHT_COUNT; i++) sigaction(caught_signals[i], &before[i], NULL);
-    sigaction(SIGPIPE, &before_pipe, NULL);
+    for (i = 0; i < IGNORED_COUNT; i++) sigaction(ignored_signals[i], &before_ignored[i], NULL);
     take_hooks_back();
     hook_count = 0;
     arrived = kept = 0;
