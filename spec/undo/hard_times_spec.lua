@@ -16,11 +16,11 @@ describe("a guard in hard times", function()
     return assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
   end
 
-  before_each(function()
-    erlang = erlang_node.start {}
+  local function start(arguments)
+    erlang = erlang_node.start { args = arguments }
     node = connect()
     pids = node:pids(assert(node:eval "[element(2, gen_event:start()) || _ <- lists:seq(1, 50)]."))
-  end)
+  end
 
   after_each(function()
     node:close()
@@ -37,6 +37,7 @@ describe("a guard in hard times", function()
   end
 
   it("undoes in time though others send it messages faster than it reads them", function()
+    start()
     local operator, one = suspended_by_one { grace = GRACE }
     operator:close()
     assert.truthy(process.wait_until(function() return (guard.who(node) or {}).status == "gone" end))
@@ -50,6 +51,7 @@ describe("a guard in hard times", function()
 
   -- A request whose process the node has not run yet when the connection breaks, as on a node that is short of time.
   it("takes nothing any more that its operator has asked for before it came back", function()
+    start()
     local operator, one = suspended_by_one { grace = 3000 }
     local late = {}
     for name, request in pairs {
@@ -71,5 +73,33 @@ describe("a guard in hard times", function()
     assert.equal("ok", (operator:bulk_resume(pids, 5000)))
     assert(one:owe(node:pids {}))
     assert(one:leave())
+  end)
+
+  it("is not started where its text would end the node, which has no room for more atoms", function()
+    start { "+t", "16384" }
+    assert(node:eval [=[
+      Left = erlang:system_info(atom_limit) - erlang:system_info(atom_count) - 100,
+      [list_to_atom("filler" ++ integer_to_list(I)) || I <- lists:seq(1, Left)], ok.]=])
+    local one, message, code = guard.start(node)
+    assert.same({ nil, "system_limit" }, { one, code })
+    assert.matches("has room for only %d+ more atoms, and ends when there is none", message)
+    assert.equal("ok", (node:bulk_suspend(pids, 5000)))
+    assert.equal("ok", (node:bulk_resume(pids, 5000)))
+  end)
+
+  it("outgrows the heap that a node allows its processes", function()
+    start { "+hmax", "262144" }
+    local operator = connect()
+    local one = assert(guard.start(operator, { grace = GRACE }))
+    local many = {}
+    for i = 1, 100 do
+      for j, pid in pids:iter() do many[(i - 1) * #pids + j] = pid end
+    end
+    local suspend = tuple { atom "suspend", list(many) }
+    for _ = 1, 40 do assert(one:ask(suspend)) end
+    assert.equal("ok", (operator:bulk_suspend(pids, 5000)))
+    operator:close()
+    assert.truthy(process.wait_until(function() return guard.who(node) == false end, GRACE + 5000))
+    assert.equal(0, #node:suspended(pids))
   end)
 end)

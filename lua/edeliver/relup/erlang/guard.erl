@@ -32,8 +32,6 @@
 
 run(Grace, Lease, Operator, Patience, Token, Who) ->
 process_flag(trap_exit, true),
-process_flag(priority, high),
-process_flag(message_queue_data, off_heap),
 group_leader(whereis(init), self()),
 Now = fun() -> erlang:monotonic_time(millisecond) end,
 Name = unicode:characters_to_binary(io_lib:format("~ts as ~ts", [Who, node(Operator)])),

@@ -19,6 +19,7 @@ local atom, tuple, list = term.atom, term.tuple, term.list
 guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
 guard.GRACE, guard.LEASE, guard.PATIENCE, guard.TIMEOUT = 5000, 15000, 300000, 5000 -- ms
 local UNDO_TIMEOUT = 60000 -- ms
+local ATOMS = 1000 -- that its text may need, and what is evaluated meanwhile
 
 local function token()
   local file = io.open("/dev/urandom", "rb")
@@ -102,11 +103,31 @@ function guard.new(node, options)
   }, guard)
 end
 
+-- Before others, with as much memory as it takes, and cheap to collect however many messages wait.
+local OPTIONS = list {
+  tuple { atom "priority", atom "high" }, tuple { atom "max_heap_size", 0 },
+  tuple { atom "message_queue_data", atom "off_heap" },
+}
+
+local INTEGERS = shape.list(shape.integer)
+
+-- A node without room for another atom ends, and text makes some when it is read there for the first time.
+local function has_room_for_atoms(node)
+  local answer = node:map("erlang", "system_info", { atom "atom_count", atom "atom_limit" })
+  if not answer or not INTEGERS(answer) or #answer ~= 2 or answer[2] - answer[1] >= ATOMS then return true end
+  return nil, ("%s has room for only %s, and ends when there is none: restart it before it does. Nothing was changed")
+    :format(node.name, count.of(answer[2] - answer[1], "more atom")), "system_limit"
+end
+
 --- Starts it on the node; also another one, where the first is gone. Where that was interrupted, it has a `pid` and must leave,
 -- or it leaves by itself.
 -- @return[1] true
 -- @return[2] nil, message, code; "busy" where another one is there
 function guard:begin()
+  if not self.token then
+    local fits, message, code = has_room_for_atoms(self.node)
+    if not fits then return nil, message, code end
+  end
   self.token, self.epoch, self.seen = token(), 0, 0
   local expression = self.node:expression("guard", {
     Token = self.token, Operator = self.node:self(), Who = self.operator,
@@ -114,7 +135,7 @@ function guard:begin()
   })
   local message, code
   self.pid, message, code = shape.expect(self.node, "which process the guard is", shape.pid,
-    self.node:call("erlang", "spawn", { atom(expression[1]), atom(expression[2]), list(expression[3]) }))
+    self.node:call("erlang", "spawn_opt", { atom(expression[1]), atom(expression[2]), list(expression[3]), OPTIONS }))
   if not self.pid then return nil, message, code end
   local hello
   hello, message, code = self:ask(atom "hello", nil, HELLO)
