@@ -63,6 +63,8 @@ describe("edeliver-relup", function()
     ["a@b ps --sort name"] = "must be one of",
     ["a@b call lists reverse [1,"] = "is no Erlang term",
     ["patch some/relup"] = "missing option '--app'",
+    ["a@b upgrad 1.0"] = "unknown command 'upgrad'",
+    ["a@b"] = "a command is required",
   } do
     it(("refuses %q: %s"):format(line, message), function()
       local refused = program.run(line)
@@ -71,6 +73,13 @@ describe("edeliver-relup", function()
       assert.matches(message, refused.err, 1, true)
     end)
   end
+
+  it("says so where Ctrl-C comes before any command has begun", function()
+    local cut = program.run("a@b status", {
+      env = { LUA_INIT = [[package.preload["edeliver.relup.cli"] = function() error "interrupted!" end]] },
+    })
+    assert.same({ 2, "edeliver-relup: interrupted\n" }, { cut.code, cut.err })
+  end)
 
   it("refuses a node without a host", function()
     local refused = program.run("myapp status", { env = { EDELIVER_RELUP_COOKIE = "abc" } })

@@ -123,7 +123,7 @@ describe("a release of mix", function()
       refused(folder .. "/empty", "not_a_release", "no releases/VERSION/NAME.rel")
       refused(folder .. "/none", "missing", "none")
       sh("echo hello > %s/text", quote(folder))
-      refused(folder .. "/text", "protocol", "text")
+      refused(folder .. "/text", "protocol", folder .. "/text is no release's folder or tarball")
     end)
 
     it("a boot file that is not what its script says", function()

@@ -116,6 +116,8 @@ local function command_first(arguments)
       return table.move(arguments, i + 1, #arguments, i + 1, ordered)
     end
   end
+  -- What follows a node is meant as a command: that is the one to complain of.
+  if (arguments[1] or ""):find "^[^-].*@" then return table.move(arguments, 2, #arguments, 1, {}) end
   return arguments
 end
 

@@ -134,7 +134,8 @@ local function read_archive(self, visitor)
     local entry
     entry, message, code = archive:next()
     if message then
-      return nil, ("%s: %s%s"):format(self.path, last and ("after " .. last .. ": ") or "", message), code
+      local where = last and (": after %s"):format(last) or " is no release's folder or tarball"
+      return nil, ("%s%s: %s"):format(self.path, where, message), code
     end
     if not entry then return true end
     local done
@@ -192,6 +193,9 @@ function source.open(path)
   local listed
   listed, message, code = core.list_folder(path)
   if not listed then return nil, message, code end
+  if not listed.releases then
+    return nil, ("%s is no release: it has no releases/VERSION/NAME.rel"):format(path), "not_a_release"
+  end
   return setmetatable({ path = (path:gsub("(.)/+$", "%1")), kind = "folder" }, source)
 end
 

@@ -58,13 +58,16 @@ function report:left_behind()
   if #self.still_suspended > 0 then
     local shown = {}
     for i = 1, math.min(#self.still_suspended, 5) do shown[i] = tostring(self.still_suspended[i]) end
-    lines[1] = ("%s may still be suspended on %s: %s%s. relup.recover(node, report.journal) resumes what is"):format(
-      count.of(#self.still_suspended, "process"), self.node, table.concat(shown, ", "),
-      #self.still_suspended > 5 and ", ..." or "")
+    lines[1] = ("%s may still be suspended on %s: %s%s"):format(count.of(#self.still_suspended, "process"), self.node,
+      table.concat(shown, ", "), #self.still_suspended > 5 and ", ..." or "")
   end
   if #self.still_undone > 0 then
-    lines[#lines + 1] = ("%s could not be undone (%s): report.still_undone has them"):format(count.of(#self.still_undone, "call"),
+    lines[#lines + 1] = ("%s not undone yet (%s)"):format(count.of(#self.still_undone, "call is", "calls are"),
       self.still_undone[1].key)
+  end
+  if lines[1] then
+    lines[#lines + 1] = ("`edeliver-relup %s recover%s`, or relup.recover, undoes what the guard there has not undone"):format(
+      self.node, self.journal and " " .. self.journal or "")
   end
   return lines[1] and escape.text(table.concat(lines, "\n"))
 end

@@ -51,7 +51,11 @@ local function look_first(args, node)
     args.output:fail(message, code)
     return exit.REFUSED
   end
-  if #seen.found == 0 and seen.undos == 0 then return nil end
+  if #seen.found == 0 and seen.undos == 0 then
+    args.output:line "Nothing to recover"
+    args.output:give(as_json(seen))
+    return exit.OK
+  end
   local question = ("Resumes %s on %s and makes %s."):format(
     count.of(#seen.found, "process"), node.name, count.of(seen.undos, "call"))
   if not session.confirm(args, question) then return exit.REFUSED end
