@@ -220,6 +220,33 @@ describe("a swap", function()
     assert.matches("lib/swapped-2/ebin/swapped_library.beam", message, 1, true)
   end)
 
+  it("says who still runs old code, for as long as it purges", function()
+    local swap = require "edeliver.relup.step.swap"
+    assert.is_false(swap.who(scene.node))
+    local lingers = scene:servers("good", 1)
+    assert(scene.node:call("gen_server", "call", { lingers[1], atom "linger" }))
+    local stop = scene:stop("2", "up")
+    stop.suspend, stop.change = {}, {}
+    assert.equal("ok", scene:swap_only(stop).outcome)
+    assert.is_truthy(process.wait_until(function()
+      local who = assert(swap.who(scene.node))
+      return #who.old == 1 and who
+    end, 5000))
+    local who = assert(swap.who(scene.node))
+    assert.equal("purging", who.status)
+    assert.equal("swapped_server", who.old[1].module)
+    assert.equal(tostring(lingers[1]) .. " runs it", who.old[1].why)
+    local prepared, message, code = scene:prepare(scene:stop("1", "down"))
+    assert.is_nil(prepared)
+    assert.equal("old_code", code)
+    assert.matches("runs old code of swapped_server", message, 1, true)
+    -- A swap that was refused goes on with the work of the one before it.
+    assert.equal("purging", assert(swap.who(scene.node)).status)
+    assert.is_truthy(scene.node:send(lingers[1], atom "go"))
+    scene:wait_until_gone()
+    assert.is_false(scene.node:call("erlang", "check_old_code", { atom "swapped_server" }))
+  end)
+
   it("ends with its guard, and has changed nothing", function()
     local pids = scene:servers("good", 2)
     local _, watched = assert(scene:prepare(scene:stop("2", "up")))

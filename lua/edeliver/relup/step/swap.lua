@@ -4,6 +4,8 @@
 --
 -- @classmod edeliver.relup.step.swap
 
+local fuse = require "edeliver.relup.script.fuse"
+local guard = require "edeliver.relup.undo.guard"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -21,6 +23,8 @@ local function is_map(value) return term.kind(value) == "map" end
 local LINGERING = shape.list(shape.tuple(shape.atom, shape.list(shape.pid)))
 local HOLDERS = shape.list(shape.tuple(shape.atom, shape.any))
 local HOLDING = shape.list(shape.tuple(shape.atom, HOLDERS))
+local WHO = shape.tuple(shape.is(atom "swap"), shape.atom, shape.list(shape.tuple(shape.atom, shape.list(shape.pid), HOLDERS)))
+local LATE = shape.tuple(shape.is(atom "timeout"), shape.any)
 local FOUND = shape.list(shape.tuple(shape.integer, is_map))
 local PREPARED = shape.either(shape.tuple(OK, shape.pid, FOUND), shape.tuple(shape.is(atom "error"), shape.any))
 local KIND = shape.either(OK, shape.is(atom "refused"), shape.is(atom "broken"))
@@ -109,6 +113,38 @@ function swap.prepare(node, options)
   if not answer then return nil, message, code end
   if not OK(answer[1]) then return nil, refusal(node, answer[2]) end
   return setmetatable({ node = node, token = options.token, pid = answer[2], found = answer[3] }, swap)
+end
+
+-- What lingers of a module, in words.
+local function lingering_in_words(row)
+  local words = {}
+  if #row[2] > 0 then words[1] = ("%s %s it"):format(pids_in_words(row[2]), #row[2] == 1 and "runs" or "run") end
+  if #row[3] > 0 then
+    words[#words + 1] = ("%s %s funs of it"):format(swap.holders_in_words(row[3]), #row[3] == 1 and "has" or "have")
+  end
+  return #words > 0 and table.concat(words, ", ") or nil
+end
+
+--- The swap that is on a node now, and what it still has to purge.
+-- @param node
+-- @return[1] `{ status = "prepared" | "armed" | "at work" | "purging", old = list of { module =, pids = a list, why = in words, nil
+-- where nothing is in the way } }`, or false where there is none
+-- @return[2] nil, message, code
+function swap.who(node)
+  local answer, message, code, reason = node:call("gen_server", "call", { atom(fuse.NAME), atom "who", 15000 }, ASK_TIMEOUT)
+  if answer == nil then
+    if guard.is_gone(code, reason) then return false end
+    if code == "exit" and LATE(reason) then return { status = "at work", old = {} } end
+    return nil, message, code
+  end
+  local known
+  known, message, code = shape.expect(node, "what its swap does", WHO, answer)
+  if not known then return nil, message, code end
+  local found = { status = known[2].name, old = {} }
+  for i, row in ipairs(known[3]) do
+    found.old[i] = { module = shape.to_text(row[1]), pids = row[2], why = lingering_in_words(row) }
+  end
+  return found
 end
 
 local function ask(self, request, answers)

@@ -7,13 +7,14 @@ local exit = require "edeliver.relup.cli.exit"
 local guard = require "edeliver.relup.undo.guard"
 local output = require "edeliver.relup.cli.output"
 local session = require "edeliver.relup.cli.session"
+local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
 local site_options = require "edeliver.relup.cli.site_options"
 local web = require "edeliver.relup.web"
 
 local status = {
   on_node = true,
-  summary = "Show versions, sockets, suspended processes and the guard.",
+  summary = "Show versions, sockets, suspended processes, the guard and the swap.",
   examples = { "edeliver-relup myapp@web1 status", "edeliver-relup myapp@web1 status --json | jq .result.suspended" },
 }
 
@@ -45,6 +46,16 @@ local function sockets_of(node, args)
   }
 end
 
+local function swap_facts(found)
+  local old = {}
+  for i, each in ipairs(found.old) do
+    local pids = {}
+    for k, pid in ipairs(each.pids) do pids[k] = tostring(pid) end
+    old[i] = { module = each.module, pids = output.array(pids), why = each.why }
+  end
+  return { status = found.status, old = output.array(old) }
+end
+
 local function gather(node, args)
   local facts = {
     otp_release = term.text(ask(node, "erlang", "system_info", term.atom "otp_release")),
@@ -59,6 +70,9 @@ local function gather(node, args)
   local who, problem, why = guard.who(node)
   if who == nil then error({ message = problem, code = why }, 0) end
   facts.guard = who or nil
+  local swapping, trouble, kind = swap.who(node)
+  if swapping == nil then error({ message = trouble, code = kind }, 0) end
+  facts.swap = swapping and swap_facts(swapping) or nil
   facts.site = sockets_of(node, args)
   return facts
 end
@@ -68,6 +82,15 @@ local function describe_guard(who)
   local text = ("of %s (%s), owes %s and %s"):format(who.who, who.status, count.of(who.pids, "resume"),
     count.of(who.undos, "call"))
   return who.left and ("%s in %.1f s"):format(text, who.left / 1000) or text
+end
+
+local function describe_swap(found)
+  if not found then return "none" end
+  local words = {}
+  for i, each in ipairs(found.old) do
+    words[i] = each.why and ("old code of %s: %s"):format(each.module, each.why) or "old code of " .. each.module
+  end
+  return words[1] and ("%s, %s"):format(found.status, table.concat(words, "; ")) or found.status
 end
 
 local function show(out, node, facts)
@@ -88,6 +111,7 @@ local function show(out, node, facts)
     { "suspended", facts.suspended },
     { "hibernating", facts.hibernating },
     { "guard", describe_guard(facts.guard) },
+    { "swap", describe_swap(facts.swap) },
   }
 end
 
