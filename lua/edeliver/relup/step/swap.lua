@@ -127,8 +127,8 @@ end
 
 --- The swap that is on a node now, and what it still has to purge.
 -- @param node
--- @return[1] `{ status = "prepared" | "armed" | "at work" | "purging", old = list of { module =, pids = a list, why = in words, nil
--- where nothing is in the way } }`, or false where there is none
+-- @return[1] `{ status = "prepared" | "armed" | "at work" | "purging", old = list of { module =, pids = a list, why = what is in
+-- the way, in words, or nil } }`, or false where there is none
 -- @return[2] nil, message, code
 function swap.who(node)
   local answer, message, code, reason = node:call("gen_server", "call", { atom(fuse.NAME), atom "who", 15000 }, ASK_TIMEOUT)
