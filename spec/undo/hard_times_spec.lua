@@ -102,4 +102,50 @@ describe("a guard in hard times", function()
     assert.truthy(process.wait_until(function() return guard.who(node) == false end, GRACE + 5000))
     assert.equal(0, #node:suspended(pids))
   end)
+
+  describe("of a node that was frozen for longer than lease and grace", function()
+    local LEASE = 600
+
+    local function freeze(meanwhile)
+      erlang.process:signal "STOP"
+      process.sleep(LEASE + GRACE + 500)
+      if meanwhile then meanwhile() end
+      erlang.process:signal "CONT"
+    end
+
+    it("takes an operator for lost only when it has been asked again", function()
+      start()
+      local operator, one = suspended_by_one { grace = GRACE, lease = LEASE }
+      freeze()
+      operator:sleep(LEASE + GRACE + 1000)
+      assert.same({ "here", 50 }, { guard.who(node).status, #node:suspended(pids) })
+      assert.equal("ok", (operator:bulk_resume(pids, 5000)))
+      assert(one:leave())
+      operator:close()
+    end)
+
+    it("undoes for one that went meanwhile", function()
+      start()
+      local operator = suspended_by_one { grace = GRACE, lease = LEASE }
+      freeze(function() operator:close() end)
+      assert.truthy(process.wait_until(function() return guard.who(node) == false end, GRACE + 5000))
+      assert.equal(0, #node:suspended(pids))
+    end)
+  end)
+
+  it("undoes once, though two others ask for it and a third wants to begin", function()
+    start()
+    local operator = suspended_by_one { who = "ann", grace = 10000 }
+    operator:close()
+    assert.truthy(process.wait_until(function() return (guard.who(node) or {}).status == "gone" end))
+    local undo = { "gen_server", "call", { atom(guard.NAME), atom "undo", 5000 } }
+    local first, second = node:request(table.unpack(undo)), node:request(table.unpack(undo))
+    local begun, _, code = guard.start(node, { who = "bob" })
+    -- The others come before the third, which finds the guard at work, or gone.
+    assert.equal(atom "ok", (node:await(first, 5000)))
+    local answer, _, why = node:await(second, 5000)
+    assert.is_true(answer == atom "ok" or why == "exit")
+    assert.equal(0, #node:suspended(pids))
+    if begun then assert(begun:leave()) else assert.equal("busy", code) end
+  end)
 end)
