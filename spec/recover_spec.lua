@@ -266,31 +266,40 @@ describe("recover", function()
     assert.equal(0, #result.found)
   end)
 
-  -- A run that had its steps in the relup when the node restarted.
-  it("puts the relup back of a run whose node was restarted, unless somebody has changed it since", function()
-    local file, before = folder .. "/relup", '{"2.0.0",[{"1.0.0",[],[point_of_no_return]}],[]}.\n'
-    local patched = '{"2.0.0",[{"1.0.0",[],[{apply,{gen_server,call,[edeliver_relup,{run,a,[chat]},infinity]}}]}],[]}.\n'
-    for i, case in ipairs { { patched, before, 1 }, { before, before, 0 }, { "others", "others", 0 } } do
-      local handle = assert(io.open(file, "wb"))
-      handle:write(case[1])
-      handle:close()
-      local path = ("%s/relup%d.jsonl"):format(folder, i)
-      local book = assert(journal.open({ name = node.name, call = function() return 1 end }, path))
-      book:observer()("suspend", websockets())
-      local undo = { "file", "write_file", { term.charlist(file), before } }
-      local stop = require("edeliver.relup.web.listeners.ranch").resume { ref = atom "gone" }
-      local function entry(call)
-        return { key = "relup", undo = call, term = term.tuple { atom(call[1]), atom(call[2]), term.list(call[3]) } }
+  -- A run that had its steps in the relup, on a node that has been restarted since or not.
+  for _, restarted in ipairs { true, false } do
+    it(("puts the relup back of a run%s, unless somebody has changed it since"):format(
+      restarted and " whose node was restarted" or ""), function()
+      local file, before = folder .. "/relup", '{"2.0.0",[{"1.0.0",[],[point_of_no_return]}],[]}.\n'
+      local patched = '{"2.0.0",[{"1.0.0",[],[{apply,{gen_server,call,[edeliver_relup,{run,a,[chat]},infinity]}}]}],[]}.\n'
+      local creation = restarted and 1 or assert(node:call("erlang", "system_info", { atom "creation" }))
+      local others = '{"2.0.0",[{"1.0.1",[],[point_of_no_return]}],[]}.\n'
+      -- The last two were cut off while they were written.
+      for i, case in ipairs {
+        { patched, before, 1 }, { before, before, 0 }, { others, others, 0 }, { patched:sub(1, 20), before, 1 },
+        { "", before, 1 },
+      } do
+        local handle = assert(io.open(file, "wb"))
+        handle:write(case[1])
+        handle:close()
+        local path = ("%s/relup%d-%d.jsonl"):format(folder, creation, i)
+        local book = assert(journal.open({ name = node.name, call = function() return creation end }, path))
+        book:observer()("suspend", websockets())
+        local undo = { "file", "write_file", { term.charlist(file), before } }
+        local stop = require("edeliver.relup.web.listeners.ranch").resume { ref = atom "gone" }
+        local function entry(call)
+          return { key = "relup", undo = call, term = term.tuple { atom(call[1]), atom(call[2]), term.list(call[3]) } }
+        end
+        book:observer()("apply", { entry(undo), entry(stop) })
+        book.file:close()
+        local result = assert(relup.recover(node, path, { log = log }))
+        assert.same({ restarted or nil, true }, { result.restarted, result.ok })
+        assert.equal(case[3] + (restarted and 0 or 1), result.undos)
+        assert.equal(case[2], process.read_file(file))
       end
-      book:observer()("apply", { entry(undo), entry(stop) })
-      book.file:close()
-      local result = assert(relup.recover(node, path, { log = log }))
-      assert.is_true(result.restarted and result.ok)
-      assert.equal(case[3], result.undos)
-      assert.equal(case[2], process.read_file(file))
-    end
-    assert.matches("has been changed since: it is left as it is", table.concat(lines, "\n"))
-  end)
+      assert.matches("has been changed since: it is left as it is", table.concat(lines, "\n"))
+    end)
+  end
 
   it("no socket has noticed any of it", function()
     local stats = sockets:drain(5000)

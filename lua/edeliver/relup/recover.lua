@@ -7,7 +7,6 @@
 -- @module edeliver.relup.recover
 
 local bulk_result = require "edeliver.relup.node.bulk_result"
-local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
 local escape = require "edeliver.relup.base.escape"
 local guard = require "edeliver.relup.undo.guard"
@@ -16,6 +15,7 @@ local journaled_calls = require "edeliver.relup.undo.journaled_calls"
 local ledger = require "edeliver.relup.undo.ledger"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
+local unsettled = require "edeliver.relup.undo.unsettled"
 local web = require "edeliver.relup.web"
 
 local recover = {}
@@ -150,62 +150,6 @@ local function resume(node, found)
   return open
 end
 
--- A journal is a file: what our own steps never journal is made only where the operator says so.
-local function only_ours(path, undos)
-  local strange = {}
-  for _, entry in ipairs(undos) do
-    if not entry.ours then strange[#strange + 1] = entry.shown end
-  end
-  if #strange == 0 then return true end
-  return nil, ("%s owes what no step of ours journals: %s. Nothing was done; --force (the option `force`) makes %s"):format(
-    path, table.concat(strange, ", "), #strange == 1 and "this call, too" or "these calls, too"), "not_ours"
-end
-
--- Whether a relup on the node's disk has our steps in it, as a run leaves it whose node restarted. One that is neither that nor
--- what it was before is somebody else's by now.
-local function is_patched(node, undo, log)
-  local path, before = undo[3][1], undo[3][2]
-  local answer = node:call("file", "read_file", { path })
-  local text = term.kind(answer) == "tuple" and answer[1] == atom "ok" and answer[2]
-  if not text or text == before then return false end
-  if text:find(guard.NAME, 1, true) then return true end
-  log("warning", ("%s has been changed since: it is left as it is"):format(term.text(path)))
-  return false
-end
-
--- After a restart only what lies on the disk is left of a run.
-local function owed_after_restart(node, state, log)
-  local undos = {}
-  for _, entry in ipairs(state.undos) do
-    if ledger.is_durable(entry.undo) and is_patched(node, entry.undo, log) then undos[#undos + 1] = entry end
-  end
-  log("info", ("%s has been restarted since: what was suspended has ended with it"):format(node.name))
-  return { pids = core.pids {}, undos = undos, restarted = true }
-end
-
--- What a journal still owes.
-local function owed_by_journal(node, path, force, log)
-  local state, message, code = journals.read(path)
-  if not state then return nil, message, code end
-  if not force then
-    local fine
-    fine, message, code = only_ours(path, state.undos)
-    if not fine then return nil, message, code end
-  end
-  if state.node ~= node.name then
-    return nil, ("%s is the journal of a run on %s, not on %s"):format(path, state.node, node.name), "wrong_node"
-  end
-  local creation, problem, why = node:call("erlang", "system_info", { atom "creation" })
-  if creation == nil then return nil, problem, why end
-  if creation ~= state.creation then return owed_after_restart(node, state, log) end
-  local texts = {}
-  for i, text in ipairs(state.pids) do texts[i] = term.charlist(text) end
-  local pids
-  pids, message, code = shape.expect(node, "erlang:list_to_pid", PIDS, node:map("erlang", "list_to_pid", texts, 30000))
-  if not pids then return nil, message, code end
-  return { pids = core.pids(pids), undos = state.undos, run = state.run }
-end
-
 -- What a run may have left at listeners, as undos.
 local function traces(node, anybody_suspended, log)
   local undos = {}
@@ -273,7 +217,7 @@ function recover.run(node, journal, options)
   if not rests then return nil, message, code end
   local owed, undos
   if journal then
-    owed, message, code = owed_by_journal(node, journal, options.force, log)
+    owed, message, code = unsettled.read(node, journal, options.force, log)
     if not owed then return nil, message, code end
     undos = owed.undos
   end
