@@ -96,6 +96,28 @@ describe("config.engine", function()
     check "1.0.0"
   end)
 
+  it("swap: requests end while sockets still run, and none is waited for afterwards", function()
+    local steps = table.move(STEPS, 1, #STEPS, 1, {})
+    local answer
+    table.insert(steps, 4, { name = "ask", run = function()
+      answer = sockets:get(release.ports.endpoint, "/slow?ms=300")
+      local site = assert(require("edeliver.relup.web").find(node, "chat"))
+      return process.wait_until(function() return #site:requests() == 1 end, 5000)
+    end, section = "check" })
+    for _, version in ipairs { "2.1.0", "1.0.0" } do
+      local report = assert(relup.sequence(steps):run(node, {
+        name = "chat", version = version, engine = "swap", journal = false, log = function() end,
+      }))
+      local results = {}
+      for _, step in ipairs(report.steps) do results[step.name] = step.result end
+      assert.matches("60 websockets suspended, after a wait of %d+ ms for 1 running request", results.suspend_channels)
+      assert.equal("no running requests", results.finish_running_requests)
+      assert.matches("^200 .* slow", sockets:body(answer, 5000))
+      sockets:hang_up()
+      check(version)
+    end
+  end)
+
   it("is one of two, and goes with run alone", function()
     assert.has_error(function() run("2.1.0", { engine = "steam" }) end, 'config.engine is "otp" or "swap", not "steam"')
     assert.has_error(function() run("2.1.0", { on_failed_code_change = "hope" }) end,

@@ -5,6 +5,7 @@ local bulk_result = require "edeliver.relup.node.bulk_result"
 local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
+local running_requests = require "edeliver.relup.step.running_requests"
 local web = require "edeliver.relup.web"
 
 local TIMEOUT, ROUNDS = 1000, 20 -- ms; how often to look again before saying that there is no end to new ones
@@ -42,6 +43,15 @@ local function suspend_all(site, target, ctx)
     ROUNDS, count.of(asked, "process was", "processes were")), "timeout"
 end
 
+-- Most requests end while sockets still run: then `finish_running_requests` has next to nothing to wait for. Gives what to say.
+local function wait_before(node, ctx, site)
+  if ctx.dry_run or not ctx.will_run "finish_running_requests" then return "" end
+  local left, seen, took = running_requests.wait(node, ctx, site, running_requests.PATIENCE)
+  if not left then return nil, seen, took end
+  ctx.requests_left = left
+  return seen > 0 and (", after a wait of %.0f ms for %s"):format(took, count.of(seen, "running request")) or ""
+end
+
 local suspend_channels = instruction.define {
   name = "suspend_channels",
   section = "suspend",
@@ -57,13 +67,17 @@ local suspend_channels = instruction.define {
   dependencies = function() return { "check_ranch_acceptors", "check_ranch_connections" } end,
   insert_where = function() return insert_instruction.append_after_point_of_no_return end,
 
-  --- Suspends, and looks again until nobody new turns up. Who has died meanwhile is no failure; who doesn't answer within
-  -- `config.suspend_timeout` (1000 ms) is one, but for as many as `config.tolerate` says (0).
+  --- Waits for running requests, where a later step would, suspends, and looks again until nobody new turns up. A process that
+  -- has died meanwhile is no failure; one that does not answer within `config.suspend_timeout` (1000 ms) is, but for as many as
+  -- `config.tolerate` says (0).
   run = function(node, _, ctx)
     local site, message, code = web.look(node, ctx)
     if not site then return nil, message, code end
     local missing = site:missing_connections()
     if missing then return nil, missing, "not_detected" end
+    local before
+    before, message, code = wait_before(node, ctx, site)
+    if not before then return nil, message, code end
     local target
     target, message, code = site:target(ctx.config.target)
     if not target then return nil, message, code end
@@ -78,8 +92,8 @@ local suspend_channels = instruction.define {
       return nil, ("%d of %s did not answer within %s ms. config.tolerate is how many may be silent"):format(
         silent, count.of(asked, "process"), tostring(ctx.config.suspend_timeout or TIMEOUT)), "timeout"
     end
-    return ("%s %s%s"):format(count.of(asked - silent, table.unpack(NAMES[target])),
-      ctx.dry_run and "would be suspended" or "suspended", silent > 0 and (", %d silent"):format(silent) or "")
+    return ("%s %s%s%s"):format(count.of(asked - silent, table.unpack(NAMES[target])),
+      ctx.dry_run and "would be suspended" or "suspended", silent > 0 and (", %d silent"):format(silent) or "", before)
   end,
 }
 

@@ -35,6 +35,12 @@ function run.new(fields)
     dry_run = config.dry_run, claim = function() return self:claim() end,
     restarted = function() return self.lease ~= nil and self.lease:look_for_restart() == true end,
     serve = function(name, arguments, place) return self:serve(name, arguments, place) end,
+    will_run = function(name)
+      for position = self.reached + 1, #self.steps do
+        if self.steps[position].name == name then return true end
+      end
+      return false
+    end,
   }
   return self
 end

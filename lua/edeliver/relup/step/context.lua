@@ -20,6 +20,7 @@ context.__index = context
 -- - `idle_timeout`: after how many ms of silence it closes a websocket, `math.huge` for never; nil where no websocket is
 --   suspended whose client sends heartbeats
 -- - `time_was_told`: the operator has been warned of that
+-- - `requests_left`: the requests that did not end while they were waited for before the websockets were suspended
 -- - `requests_told`: how many requests were sent `upgrade_started`
 -- - `would_hide`: a dry run leaves connections in sight of the release handler that a real one hides
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
@@ -32,7 +33,8 @@ context.__index = context
 -- - `returns_to`: the version that a restart of the node returns to, where the installed one is not permanent
 context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
-  requests_told = "instructions.finish_running_requests", would_hide = "web.servers.cowboy_2",
+  requests_left = "instructions.suspend_channels", requests_told = "instructions.finish_running_requests",
+  would_hide = "web.servers.cowboy_2",
   after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run",
   swap = "step.install", swapped = "step.install", returns_to = "step.install",
   new_emulator = "step.install_outcome",
@@ -45,12 +47,14 @@ local function print_line(_, text) print(escape.text(text)) end
 -- @tparam table fields `node`, `name` (of the application), and optionally `config`, `logger` (a function of level and text),
 -- `installs` (whether a release will be installed meanwhile), `by_hand`, `dry_run` (nothing is done, all is remembered),
 -- `claim` (see `ledger.new`), `restarted()` (whether the node has been restarted since the run began), and
--- `serve(name, arguments, place)`, which runs what a relup calls back for.
+-- `serve(name, arguments, place)`, which runs what a relup calls back for, and `will_run(name)`, whether a step of that name is
+-- still to come.
 function context.new(fields)
   local self = setmetatable(fields, context)
   self.config = self.config or {}
   self.logger = self.logger or print_line
   self.restarted = self.restarted or function() return false end
+  self.will_run = self.will_run or function() return false end
   self.by_hand = rawget(fields, "by_hand") == true -- the class has a function of that name
   self.ledger = ledger.new(self.node, {
     -- A dry run hides no connections from the release handler, where the real one would; see web.servers.cowboy_2.
