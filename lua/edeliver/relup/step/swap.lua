@@ -53,7 +53,7 @@ local function pids_in_words(pids)
   return table.concat(some, ", ") .. (#pids > 3 and (" and %d more"):format(#pids - 3) or "")
 end
 
--- Those that have funs of old code, in words.
+--- Those that have funs of old code, in words.
 function swap.holders_in_words(holders)
   local words = {}
   for i = 1, math.min(#holders, 3) do

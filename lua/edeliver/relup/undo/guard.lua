@@ -161,7 +161,7 @@ function guard.start(node, options)
   return nil, message, code
 end
 
--- A request as guard.erl takes it from us.
+--- A request as guard.erl takes it from us.
 function guard:from_us(request) return tuple { self.token, self.epoch, request } end
 
 -- From now on it lets in what acts on the node.
