@@ -80,9 +80,24 @@ describe("edeliver-relup NODE", function()
       local refused = json(command .. " 1.0.0 --permanent")
       assert.equal(1, refused.code, refused.out)
       assert.equal("no_start", refused.json.error.code)
-      assert.matches("releases/1.0.0/env.sh is missing, which 2.0.0 has", refused.err, 1, true)
+      assert.matches("releases/1.0.0/env.sh is missing. It can be installed", refused.err, 1, true)
     end
     os.remove(env)
+    assert.equal(0, run("check 1.0.0 --permanent").code)
+  end)
+
+  it("looks for the runtime.exs that the release's own sys.config has read at the next start", function()
+    local path = release.root .. "/releases/1.0.0/sys.config"
+    local function write(to, text)
+      local file <close> = assert(io.open(to, "w"))
+      assert(file:write(text))
+    end
+    local before = process.read_file(path)
+    write(path, '[{elixir,[{config_provider_init,#{providers => [{<<"/releases/1.0.0/runtime.exs">>,[]}]}}]}].\n')
+    local refused = json "check 1.0.0 --permanent --forget-runtime-config"
+    assert.same({ 1, "no_start" }, { refused.code, refused.json.error.code })
+    assert.matches("releases/1.0.0/runtime.exs is missing", refused.err, 1, true)
+    write(path, before)
     assert.equal(0, run("check 1.0.0 --permanent").code)
   end)
 

@@ -208,7 +208,7 @@ describe("Ctrl-C", function()
       assert.equal(8, seen.suspended)
       assert.equal("here", seen.guard.status)
       assert.equal(8, seen.guard.pids)
-      for _, line in ipairs { "NODE upgrade 2.0.0", "NODE recover" } do
+      for _, line in ipairs { "NODE check 2.0.0", "NODE upgrade 2.0.0", "NODE recover" } do
         local refused = program.json(line, { node = release })
         assert.equal(1, refused.code, refused.out)
         assert.equal("busy", refused.json.error.code)

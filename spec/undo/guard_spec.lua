@@ -92,6 +92,14 @@ describe("guard", function()
     two:leave()
   end)
 
+  it("is not mistaken for another process of its name that answers nothing", function()
+    assert(erlang:eval "Mute = spawn(fun() -> register(edeliver_relup, self()), receive stop -> ok end end), Mute")
+    local found, message, code = guard.who(node)
+    erlang:eval "edeliver_relup ! stop"
+    assert.same({ nil, "busy" }, { found, code })
+    assert.matches("^The process edeliver_relup on .* does not answer as a guard does", message)
+  end)
+
   it("obeys nobody who does not know its token", function()
     local one = assert(guard.start(node))
     local stranger = setmetatable({ token = "guessed" }, { __index = one })

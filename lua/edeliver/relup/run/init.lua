@@ -194,9 +194,17 @@ local function open_journal(self)
   return true
 end
 
+-- A dry run starts no guard, and is refused where one would not start.
+local function see_nobody_is_active(node)
+  local found, message, code = guard.who(node)
+  if found then return guard.busy(node, found) end
+  if found == nil then return nil, message, code end
+  return true
+end
+
 -- The guard first: a run that it does not take writes into no journal. The journal hears of everything before the guard does.
 local function begin(self)
-  if self.config.dry_run then return true end
+  if self.config.dry_run then return see_nobody_is_active(self.node) end
   local begun, message, code = start_guard(self)
   if begun then begun, message, code = open_journal(self) end
   if not begun then return nil, message, code end

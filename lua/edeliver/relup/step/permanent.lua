@@ -46,6 +46,19 @@ local function names_of(node, folder, version, tarball)
   return names
 end
 
+-- The runtime.exs that a config provider reads at the next start, by the version's own sys.config; false where it reads none.
+local function runtime_config(node, version, tarball)
+  local text, message, code
+  if tarball then
+    text = tarball.texts[("releases/%s/sys.config"):format(version)]
+  else
+    text, message, code = release_folder.read(node, version .. "/sys.config")
+  end
+  if text == nil and message then return nil, message, code end
+  local path = ("releases/%s/runtime.exs"):format(version)
+  return type(text) == "string" and text:find("/" .. path, 1, true) ~= nil and "runtime.exs"
+end
+
 -- The emulator that a start of a tarball's release looks for, where the node brings its own.
 local function missing_erts(node, tarball)
   if not tarball then return nil end
@@ -75,20 +88,23 @@ function permanent.look(node, before, version, tarball)
   local has, had
   if folder then has, message, code = names_of(node, folder, version, tarball) end
   if has then had, message, code = list(node, ("%s/%s"):format(folder, before)) end
-  if not had then return nil, message, code end
+  local runtime
+  if had then runtime, message, code = runtime_config(node, version, tarball) end
+  if runtime == nil then return nil, message, code end
   local missing = {}
   for _, name in ipairs(NEEDED) do
     if not has[name] and (had[name] or name == "start.boot") then
       missing[#missing + 1] = ("releases/%s/%s"):format(version, name)
     end
   end
+  if runtime and not has[runtime] then missing[#missing + 1] = ("releases/%s/%s"):format(version, runtime) end
   local erts
   erts, message, code = missing_erts(node, tarball)
   if message then return nil, message, code end
   missing[#missing + 1] = erts
   if #missing > 0 then
-    return nil, ("%s would not start with %s: %s %s missing, which %s has. It can be installed and not made permanent"):format(
-      node.name, version, table.concat(missing, ", "), count.verb(#missing, "is", "are"), before), "no_start"
+    return nil, ("%s would not start with %s: %s %s missing. It can be installed and not made permanent"):format(
+      node.name, version, table.concat(missing, ", "), count.verb(#missing, "is", "are")), "no_start"
   end
   return room.to_make_permanent(node)
 end

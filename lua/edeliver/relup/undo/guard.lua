@@ -87,7 +87,9 @@ function guard.who(node)
     return found
   end
   if guard.is_gone(code, reason) then return false end
-  return nil, message, code
+  if code ~= "exit" then return nil, message, code end
+  return nil, ("The process %s on %s does not answer as a guard does, so no upgrade can be started: %s"):format(guard.NAME,
+    node.name, message), "busy"
 end
 
 --- A guard that has not been started.

@@ -31,7 +31,7 @@ function journal.folder()
   local state, home = os.getenv "XDG_STATE_HOME", os.getenv "HOME"
   if state and state:sub(1, 1) == "/" then return state .. "/edeliver-relup" end
   if home and home ~= "" then return home .. "/.local/state/edeliver-relup" end
-  return nil, "neither XDG_STATE_HOME nor HOME says where journals go: config.journal names a file, or is false for none",
+  return nil, "neither XDG_STATE_HOME nor HOME says where journals go: --journal (config.journal) names another file",
     "system"
 end
 
@@ -42,7 +42,7 @@ local function open_default(node)
   local made
   made, message = core.private_folder(folder)
   if not made then
-    return nil, ("no journal can be written: %s. config.journal names a file, or is false for none"):format(message), "journal"
+    return nil, ("no journal can be written: %s. --journal (config.journal) names another file"):format(message), "journal"
   end
   local name, file, path = node.name:gsub("[^%w@._-]", "_")
   for _ = 1, TRIES do
