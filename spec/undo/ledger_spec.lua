@@ -274,6 +274,32 @@ describe("ledger", function()
     assert.is_true(still.p99 == still.max)
   end)
 
+  it("leaves a file alone that somebody has changed since, and says so; one that was written in part it writes", function()
+    local folder = process.temporary_folder()
+    finally(function() process.remove_folder(folder) end)
+    local path = folder .. "/relup"
+    local function write(content)
+      local file = assert(io.open(path, "w"))
+      file:write(content)
+      file:close()
+    end
+    local LEFT = {
+      ["after it"] = "before", before = "before", aft = "before", befo = "before", [""] = "before", others = "others",
+    }
+    for now, left in pairs(LEFT) do
+      local said = {}
+      local careful = ledgers.new(node, { log = function(_, line) said[#said + 1] = line end })
+      write "before"
+      assert(careful:apply("relup", { { call = { "file", "write_file", { term.charlist(path), "after it" } },
+        undo = { "file", "write_file", { term.charlist(path), "before" } } } }))
+      write(now)
+      assert.is_true(careful:undo "relup")
+      assert.is_true(careful:is_settled())
+      assert.equal(left, process.read_file(path))
+      assert.same(left == "others" and { path .. " was changed by somebody else meanwhile: it is left as it is" } or {}, said)
+    end
+  end)
+
   it("looks before it says that an act is owed that failed: a file that is as it was needs no writing", function()
     local folder = process.temporary_folder()
     finally(function() process.remove_folder(folder) end)

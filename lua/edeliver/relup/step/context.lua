@@ -61,7 +61,7 @@ function context.new(fields)
     check = function(pids)
       return must_not_suspend.check(self.node, pids, self.installs and not self.would_hide)
     end,
-    claim = self.claim, dry = self.dry_run,
+    claim = self.claim, dry = self.dry_run, log = function(level, text) self:log(level, text) end,
   })
   return self
 end

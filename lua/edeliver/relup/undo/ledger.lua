@@ -11,6 +11,7 @@ local core = require "edeliver.relup.core"
 local counted = require "edeliver.relup.base.count"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
+local written_file = require "edeliver.relup.undo.written_file"
 
 local ledger = {}
 ledger.__index = ledger
@@ -21,12 +22,13 @@ local LATE = 30000 -- ms: for what was given up to end
 --- An empty ledger.
 -- @param node
 -- @tparam[opt] table options `check(pids)`: whether they may be suspended (true, or nil, message, code); `claim()`: makes sure
--- that we are connected, and that what we owe is ours to undo (the same); `dry`: nothing is done, all is remembered
+-- that we are connected, and that what we owe is ours to undo (the same); `dry`: nothing is done, all is remembered;
+-- `log(level, text)`
 function ledger.new(node, options)
   options = options or {}
   return setmetatable({
     node = node, pids = core.pids {}, undos = {}, observers = {}, asked = 0, most = 0, batches = {}, stood = {}, lost = {},
-    check = options.check, dry = options.dry,
+    check = options.check, dry = options.dry, log = options.log or function() end,
     claim = options.claim or function() return node:is_open() or node:reconnect() end,
   }, ledger)
 end
@@ -199,7 +201,7 @@ end
 -- @return[2] nil, message, code
 function ledger:apply(key, acts)
   local entries = {}
-  for i, act in ipairs(acts) do entries[i] = { key = key, undo = act.undo, term = call_term(act.undo) } end
+  for i, act in ipairs(acts) do entries[i] = { key = key, act = act.call, undo = act.undo, term = call_term(act.undo) } end
   if not self.dry then
     local told, message, code = self:tell("apply", entries)
     if not told then return nil, message, code end
@@ -222,30 +224,37 @@ local function is_gone(code, reason)
 end
 
 --- Whether what a call undoes outlives a restart of the node: a file that is written back.
-function ledger.is_durable(undo) return undo[1] == "file" and undo[2] == "write_file" end
+ledger.is_durable = written_file.is_write
 
-local ABSENT = shape.tuple(shape.is(term.atom "error"), shape.either(shape.is(term.atom "enoent"), shape.is(term.atom "enotdir")))
+-- What is in a file counts, not what a call said of it: an act that failed may have had no effect, a folder may be gone.
+local function write_back(self, entry)
+  local found = written_file.look(self.node, entry.undo, entry.act)
+  if found == "undone" then return true end
+  if found == "changed" then
+    self.log("warning", ("%s was changed by somebody else meanwhile: it is left as it is"):format(
+      term.text(entry.undo[3][1]) or term.format(entry.undo[3][1])))
+    return true
+  end
+  local done, message, code = make(self, entry.undo)
+  if done then return true end
+  found = written_file.look(self.node, entry.undo)
+  if found == "undone" or found == "absent" then return true end
+  return nil, message, code
+end
 
--- An act that failed may have had no effect. Of a file that can be seen: it has the content that it is to have; or neither it nor
--- a place for it is there, as where its folder was removed.
-local function is_undone(self, undo)
-  if not ledger.is_durable(undo) then return false end
-  local answer = self.node:call("file", "read_file", { undo[3][1] })
-  return ABSENT(answer) or term.kind(answer) == "tuple" and answer[1] == term.atom "ok" and answer[2] == undo[3][2]
+local function take_back(self, entry)
+  if ledger.is_durable(entry.undo) then return write_back(self, entry) end
+  local done, message, code, reason = make(self, entry.undo)
+  if done or is_gone(code, reason) then return true end
+  return nil, message, code
 end
 
 local function undo_one(self, position)
   local entry = self.undos[position]
-  local made, message, code = true, nil, nil
   if not self.dry then
-    made, message, code = again(self, function()
-      local done, problem, why, reason = make(self, entry.undo)
-      local gone = is_gone(why, reason) and not ledger.is_durable(entry.undo)
-      if not done and (gone or is_undone(self, entry.undo)) then return true end
-      return done, problem, why
-    end)
+    local made, message, code = again(self, function() return take_back(self, entry) end)
+    if not made then return nil, message, code end
   end
-  if not made then return nil, message, code end
   table.remove(self.undos, position)
   if not self.dry then self:tell("undone", entry) end
   return true
