@@ -93,7 +93,9 @@ describe("edeliver-relup NODE", function()
       assert(file:write(text))
     end
     local before = process.read_file(path)
-    write(path, '[{elixir,[{config_provider_init,#{providers => [{<<"/releases/1.0.0/runtime.exs">>,[]}]}}]}].\n')
+    -- As mix writes it.
+    local bytes = table.concat({ ("/releases/1.0.0/runtime.exs"):byte(1, -1) }, ",")
+    write(path, ("[{elixir,[{config_provider_init,#{providers => [{<<%s>>,[]}]}}]}].\n"):format(bytes))
     local refused = json "check 1.0.0 --permanent --forget-runtime-config"
     assert.same({ 1, "no_start" }, { refused.code, refused.json.error.code })
     assert.matches("releases/1.0.0/runtime.exs is missing", refused.err, 1, true)

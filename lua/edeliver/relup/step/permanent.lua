@@ -4,6 +4,7 @@
 --
 -- @module edeliver.relup.step.permanent
 
+local consult = require "edeliver.relup.consult"
 local count = require "edeliver.relup.base.count"
 local release_folder = require "edeliver.relup.otp.release_folder"
 local release_handler = require "edeliver.relup.otp.release_handler"
@@ -55,8 +56,10 @@ local function runtime_config(node, version, tarball)
     text, message, code = release_folder.read(node, version .. "/sys.config")
   end
   if text == nil and message then return nil, message, code end
-  local path = ("releases/%s/runtime.exs"):format(version)
-  return type(text) == "string" and text:find("/" .. path, 1, true) ~= nil and "runtime.exs"
+  -- mix writes it as a binary of numbers.
+  local terms = type(text) == "string" and consult.parse(text)
+  local path = ("/releases/%s/runtime.exs"):format(version)
+  return terms and #terms == 1 and term.format(terms[1]):find(path, 1, true) ~= nil and "runtime.exs" or false
 end
 
 -- The emulator that a start of a tarball's release looks for, where the node brings its own.
