@@ -75,6 +75,15 @@ describe("a swap", function()
     end)
   end
 
+  it("waits for those that are slow, whatever becomes of the others meanwhile", function()
+    local pids, slow = scene:servers("good", 5), scene:servers("slow", 1)
+    assert(scene.node:eval("spawn(fun() -> timer:sleep(700), exit(Pid, kill) end), ok.", { Pid = pids[1] }))
+    local report = scene:swap(scene:stop("2", "up"), { timeout = 5000 })
+    assert.equal("ok", report.outcome, tostring(report.reason))
+    assert.matches("^{slow,2,", scene:state(slow[1]))
+    assert.matches("^{good,2,", scene:state(pids[2]))
+  end)
+
   it("goes back where a code_change is late, but for the process that is", function()
     local pids, late = scene:servers("good", 5), scene:servers("slow", 1)
     local report = scene:swap(scene:stop("2", "up"), { timeout = 300 })
