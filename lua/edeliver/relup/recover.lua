@@ -161,6 +161,14 @@ local function traces(node, anybody_suspended, log)
   return undos
 end
 
+-- "3 of 3 processes resumed; 1 of 1 call undone"
+local function outcome(found, suspended, undos, owed)
+  local said = {}
+  if found > 0 then said[1] = ("%d of %s resumed"):format(found - suspended, count.of(found, "process")) end
+  if undos > 0 then said[#said + 1] = ("%d of %s undone"):format(undos - owed, count.of(undos, "call")) end
+  return said[1] and table.concat(said, "; ") or "Nothing to recover"
+end
+
 -- Says what was found, does it, says what came of it.
 local function act(node, found, undos, dry_run, log)
   show(node, found, log)
@@ -180,13 +188,7 @@ local function act(node, found, undos, dry_run, log)
   if not left then return nil, message, code end
   result.still_suspended, result.still_undone = left, again.undos
   result.ok = #left == 0 and #again.undos == 0
-  local undone_count = result.undos - #again.undos
-  if result.ok and #found == 0 and result.undos == 0 then
-    log("info", "Nothing to recover")
-  else
-    log(result.ok and "info" or "error", ("%d of %s resumed; %d of %s undone"):format(#found - #left, count.of(#found, "process"),
-      undone_count, count.of(result.undos, "call")))
-  end
+  log(result.ok and "info" or "error", outcome(#found, #left, result.undos, #again.undos))
   return result
 end
 

@@ -82,8 +82,8 @@ function relup.read(node, from, to, given)
     end
     why[i] = value
   end
-  return nil, ("no relup on %s leads from %s to %s: %s. `plan OLD NEW --relup FILE` makes one; put it into the new release as "
-    .. "releases/%s/relup"):format(node.name, from, to, table.concat(why, ", and "), to), "no_matching_relup"
+  return nil, ("no relup on %s leads from %s to %s: %s. `plan OLD NEW --relup FILE` makes one; put it into the newer release as "
+    .. "releases/VERSION/relup"):format(node.name, from, to, table.concat(why, ", and ")), "no_matching_relup"
 end
 
 --- The modules that the install of a version loads, up or down from the release that runs.

@@ -56,8 +56,10 @@ local function look_first(args, node)
     args.output:give(as_json(seen))
     return exit.OK
   end
-  local question = ("Resumes %s on %s and makes %s."):format(
-    count.of(#seen.found, "process"), node.name, count.of(seen.undos, "call"))
+  local will = {}
+  if #seen.found > 0 then will[1] = "resumes " .. count.of(#seen.found, "process") end
+  if seen.undos > 0 then will[#will + 1] = "makes " .. count.of(seen.undos, "call") end
+  local question = ("On %s, this %s."):format(node.name, table.concat(will, " and "))
   if not session.confirm(args, question) then return exit.REFUSED end
 end
 

@@ -44,7 +44,8 @@ function resume.report(args, verb, pids, answer, failures, errors)
   local silent, list = #bulk_result.sort(pids, errors).silent, {}
   for i, failed in ipairs(errors or {}) do list[i] = { pid = tostring(failed.pid), reason = failed.reason } end
   args.output:give { answer = answer, asked = #pids, [verb] = #pids - (failures or 0), errors = output.array(list) }
-  args.output:line(("%d of %s %s."):format(#pids - (failures or 0), count.of(#pids, "process"), verb))
+  args.output:line(#pids == 0 and ("No process was %s."):format(verb)
+    or ("%d of %s %s."):format(#pids - (failures or 0), count.of(#pids, "process"), verb))
   for i = 1, math.min(#list, 20) do args.output:line(("  %s: %s"):format(list[i].pid, list[i].reason)) end
   if silent == 0 then return exit.OK end
   args.output:fail(("%s did not confirm that %s %s"):format(count.of(silent, "process"),
