@@ -55,7 +55,9 @@ describe("config.engine", function()
   end
 
   it("swap: up and down in one stop each, channels and all", function()
-    local report = assert(run "2.1.0")
+    local log = {}
+    local report = assert(run("2.1.0", { rehearse = "all", log = function(_, text) log[#log + 1] = text end }))
+    assert.matches("code_change of .* was rehearsed", table.concat(log, "\n"))
     check "2.1.0"
     assert.equal(1, #report.swap)
     assert.equal(SOCKETS + 1, report.swap[1].processes)
@@ -122,6 +124,8 @@ describe("config.engine", function()
     assert.has_error(function() run("2.1.0", { engine = "steam" }) end, 'config.engine is "otp" or "swap", not "steam"')
     assert.has_error(function() run("2.1.0", { on_failed_code_change = "hope" }) end,
       'config.on_failed_code_change is "rollback" or "restart", not "hope"')
+    assert.has_error(function() run("2.1.0", { rehearse = "some" }) end,
+      'config.rehearse is a number of processes, or "all", not "some"')
     assert.error_matches(function()
       relup.sequence(STEPS):install(node, { name = "chat", version = "2.1.0", engine = "swap" })
     end, "goes with run")

@@ -20,6 +20,12 @@ function sequence_runner.add_options(to)
     :choices { "transports", "channels" }
   to:option("--engine", "What changes the code: OTP's own engine, or the swap (all modules and processes in one stop).")
     :choices { "otp", "swap" }
+  to:option("--rehearse", "With --engine swap: try code_change on the states of N processes of each module before.")
+    :argname "N|all":convert(function(text)
+      local number = math.tointeger(tonumber(text))
+      if text == "all" or number and number > 0 then return number or text end
+      return nil, "--rehearse takes a number of processes, or all"
+    end)
   to:option("--journal", "Write the journal to this file (default: a new one in the XDG state folder)."):argname "FILE"
   to:option("--report", "Write the report to a file: one HTML page with a timeline."):argname "FILE.html"
 end

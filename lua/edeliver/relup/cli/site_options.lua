@@ -19,7 +19,7 @@ end
 function site_options.config(args, name)
   return {
     name = name, version = args.version, target = args.target, listener = args.listener, port = args.port,
-    journal = args.journal, engine = args.engine,
+    journal = args.journal, engine = args.engine, rehearse = args.rehearse,
   }
 end
 

@@ -99,7 +99,8 @@ end
 -- in the middle of it, 300000);
 -- `engine` ("otp", the default, or "swap": many modules and their processes get new code at once; then `on_failed_code_change`,
 -- "rollback" or "restart", `code_change_timeout`, ms that a process has, 5000, and `max_stand_still`, ms that going back may
--- take, 10000); `dry_run` (all checks, and what would be suspended: nothing is touched)
+-- take, 10000, and `rehearse`, of how many processes of each module, or "all", `code_change` is tried before, in a VM beside the
+-- node); `dry_run` (all checks, and what would be suspended: nothing is touched)
 -- @treturn[1] report what was done
 -- @treturn[2] nil
 -- @treturn[2] string which step failed, why, and what is still suspended

@@ -9,6 +9,7 @@ local consult = require "edeliver.relup.consult"
 local relup_on = require "edeliver.relup.otp.relup"
 local fuse = require "edeliver.relup.script.fuse"
 local supervision_trees = require "edeliver.relup.otp.supervision_trees"
+local rehearsal = require "edeliver.relup.step.rehearsal"
 local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
 
@@ -19,13 +20,15 @@ local NAMES = { otp = true, swap = true }
 
 --- Raises where the configuration asks for what there is not.
 -- @tparam table config `engine`: "otp" (default), or "swap"; `on_failed_code_change`: "rollback" (default) or "restart";
--- `max_stand_still` (ms that going back may take)
+-- `max_stand_still` (ms that going back may take); `rehearse`: of how many processes of each module, or "all", the states are
+-- tried beforehand
 -- @tparam[opt=1] integer level who is to blame, as `error` takes it
 function engine.check(config, level)
   level = (level or 1) + 1
   if config.engine ~= nil and not NAMES[config.engine] then
     error(('config.engine is "otp" or "swap", not %q'):format(tostring(config.engine)), level)
   end
+  rehearsal.check(config.rehearse, level)
   local policy = config.on_failed_code_change
   if policy ~= nil and policy ~= "rollback" and policy ~= "restart" then
     error(('config.on_failed_code_change is "rollback" or "restart", not %q'):format(tostring(policy)), level)
@@ -57,6 +60,20 @@ local function tell(ctx, fused)
   end
 end
 
+-- Where no VM can be started beside the node the upgrade is no worse than without a rehearsal; that is said.
+local function rehearse(node, ctx, stops)
+  if not ctx.config.rehearse then return true end
+  local tried, message, code = rehearsal.rehearse(node, stops, ctx.config.rehearse)
+  if tried then
+    ctx:log("info", tried)
+  elseif code == "no_vm" then
+    ctx:log("warning", message .. ". The upgrade continues without a rehearsal")
+  else
+    return nil, message, code
+  end
+  return true
+end
+
 --- Prepares the swap where one is wanted and the relup allows it; everything but the relup on the node is as it was afterwards.
 -- @param node
 -- @tparam table target what `step.target` found: `from`, `version`, `relup`
@@ -82,6 +99,9 @@ function engine.prepare(node, target, ctx)
   for _, stop in ipairs(fused.stops) do table.move(stop.suspend, 1, #stop.suspend, #suspended + 1, suspended) end
   local supervisors, problem, why, named = supervision_trees.walk(node, suspended)
   if not supervisors then return nil, problem, why end
+  local rehearsed
+  rehearsed, message, code = rehearse(node, ctx, fused.stops)
+  if not rehearsed then return nil, message, code end
   -- The one that was looked at may have been in the tarball.
   local on_node, done
   on_node, message, code = relup_on.read(node, target.from, target.version)

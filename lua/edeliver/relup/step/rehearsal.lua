@@ -1,0 +1,73 @@
+--- The rehearsal of a swap: whether the new code takes the states of the processes that run, tried in a VM beside the node before
+-- anything is stopped.
+--
+-- On the way down the code that runs now is the one that changes the states, so there is nothing to rehearse. Knows no run.
+--
+-- @module edeliver.relup.step.rehearsal
+
+local count = require "edeliver.relup.base.count"
+local shape = require "edeliver.relup.node.shape"
+local term = require "edeliver.relup.term"
+
+local rehearsal = {}
+
+local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
+local TIMEOUT = 120000 -- ms, for all of it
+
+local REASONS = { no_peer = "its OTP is older than 25", no_erl = "it has no erl to start one with" }
+local TRIED = shape.list(shape.tuple(shape.atom, shape.integer))
+local FAILED = shape.list(shape.tuple(shape.atom, shape.pid, shape.any))
+local ANSWER = shape.either(shape.tuple(shape.is(atom "ok"), TRIED, FAILED), shape.tuple(shape.is(atom "error"), shape.any))
+
+-- What the node is asked for.
+local function questions(stops)
+  local changes, load = {}, {}
+  for _, stop in ipairs(stops) do
+    for _, change in ipairs(stop.change) do
+      if change.mode == "up" then changes[#changes + 1] = tuple { change.module, change.extra } end
+    end
+    for _, each in ipairs(stop.load) do
+      load[#load + 1] = tuple { each.module, each.application, charlist(each.version) }
+    end
+  end
+  return changes, load
+end
+
+--- Checks what configuration asks for; raises where it makes no sense.
+function rehearsal.check(most, level)
+  if most == nil or most == "all" or math.type(most) == "integer" and most > 0 then return end
+  error(('config.rehearse is a number of processes, or "all", not %q'):format(tostring(most)), (level or 1) + 1)
+end
+
+--- Rehearses.
+-- @param node
+-- @tparam table stops of `script.fuse`
+-- @param most how many processes of each module, or "all"
+-- @return[1] what was tried, in words
+-- @return[2] nil, message, code: "code_change" where a state is not taken; "no_vm" where there is no such VM, so nothing is known
+function rehearsal.rehearse(node, stops, most)
+  local changes, load = questions(stops)
+  if #changes == 0 then return "nothing to rehearse: no process is changed by the new code" end
+  local answer, message, code = shape.expect(node, "the rehearsal", ANSWER, node:run("rehearse", {
+    Changes = list(changes), Load = list(load), Most = most == "all" and (1 << 50) or most, Timeout = TIMEOUT,
+  }, TIMEOUT))
+  if answer == nil then return nil, message, code end
+  if answer[1] == atom "error" then
+    local why = shape.atom(answer[2]) and REASONS[answer[2].name] or term.format(answer[2]):sub(1, 200)
+    return nil, ("No VM could be started beside %s to try code_change in: %s"):format(node.name, why), "no_vm"
+  end
+  if #answer[3] > 0 then
+    local words = {}
+    for i = 1, math.min(#answer[3], 3) do
+      local row = answer[3][i]
+      words[i] = ("%s of %s: %s"):format(tostring(row[2]), term.format(row[1]), term.format(row[3]))
+    end
+    return nil, ("The new code does not take the state of %s: %s. Nothing was changed"):format(
+      count.of(#answer[3], "process"), table.concat(words, "; ")), "code_change"
+  end
+  local words = {}
+  for i, row in ipairs(answer[2]) do words[i] = ("%s of %s"):format(count.of(row[2], "state"), term.format(row[1])) end
+  return ("code_change of %s was rehearsed"):format(table.concat(words, ", "))
+end
+
+return rehearsal
