@@ -63,6 +63,7 @@ describe("edeliver-relup", function()
     ["a@b ps --sort name"] = "must be one of",
     ["a@b call lists reverse [1,"] = "is no Erlang term",
     ["patch some/relup"] = "missing option '--app'",
+    ["a@b call lists"] = "missing argument 'function'",
     ["a@b upgrad 1.0"] = "unknown command 'upgrad'",
     ["a@b"] = "a command is required",
   } do

@@ -11,7 +11,7 @@ describe("rerun_failed_requests", function()
   it("tells nobody where the run had nobody to tell", function()
     local ctx = chat:context()
     assert(chat:run("finish_running_requests", ctx))
-    assert.equal("0 requests told that the upgrade is over", chat:run("rerun_failed_requests", ctx))
+    assert.equal("no running requests", chat:run("rerun_failed_requests", ctx))
   end)
 
   it("by hand, tells whoever runs now", function()

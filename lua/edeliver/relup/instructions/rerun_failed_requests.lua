@@ -43,6 +43,7 @@ return instruction.define {
       told, message, code = tell_found(node, ctx)
       if not told then return nil, message, code end
     end
+    if told == 0 then return "no running requests" end
     return count.of(told, "request") .. " told that the upgrade is over"
   end,
 }

@@ -25,7 +25,7 @@ local call = {
 --- Adds the command's arguments and options to its parser.
 function call.add_to_parser(parser)
   parser:argument("module", "The module."):argname "<module>"
-  parser:argument("fun", "The function."):argname "<function>"
+  parser:argument("function", "The function."):argname "<function>"
   parser:argument("arguments", "Its arguments, as Erlang terms."):args "*":argname "<term>"
   parser:option("--wait", "How long to wait for the answer, in ms (default: 5000)."):argname "MS"
     :convert(require("edeliver.relup.cli.parser").positive)
@@ -70,12 +70,12 @@ function call.command(args)
   end
   local node <close>, failed = session.connect(args)
   if not node then return failed end
-  local question = ("Calls %s:%s/%d on %s."):format(args.module, args.fun, #terms, node.name)
+  local question = ("Calls %s:%s/%d on %s."):format(args.module, args["function"], #terms, node.name)
   if not session.confirm(args, question) then return exit.REFUSED end
   local print_on, printed = new_paper()
   node:on_output(print_on)
   local value
-  value, message, code = node:call(args.module, args.fun, terms, args.wait)
+  value, message, code = node:call(args.module, args["function"], terms, args.wait)
   local text, left_out = printed()
   if text ~= "" then out:line((text:gsub("\n$", ""))) end
   if left_out > 0 then out:note(("%s more %s printed, and not shown"):format(count.of(left_out, "byte"),
@@ -90,7 +90,7 @@ function call.command(args)
   }
   out:line(shown)
   if not FAILED(value) then return exit.OK end
-  out:fail(("%s:%s/%d answered {error, ...}"):format(args.module, args.fun, #terms), "error")
+  out:fail(("%s:%s/%d answered {error, ...}"):format(args.module, args["function"], #terms), "error")
   return exit.REFUSED
 end
 
