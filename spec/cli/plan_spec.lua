@@ -58,6 +58,15 @@ describe("edeliver-relup plan", function()
     assert.equal("applications configuration hot_patched modules processes protocols reasons verdict", table.concat(names, " "))
   end)
 
+  it("fails where what it makes cannot be written, also where the disk is full", function()
+    local full = program.run { "plan", old, new, "--relup", "/dev/full" }
+    assert.equal(2, full.code, full.out)
+    assert.matches("cannot write /dev/full: No space left on device", full.err, 1, true)
+    local none = program.run { "plan", old, new, "--appup", folder .. "/none" }
+    assert.equal(2, none.code)
+    assert.matches("cannot write " .. folder .. "/none/", none.err, 1, true)
+  end)
+
   it("--relup and --appup write what systools would, and say what no relup reaches", function()
     local ran = program.run { "plan", old, new, "--relup", folder .. "/relup", "--appup", folder }
     assert.equal(1, ran.code, ran.err)

@@ -61,11 +61,12 @@ local function plans_of(args, from)
 end
 
 local function write(path, text)
-  local file <close>, message = io.open(path, "wb")
-  if not file then return nil, message, "system" end
-  local done
-  done, message = file:write(text)
-  if not done then return nil, ("cannot write %s: %s"):format(path, message), "system" end
+  local file, message = io.open(path, "wb")
+  if not file then return nil, ("cannot write %s"):format(message), "system" end
+  local done, problem = file:write(text)
+  -- A full disk may show no earlier than here.
+  local closed, why = file:close()
+  if not done or not closed then return nil, ("cannot write %s: %s"):format(path, problem or why), "system" end
   return true
 end
 
