@@ -56,7 +56,7 @@ describe("otp.supervisor", function()
     assert.equal(10, supervisor.count_children(chat.node, { acceptors })[1].active)
     -- One whose children have no names.
     local pool = assert(chat.node:eval
-      "[{_, Pool, _, _} | _] = supervisor:which_children('Elixir.Phoenix.Socket.PoolSupervisor'), Pool.")
+      "[{_, Pool, _, _} | _] = supervisor:which_children('Elixir.Chat.Endpoint.Elixir.Chat.UserSocket'), Pool.")
     call = supervisor.restart_children(chat.node, { pool, acceptors }, { term.atom "any", ids[1] })
     assert.matches("^{error,%[{<.*>,any,{error,simple_one_for_one}}%]}$", term.format(chat.node:call(table.unpack(call))))
   end)
