@@ -1,11 +1,11 @@
 /* Signals while something is suspended: SIGINT, SIGTERM, SIGHUP and SIGQUIT become a Lua error at the next instruction,
  * so that everything can be undone on the way out. SIGPIPE is ignored: a reader of our output who leaves ends nothing.
- * So is what a terminal stops programs by (SIGTSTP, SIGTTIN, SIGTTOU): one that is stopped leaves sockets suspended until
- * its lease has run out. One error a second: another signal right behind the first is kept for take_signal, so that it
- * does not cut off what the first has begun. Meanwhile they are held back, and come through afterwards, or into what a
- * step brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives. Some
- * other coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a time can
- * catch signals. */
+ * So is what a terminal stops programs by (SIGTSTP, SIGTTIN, SIGTTOU): one that is stopped leaves sockets suspended
+ * until its lease has run out. One error a second: another signal right behind the first is kept for take_signal, so
+ * that it does not cut off what the first has begun. Meanwhile they are held back, and come through afterwards, or into
+ * what a step brought along for its own undoing. The waits of the core end with EDR_EINTERRUPTED when a signal arrives.
+ * Some other coroutine that computes on and on is not interrupted before it yields. One Lua state of the program at a
+ * time can catch signals. */
 #include "signals.h"
 
 #include <lauxlib.h>
@@ -87,8 +87,8 @@ static void caught_set(sigset_t *set) {
   for (i = 0; i < CAUGHT_COUNT; i++) sigaddset(set, caught_signals[i]);
 }
 
-/*** From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT raise a Lua error, "interrupted by NAME"; SIGPIPE, and the signals by
-which a terminal stops programs, are ignored.
+/*** From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT raise a Lua error, "interrupted by NAME"; SIGPIPE, and the signals
+by which a terminal stops programs, are ignored.
 @function catch_signals
 @return false where they are caught already
 */

@@ -129,9 +129,10 @@ static edr_status resolve(const char *host, uint16_t port, struct addrinfo **out
     return edr_error_set(error, errno == EINTR ? EDR_EINTERRUPTED : EDR_ESYSTEM, errno,
                          "host \"%s\" could not be looked up: %s", host, strerror(errno));
   default:
-    return edr_error_set(error, EDR_EUNKNOWNHOST, 0,
-                         "host \"%s\" is not known here (%s). Give the address of the node's machine: --address, or address = ...",
-                         host, gai_strerror(result));
+    return edr_error_set(
+        error, EDR_EUNKNOWNHOST, 0,
+        "host \"%s\" is not known here (%s). Give the address of the node's machine: --address, or address = ...", host,
+        gai_strerror(result));
   }
 }
 
