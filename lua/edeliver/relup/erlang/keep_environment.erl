@@ -6,6 +6,7 @@
 %% may wait for the one who asks, and has to answer first. Applications hear of it by their config_change, as they have
 %% heard of the new environment.
 -module(keep_environment).
+-compile(nowarn_deprecated_catch).
 -export([run/2]).
 
 run(Watched, Before) ->

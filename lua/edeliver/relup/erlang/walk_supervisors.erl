@@ -6,6 +6,7 @@
 %% Nobody is asked who might not know the question: it kills many a worker, and which_children is asked of supervisors alone. What
 %% the others are is told from outside: by the modules that they run in, and the atoms which those have.
 -module(walk_supervisors).
+-compile(nowarn_deprecated_catch).
 -export([run/3]).
 
 run(Timeout, Patience, Modules) ->
