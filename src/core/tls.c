@@ -414,6 +414,12 @@ edr_status edr_tls_read(edr_tls *tls, uint8_t *data, size_t size, size_t *out_si
   return result == 1 ? EDR_OK : step_status(tls, result);
 }
 
+/* Whether new keys are agreed on (TLS 1.2), or the peer has asked for that while more of its data was here. Only a read
+ * can begin it and see it through: the peer's data may come in between, which OpenSSL allows to reads alone. */
+static bool renews_keys(const edr_tls *tls) {
+  return SSL_in_init(tls->ssl) || SSL_renegotiate_pending(tls->ssl);
+}
+
 edr_status edr_tls_write(edr_tls *tls, const uint8_t *data, size_t size, size_t *out_size) {
   edr_status status = begin(tls);
   int result;
@@ -421,14 +427,13 @@ edr_status edr_tls_write(edr_tls *tls, const uint8_t *data, size_t size, size_t 
     if (status == EDR_ENODEDOWN) errno = tls->sys_errno;
     return status;
   }
-  /* While new keys are agreed on (TLS 1.2), only a read can go on: the peer's data may come in between. */
-  if (SSL_in_init(tls->ssl)) return EDR_EAGAIN;
+  if (renews_keys(tls)) return EDR_EAGAIN;
   result = SSL_write_ex(tls->ssl, data, size, out_size);
   return result == 1 ? EDR_OK : step_status(tls, result);
 }
 
 short edr_tls_events(const edr_tls *tls, bool writing) {
-  return tls->out.size > 0 || (writing && !SSL_in_init(tls->ssl)) ? POLLIN | POLLOUT : POLLIN;
+  return tls->out.size > 0 || (writing && !renews_keys(tls)) ? POLLIN | POLLOUT : POLLIN;
 }
 
 bool edr_tls_pending(const edr_tls *tls) {

@@ -34,11 +34,14 @@ local function explain(node, fun, reason)
   return ("release_handler:%s on %s refused: %s"):format(fun, node.name, term.format(reason)), "refused"
 end
 
+-- `{noproc, {gen_server, call, [...]}}`, and `noproc` alone, as an exit has it.
+local NOT_THERE = shape.either(shape.is(atom "noproc"), shape.tuple(shape.is(atom "noproc"), shape.any))
+
 local function call(node, fun, answers, arguments, timeout)
   local answer, message, code, reason = node:call("release_handler", fun, arguments, timeout)
   if answer == nil then
     -- A release_handler that is busy with an install, or is not there at all.
-    if code == "exit" and term.format(reason):find("noproc", 1, true) then
+    if code == "exit" and NOT_THERE(reason) then
       return nil, ("no release_handler runs on %s: the node was not started as a release with sasl"):format(node.name),
         "no_release_handler"
     end
