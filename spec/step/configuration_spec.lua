@@ -39,6 +39,13 @@ describe("the configuration of a release", function()
     assert.matches("releases/2.0.0 has no sys.config, and releases/1.0.0 has one", message, 1, true)
   end)
 
+  it("says which keys of the old release's files the new one's do not have", function()
+    local report, message, _, lines = dry "[{chat,[{colour,blue}]}].\n"
+    assert.is_truthy(report, message)
+    assert.matches("info: The configuration of 2.0.0 no longer has 1 key (sasl.sasl_error_logger)", lines, 1, true)
+    assert.is_nil(lines:find("loses what", 1, true), lines)
+  end)
+
   it("needs no word where only the new release's files say something else", function()
     local report, message, _, lines = dry(PLAIN)
     assert.is_truthy(report, message)

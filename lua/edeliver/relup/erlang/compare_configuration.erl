@@ -1,8 +1,9 @@
-%% What an install makes of the environment that runs: `{Lost, Reset}`, each `{Count, [{Application, Key}]}` with the first of them.
+%% What an install makes of the environment that runs: `{Lost, Reset, Gone}`, each `{Count, [{Application, Key}]}` with the first of
+%% them.
 %%
 %% Lost are keys that the new release's own configuration does not have, Reset those that it has with another value; in both only what
-%% was set while the node ran: a value that the old release's files give as well changes because the new release says so. Values stay
-%% here. Config is the new sys.config, Boot the new start.boot, Old the old release's folder.
+%% was set while the node ran: a value that the old release's files give as well changes because the new release says so. Gone are
+%% keys of the old release's files that the new one's do not have. Values stay here. Config is the new sys.config, Boot the new start.boot, Old the old release's folder.
 -module(compare_configuration).
 -export([run/3]).
 
@@ -54,4 +55,5 @@ run(Config, Boot, Old) ->
   Set = [{App, Key} || {App, Key, Value} <- Running, not Same(New, App, Key, Value), not Same(Before, App, Key, Value)],
   {Reset, Lost} = lists:partition(fun({App, Key}) -> is_map_key(Key, map_get(App, New)) end, Set),
   First = fun(List) -> {length(List), lists:sublist(lists:sort(List), 8)} end,
-  {First(Lost), First(Reset)}.
+  Gone = [{App, Key} || {App, Key, Value} <- Running, Same(Before, App, Key, Value), not is_map_key(Key, map_get(App, New))],
+  {First(Lost), First(Reset), First(Gone)}.

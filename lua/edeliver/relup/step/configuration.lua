@@ -17,7 +17,7 @@ local configuration = {}
 local atom = term.atom
 local KEY = shape.tuple(shape.any, shape.any)
 local KEYS = shape.tuple(shape.integer, shape.list(KEY))
-local COMPARED = shape.tuple(KEYS, KEYS)
+local COMPARED = shape.tuple(KEYS, KEYS, KEYS)
 
 -- As the application controller takes it: `[{Application, [{Key, Value}]} | File]`.
 local ENVIRONMENT = shape.tuple(shape.atom, shape.list(shape.tuple(shape.any, shape.any)))
@@ -91,7 +91,11 @@ function configuration.look(node, target, options, ctx)
   local compared
   compared, message, code = compare(node, target, config)
   if not compared then return nil, message, code end
-  local lost, reset = compared[1], compared[2]
+  local lost, reset, gone = compared[1], compared[2], compared[3]
+  if gone[1] > 0 then
+    ctx:log("info", ("The configuration of %s no longer has %s (%s)"):format(target.version, count.of(gone[1], "key"),
+      names(gone)))
+  end
   if lost[1] + reset[1] == 0 then return true end
   local words = {}
   if lost[1] > 0 then words[#words + 1] = ("drops %s (%s)"):format(count.of(lost[1], "value"), names(lost)) end
