@@ -86,6 +86,16 @@ describe("edeliver-relup NODE", function()
     assert.equal(0, run("check 1.0.0 --permanent").code)
   end)
 
+  it("wants the emulator that the release names, where the node brings one of its own", function()
+    local other = process.quote(release.root .. "/erts-0.0")
+    os.execute("mkdir " .. other)
+    local refused = json "check 1.0.0 --permanent"
+    os.execute("rmdir " .. other)
+    assert.same({ 1, "no_start" }, { refused.code, refused.json.error and refused.json.error.code })
+    assert.matches("erts%-%d[%d.]+ is missing", refused.err)
+    assert.equal(0, run("check 1.0.0 --permanent").code)
+  end)
+
   it("looks for the runtime.exs that the release's own sys.config has read at the next start", function()
     local path = release.root .. "/releases/1.0.0/sys.config"
     local function write(to, text)

@@ -10,6 +10,7 @@ local release_folder = require "edeliver.relup.otp.release_folder"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local room = require "edeliver.relup.step.room"
 local shape = require "edeliver.relup.node.shape"
+local tarballs = require "edeliver.relup.otp.tarball"
 local term = require "edeliver.relup.term"
 
 local permanent = {}
@@ -62,18 +63,28 @@ local function runtime_config(node, version, tarball)
   return terms and #terms == 1 and term.format(terms[1]):find(path, 1, true) ~= nil and "runtime.exs" or false
 end
 
--- The emulator that a start of a tarball's release looks for, where the node brings its own.
-local function missing_erts(node, tarball)
-  if not tarball then return nil end
+-- The version of erts that the release's .rel file names; nil where none can be read.
+local function erts_of(node, version, tarball, has)
+  if tarball then return tarball.rel.erts end
+  for name in pairs(has) do
+    local text = name:find "%.rel$" and release_folder.read(node, version .. "/" .. name)
+    local rel = type(text) == "string" and tarballs.rel(text)
+    if rel then return rel.erts end
+  end
+end
+
+-- The emulator that a start of the release looks for and does not find, where the node brings its own.
+local function missing_erts(node, version, tarball, has)
   local root, message, code = release_folder.root(node)
   local names
   if root then names, message, code = list(node, root) end
   if not names then return nil, message, code end
   local has_any = false
   for name in pairs(names) do has_any = has_any or name:find "^erts%-" ~= nil end
-  local wanted = "erts-" .. tarball.rel.erts
-  if not has_any or names[wanted] then return nil end
-  for name in pairs(tarball.names) do
+  local erts = has_any and erts_of(node, version, tarball, has)
+  local wanted = erts and "erts-" .. erts
+  if not wanted or names[wanted] then return nil end
+  for name in pairs(tarball and tarball.names or {}) do
     if name:sub(1, #wanted + 1) == wanted .. "/" then return nil end
   end
   return wanted
@@ -102,7 +113,7 @@ function permanent.look(node, before, version, tarball)
   end
   if runtime and not has[runtime] then missing[#missing + 1] = ("releases/%s/%s"):format(version, runtime) end
   local erts
-  erts, message, code = missing_erts(node, tarball)
+  erts, message, code = missing_erts(node, version, tarball, has)
   if message then return nil, message, code end
   missing[#missing + 1] = erts
   if #missing > 0 then
