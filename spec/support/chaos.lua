@@ -103,6 +103,7 @@ function begin.guard(round) pcall(round.scene.kill_guard, round.scene) end
 begin["acceptors' supervisor"] = function(round)
   local site = require("edeliver.relup.web").find(round.scene.node, "chat")
   local sup = site and site.listeners[1].acceptors_sup
+  round.listener = site and site.listeners[1].pid
   if sup then round.scene.node:call("erlang", "exit", { sup, require("edeliver.relup.term").atom "kill" }) end
   round.scene.crashed_at = process.now()
 end
@@ -252,6 +253,13 @@ local function guards_words(scene, logged)
   return words
 end
 
+-- Whether ranch has started the listener anew, without its sockets: the acceptors' supervisor that was killed may still hold the
+-- port when its successor wants to listen there, which fails, and that is the second crash in five seconds.
+local function was_started_anew(round)
+  if not round.listener then return false end
+  return round.scene.node:call("erlang", "is_process_alive", { round.listener }) == false
+end
+
 --- Plays a round.
 -- @param scene to which nothing has happened
 -- @param plan
@@ -285,6 +293,11 @@ function chaos.round(scene, plan)
   if chaos.gave_up(scene, plan) then
     round.operator.process:stop()
     return "the node gave up", {}, ""
+  end
+  if was_started_anew(round) then
+    round.operator.process:stop()
+    for _, other in ipairs(round.others) do other:wait() end
+    return "the listener was started anew", {}, ""
   end
   round.clean = scene:is_clean() and scene:relup() == scene.relup_first
   round.printed = round.operator.process:printed()

@@ -83,6 +83,8 @@ local OUTLASTS = {
     asked = { "next", "next", "next" } },
   { "is awaited as long where the guard has not confirmed it yet", says = { OK, performed(1, VALUE) }, from = "asked",
     confirms_after = 500, value = 42, state = "ended", asked = { "next" } },
+  { "is asked about where a signal came before the request was noted", says = { IDLE }, from = "asked", unnoted = true,
+    code = "idle", state = "ended", asked = { "next" } },
   { "is left where somebody says so", says = { LOST, LOST }, stops = 2, code = "timeout", state = "runs" },
   { "has ended where the guard is gone and the probe says so", says = { GONE }, probe = true, code = "idle", state = "ended" },
   { "runs where the guard is gone and the probe says that", says = { GONE }, probe = false, code = "timeout", state = "runs" },
@@ -178,6 +180,7 @@ describe("call in flight", function()
     it("of a run that is over " .. case[1], function()
       local call, fake = made(case)
       call.name, call.state = "release_handler:install_release", case.from or "runs"
+      call.request = case.from == "asked" and not case.unnoted or nil
       fake.guard.TIMEOUT = 50
       local stopped = 0
       local answer, _, code = call:outlast(core.now() + 1000, function(guard_is_gone)

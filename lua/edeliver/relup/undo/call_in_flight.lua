@@ -140,7 +140,8 @@ end
 
 -- `longest`: for how many ms the guard may take to confirm that it has begun.
 local function wait(self, deadline, stop, longest)
-  if self.state == "asked" then
+  -- Where a signal came before the request was noted, it may be on its way all the same: what the guard says next tells.
+  if self.state == "asked" and self.request then
     local begun, message, code = confirm(self, math.min(longest, math.max(0, deadline - core.now())), stop)
     if begun == nil and (self:ended() or code ~= "nodedown") then return nil, message, code end
   end
