@@ -6,6 +6,7 @@
 -- @module edeliver.relup.step.engine
 
 local consult = require "edeliver.relup.consult"
+local count = require "edeliver.relup.base.count"
 local relup_on = require "edeliver.relup.otp.relup"
 local fuse = require "edeliver.relup.script.fuse"
 local supervision_trees = require "edeliver.relup.otp.supervision_trees"
@@ -55,8 +56,9 @@ end
 -- What stays with OTP, for the operator.
 local function tell(ctx, fused)
   for _, left in ipairs(fused.left) do
-    ctx:log("info", ("instructions %d to %d of the relup are OTP's: %s"):format(left.position, left.position + left.count - 1,
-      left.reason))
+    local last = left.position + left.count - 1
+    local which = left.count == 1 and ("instruction %d"):format(last) or ("instructions %d to %d"):format(left.position, last)
+    ctx:log("info", ("OTP's engine carries out %s of the relup: %s"):format(which, left.reason))
   end
 end
 
@@ -120,8 +122,8 @@ local function describe(report)
   for i, part in ipairs { "suspend", "load", "change", "resume" } do
     parts[i] = ("%s %.1f"):format(part, report[part] or 0)
   end
-  local words = ("swapped in %.1f ms (%s), %d %s"):format(report.stand_still or 0, table.concat(parts, ", "),
-    report.processes or 0, report.processes == 1 and "process" or "processes")
+  local words = ("swapped in %.1f ms (%s), %s"):format(report.stand_still or 0, table.concat(parts, ", "),
+    count.of(report.processes or 0, "process"))
   for _, restarted in ipairs(report.restarted) do
     words = ("%s; %s of %s was restarted: its code_change failed (%s)"):format(words, tostring(restarted.pid), restarted.module,
       term.format(restarted.reason))
