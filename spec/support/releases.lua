@@ -1,45 +1,52 @@
---- Real releases of `mix release`: an umbrella in two versions, built once and kept in build/.
+--- Real releases of `mix release`: umbrellas in several versions, built once and kept in build/.
+--
+-- The module itself is `shop`, for plans; `releases.of "depot"` is another, which is deployed.
 
 local node = require "support.node"
 local process = require "support.process"
 
-local releases = {}
+local SUPPORT = process.root .. "/spec/support"
+local KINDS = {
+  shop = { sources = SUPPORT .. "/releases", versions = { "1.0.0", "2.0.0" } },
+  depot = { sources = SUPPORT .. "/depot", versions = { "1.0.0", "2.0.0", "3.0.0" } },
+}
 
-local SOURCES = process.root .. "/spec/support/releases"
+local methods = {}
+methods.__index = methods
 
 -- What they are made of, so that they are built anew when that changes.
-local function stamp()
-  return (process.output(("cd %s && find . -type f | LC_ALL=C sort | xargs cat | md5sum && elixir --version 2>&1 | md5sum")
-    :format(process.quote(SOURCES))))
+local function stamp(self)
+  return (process.output(("cd %s && find . -type f | LC_ALL=C sort | xargs cat | cat - %s/releases/build | md5sum "
+    .. "&& elixir --version 2>&1 | md5sum"):format(process.quote(self.sources), process.quote(SUPPORT))))
 end
 
---- The folder that has shop-1.0.0, shop-2.0.0 and their .tar.gz.
-function releases.built()
-  if releases.folder then return releases.folder end
-  local folder = process.root .. "/build/releases"
-  local wanted = stamp()
+--- The folder that has NAME-1.0.0, NAME-2.0.0 and their .tar.gz.
+function methods:built()
+  if self.folder then return self.folder end
+  local folder = ("%s/build/%s"):format(process.root, self.name == "shop" and "releases" or self.name)
+  local wanted = stamp(self)
   local known = io.open(folder .. "/stamp", "rb")
   local is_there = known and known:read "a" == wanted
   if known then known:close() end
   if not is_there then
     assert(os.execute(("rm -rf %s && mkdir -p %s"):format(process.quote(folder), process.quote(folder))))
-    local text, good = process.output(("%s/build %s %s 2>&1"):format(process.quote(SOURCES), process.quote(SOURCES),
-      process.quote(folder)))
+    local text, good = process.output(("%s/releases/build %s %s %s %s 2>&1"):format(process.quote(SUPPORT),
+      process.quote(self.sources), process.quote(folder), self.name, table.concat(self.versions, " ")))
     assert(good, text)
     local file <close> = assert(io.open(folder .. "/stamp", "wb"))
     file:write(wanted)
   end
-  releases.folder = folder
+  self.folder = folder
   return folder
 end
 
 --- A copy of one that may be changed, with a folder around it.
 -- @string version
 -- @return the path, below `folder`
-function releases.copy(version, folder)
-  local path = ("%s/shop-%s"):format(folder, version)
-  assert(os.execute(("rm -rf %s && cp -r %s/shop-%s %s"):format(process.quote(path), process.quote(releases.built()), version,
-    process.quote(path))))
+function methods:copy(version, folder)
+  local path = ("%s/%s-%s"):format(folder, self.name, version)
+  assert(os.execute(("rm -rf %s && cp -r %s/%s-%s %s"):format(process.quote(path), process.quote(self:built()), self.name,
+    version, process.quote(path))))
   return path
 end
 
@@ -47,23 +54,40 @@ end
 -- @string path a copy of a release
 -- @tparam[opt] table env more variables of its environment
 -- @return a node (see support.node) with `root`
-function releases.start(path, env)
-  local settings, _, self = node.prepare { name = "shop" }
-  settings.RELEASE_DISTRIBUTION, settings.RELEASE_NODE, settings.RELEASE_COOKIE = "name", self.name, self.cookie
-  settings.RELEASE_TMP = self.folder .. "/tmp"
+function methods:start(path, env)
+  local settings, _, started = node.prepare { name = self.name }
+  settings.RELEASE_DISTRIBUTION, settings.RELEASE_NODE, settings.RELEASE_COOKIE = "name", started.name, started.cookie
+  settings.RELEASE_TMP = started.folder .. "/tmp"
   settings.ERL_AFLAGS = "-kernel inet_dist_use_interface {127,0,0,1}"
   for name, value in pairs(env or {}) do settings[name] = value end
-  self.root = path
-  node.adopt(self, process.start { command = { path .. "/bin/shop", "start" }, env = settings, folder = self.folder })
+  started.root = path
+  node.adopt(started, process.start {
+    command = { path .. "/bin/" .. self.name, "start" }, env = settings, folder = started.folder,
+  })
   local ready = process.wait_until(function()
-    return self:eval "true = lists:keymember(shop, 1, application:which_applications())" == "true"
+    return started:eval(("true = lists:keymember(%s, 1, application:which_applications())"):format(self.name)) == "true"
   end, 20000)
   if not ready then
-    local printed = self:printed()
-    self:stop()
+    local printed = started:printed()
+    started:stop()
     error("the release did not start:\n" .. printed, 2)
   end
-  return self
+  return started
 end
+
+local releases = {}
+
+local made = {}
+
+--- The releases of a name: "shop" or "depot".
+function releases.of(name)
+  local kind = KINDS[name]
+  made[name] = made[name] or setmetatable({ name = name, sources = kind.sources, versions = kind.versions }, methods)
+  return made[name]
+end
+
+function releases.built() return releases.of("shop"):built() end
+function releases.copy(version, folder) return releases.of("shop"):copy(version, folder) end
+function releases.start(path, env) return releases.of("shop"):start(path, env) end
 
 return releases

@@ -1,0 +1,3 @@
+import Config
+config :depot, color: "red", dropped: 1
+config :logger, level: :warning

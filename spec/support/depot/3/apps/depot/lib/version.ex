@@ -1,0 +1,3 @@
+defmodule Depot.Version do
+  def version, do: 3
+end
