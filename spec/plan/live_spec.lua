@@ -5,6 +5,7 @@ local plan = require "edeliver.relup.plan"
 local process = require "support.process"
 local program = require "cli.program"
 local releases = require "support.releases"
+local term = require "edeliver.relup.term"
 
 describe("a plan against a node", function()
   local folder, built, running, node
@@ -53,10 +54,37 @@ describe("a plan against a node", function()
     assert.same({ { module = "Elixir.Shop.Tills", gained = { "Elixir.Shop.Printer" }, lost = { "Elixir.Shop.Drawer" },
       found_by = "next_vm" } }, made.supervisors)
     assert.same({ { application = "shop", module = "Elixir.Shop.Application", gained = { "Elixir.Shop.Cache" }, lost = {},
-      found_by = "next_vm" } }, made.started)
+      found_by = "next_vm", specs = {} } }, made.started)
     local running_now = process.output "cat /proc/[0-9]*/cmdline 2>/dev/null"
     assert.truthy(running_now:find(running.root .. "/erts-", 1, true))
     assert.is_nil(running_now:find(built .. "/shop-2.0.0/erts-", 1, true))
+  end)
+
+  it("has the spec of a child that is to be started, as the new release gives it, and of no other", function()
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0", { start_children = { "Shop.Cache" } }))
+    local child = made.started[1].specs["Elixir.Shop.Cache"]
+    assert.equal("'Elixir.Shop.Cache'", tostring(child.id))
+    assert.equal("{'Elixir.Shop.Cache',start_link,[[{size,10}]]}", tostring(child.spec:get(term.atom "start")))
+    assert.truthy(table.concat(said(made), "\n"):find("note application_child_started Elixir.Shop.Cache", 1, true))
+    made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.same({}, made.started[1].specs)
+    local refused, message, code = plan.compare(node, built .. "/shop-2.0.0", { start_children = { "Shop.Cashe" } })
+    assert.is_nil(refused)
+    assert.equal("no_such_child", code)
+    assert.equal("Shop.Cashe is no child that an application of shop 2.0.0 newly starts", message)
+    assert.has_error(function() plan.compare(node, built .. "/shop-2.0.0", { start_child = {} }) end)
+  end)
+
+  it("is asked again when the release has come onto the node's disk, wherever it lies", function()
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0.tar.gz", { start_children = { "Shop.Cache" } }))
+    assert.truthy(made.next_vm_failed)
+    assert.equal("literals", made.started[1].found_by)
+    assert.equal(made, plan.ask(made, built .. "/shop-2.0.0"))
+    assert.is_nil(made.next_vm_failed)
+    assert.equal("next_vm", made.started[1].found_by)
+    assert.truthy(made.started[1].specs["Elixir.Shop.Cache"])
+    made = assert(plan.compare(node, built .. "/shop-2.0.0.tar.gz", { root = built .. "/shop-2.0.0" }))
+    assert.is_nil(made.next_vm_failed)
   end)
 
   it("compares the configuration that the new release's providers resolve with what runs, by key", function()
@@ -72,7 +100,10 @@ describe("a plan against a node", function()
     assert.equal("literals", made.supervisors[1].found_by)
     assert.equal("it is not on the node's disk", made.next_vm_failed)
     local broken = releases.copy("2.0.0", folder)
+    -- A release without a VM of its own is asked by the node's.
     assert(os.execute(("mv %s/erts-* %s/erts-0"):format(broken, broken)))
+    assert.equal("next_vm", assert(plan.compare(node, broken)).supervisors[1].found_by)
+    assert(os.execute(("echo 'exit 1' >> %s/releases/2.0.0/env.sh"):format(broken)))
     made = assert(plan.compare(node, broken))
     assert.equal("literals", made.supervisors[1].found_by)
     assert.truthy(table.concat(said(made), "\n"):find("warning next_vm_failed shop", 1, true))

@@ -1,21 +1,27 @@
 %% Starts a VM of the release below Root beside the node and asks it: the children that these supervisors' `init` and these
-%% applications' `start` give, as the new code has them. `{Supervisors, Applications, Keys}`, where each is `{Module, New, Now}`: New a list
-%% of children's names or `{error, Reason}`, Now those of the supervisor that runs; and the keys whose values, as the new release's
-%% providers resolve them, are not those that the node has: `{Application, Key, added | changed}`; values stay where they are. Or
-%% `{error, Reason}` where there is no such VM. It needs OTP 25, and ends with the call.
+%% applications' `start` give, as the new code has them. `{Supervisors, Applications, Keys, Specs}`, where each of the first two is
+%% `{Module, New, Now}`: New a list of children's names or `{error, Reason}`, Now those of the supervisor that runs; then the keys
+%% whose values, as the new release's providers resolve them, are not those that the node has: `{Application, Key, added |
+%% changed}`; values stay where they are; then `{Module, Id, Spec}` of the applications' children that Wanted names, as binaries.
+%% Or `{error, Reason}` where there is no such VM. It needs OTP 25, and ends with the call.
 %%
 %% Without distribution of its own and without an entry in epmd, but with the node's name, since configuration often depends on it.
 %% Its environment is the new release's; flags of the old one (a heart above all) are not handed on.
 -module(next_vm).
--export([run/7]).
+-export([run/8]).
 
-run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
+run(Root, Version, Name, Erts, Ebins, Supervisors, Applications, Wanted) ->
   Below = fun(Parts) -> filename:join([Root | Parts]) end,
   Folder = ["releases", Version],
   Env = [{"RELEASE_ROOT", Root}, {"RELEASE_VSN", Version}, {"RELEASE_NAME", Name}, {"RELEASE_SYS_CONFIG", Below(Folder ++ ["sys"])},
          {"RELEASE_VM_ARGS", Below(Folder ++ ["vm.args"])}, {"ERL_CRASH_DUMP", "/dev/null"}, {"ERL_ZFLAGS", false},
          {"ERL_AFLAGS", false}, {"ERL_FLAGS", false}, {"HEART_COMMAND", false}],
-  Erl = Below(["erts-" ++ Erts, "bin", "erl"]),
+  %% A release need not have an erts of its own.
+  Own = Below(["erts-" ++ Erts, "bin", "erl"]),
+  Erl = case {filelib:is_regular(Own), erlang:system_info(version), os:getenv("BINDIR")} of
+    {false, Erts, Bin} when is_list(Bin) -> filename:join(Bin, "erl");
+    _ -> Own
+  end,
   EnvSh = Below(Folder ++ ["env.sh"]),
   Shell = "[ ! -f \"$0\" ] || . \"$0\" >/dev/null 2>&1; exec \"$@\"",
   Distribution = case node() of
@@ -31,16 +37,9 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
   Options = #{connection => standard_io, wait_boot => 15000, env => Env,
     exec => {"/bin/sh", ["-c", Shell, EnvSh, Erl]},
     args => Boot ++ ["-mode", "interactive" | Distribution] ++ ["-pa" | Ebins]},
-  Children = fun(Specs) when is_list(Specs) ->
-      [case Spec of #{id := Id} -> Id; _ -> element(1, Spec) end || Spec <- Specs];
-    (Other) -> {error, Other}
-  end,
-  Of = fun(Answer) ->
-    case Answer of
-      {ok, {_, Specs}} -> Children(Specs);
-      Other -> {error, Other}
-    end
-  end,
+  IdOf = fun(#{id := Id}) -> Id; (Spec) -> element(1, Spec) end,
+  SpecsOf = fun({ok, {_, Specs}}) when is_list(Specs) -> Specs; (Other) -> {error, Other} end,
+  Ids = fun(Specs) when is_list(Specs) -> lists:map(IdOf, Specs); (Failed) -> Failed end,
   Try = fun(Fun) -> try Fun() catch Class:Reason -> {error, {Class, Reason}} end end,
   Configure = fun(Vm) ->
     {ok, [Sys]} = file:consult(Below(Folder ++ ["sys.config"])),
@@ -56,8 +55,12 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
     [{App, Key, Kind} || {App, Values} <- Config, {Key, Value} <- Values, {App, Key} =/= {elixir, config_provider_init},
        Kind <- case application:get_env(App, Key) of {ok, Value} -> []; {ok, _} -> [changed]; undefined -> [added] end]
   end,
+  IsWanted = fun(Id) ->
+    Shown = unicode:characters_to_binary(case is_atom(Id) of true -> atom_to_list(Id); false -> io_lib:format("~0tp", [Id]) end),
+    lists:any(fun(One) -> Shown =:= One orelse Shown =:= <<"Elixir.", One/binary>> end, Wanted)
+  end,
   %% A supervisor's init gets what the one on the node was started with: it is in its state.
-  Init = fun(Vm, Module, Argument) -> Try(fun() -> Of(peer:call(Vm, Module, init, [Argument], 15000)) end) end,
+  Init = fun(Vm, Module, Argument) -> Try(fun() -> Ids(SpecsOf(peer:call(Vm, Module, init, [Argument], 15000))) end) end,
   Pids = processes(),
   Calls = lists:zip(lists:map(fun proc_lib:translate_initial_call/1, Pids), Pids),
   Running = fun(Pid) -> [Id || {Id, _, _, _} <- supervisor:which_children(Pid)] end,
@@ -95,8 +98,8 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
     _ = peer:call(Vm, code, purge, ['Elixir.Supervisor']),
     {module, _} = peer:call(Vm, code, load_file, ['Elixir.Supervisor']),
     case Given of
-      {started, Specs, How} when is_list(Specs) -> Of(peer:call(Vm, 'Elixir.Supervisor', init, [Specs, How]));
-      {throw, {started, Specs, How}} when is_list(Specs) -> Of(peer:call(Vm, 'Elixir.Supervisor', init, [Specs, How]));
+      {started, Specs, How} when is_list(Specs) -> SpecsOf(peer:call(Vm, 'Elixir.Supervisor', init, [Specs, How]));
+      {throw, {started, Specs, How}} when is_list(Specs) -> SpecsOf(peer:call(Vm, 'Elixir.Supervisor', init, [Specs, How]));
       Other -> {error, Other}
     end
   end,
@@ -112,9 +115,12 @@ run(Root, Version, Name, Erts, Ebins, Supervisors, Applications) ->
         {ok, Vm, _} ->
           try
             Keys = Configure(Vm),
+            Started = [{Application, Module, Try(fun() -> Start(Vm, Application, Module) end)}
+                       || {Application, Module} <- Applications],
             {[Supervisor(Vm, Module) || Module <- Supervisors],
-             [{Module, Try(fun() -> Start(Vm, Application, Module) end), Top(Application)} || {Application, Module} <- Applications],
-             Keys}
+             [{Module, Ids(Specs), Top(Application)} || {Application, Module, Specs} <- Started],
+             Keys,
+             [{Module, IdOf(Spec), Spec} || {_, Module, Specs} <- Started, is_list(Specs), Spec <- Specs, IsWanted(IdOf(Spec))]}
           catch Class:Reason -> {error, {Class, Reason}}
           after peer:stop(Vm)
           end;

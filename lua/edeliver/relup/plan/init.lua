@@ -12,6 +12,7 @@ local changes = require "edeliver.relup.plan.changes"
 local facts = require "edeliver.relup.plan.facts"
 local live = require "edeliver.relup.plan.live"
 local judge = require "edeliver.relup.plan.judge"
+local names = require "edeliver.relup.plan.names"
 local next_vm = require "edeliver.relup.plan.next_vm"
 local reasons = require "edeliver.relup.plan.reasons"
 local release = require "edeliver.relup.release"
@@ -29,7 +30,7 @@ end
 local function is_node(what) return type(what) == "table" and type(what.run) == "function" and what.name ~= nil end
 
 -- What differs, of two releases that were read.
-local function compare(from, to)
+local function compare(from, to, options)
   if from.name ~= to.name then
     return nil, ("%s is a release of %s, and %s one of %s: they are not versions of one release"):format(from.path, from.name,
       to.path, to.name), "other_release"
@@ -37,7 +38,7 @@ local function compare(from, to)
   local made = {
     old = from, new = to,
     from = { name = from.name, version = from.version }, to = { name = to.name, version = to.version },
-    processes = {}, hot_patched = from.hot_patched or {},
+    processes = {}, hot_patched = from.hot_patched or {}, start_children = options.start_children or {},
   }
   local message, code
   made.modules, message, code = changes.modules(from, to)
@@ -51,7 +52,25 @@ local function compare(from, to)
   return made
 end
 
+-- The first name among the children to be started that no application of the new release begins to start.
+local function unknown_child(made)
+  local known = {}
+  for _, application in ipairs(made.facts.applications) do
+    for _, name in ipairs(application.gained) do known[names.short(name)] = true end
+  end
+  for _, name in ipairs(made.start_children) do
+    if not known[names.short(name)] then return name end
+  end
+  return nil
+end
+
 local function judged(made)
+  local unknown = unknown_child(made)
+  if unknown then
+    local why = made.next_vm_failed and ("; the new release was not asked, since %s"):format(made.next_vm_failed) or ""
+    return nil, ("%s is no child that an application of %s %s newly starts%s"):format(unknown, made.to.name,
+      made.to.version, why), "no_such_child"
+  end
   made.structs, made.supervisors, made.started = made.facts.structs, made.facts.supervisors, made.facts.applications
   made.reasons = reasons.sort(judge.reasons(made, made.old, made.new))
   made.verdict = judge.verdict(made.reasons)
@@ -60,14 +79,14 @@ end
 
 -- Who runs what will be other code, or none.
 local function add_processes(made, node)
-  local names = {}
+  local wanted = {}
   for _, kind in ipairs { "changed", "removed" } do
-    table.move(made.modules[kind], 1, #made.modules[kind], #names + 1, names)
+    table.move(made.modules[kind], 1, #made.modules[kind], #wanted + 1, wanted)
   end
   for _, struct in ipairs(made.facts.structs) do
-    table.move(struct.holders, 1, #struct.holders, #names + 1, names)
+    table.move(struct.holders, 1, #struct.holders, #wanted + 1, wanted)
   end
-  local found, message, code = live.processes(node, names)
+  local found, message, code = live.processes(node, wanted)
   if not found then return nil, message, code end
   made.processes, made.count_of = found, {}
   for _, it in ipairs(found) do made.count_of[it.module] = it.count end
@@ -75,11 +94,12 @@ local function add_processes(made, node)
 end
 
 -- What only the new release itself can say; where it cannot be asked, why not.
-local function ask_next_vm(made, node, root)
-  root = root or next_vm.root_of(node, made.new)
+local function ask_next_vm(made, root)
+  local node = made.old.node
+  root = root or next_vm.root_of(node, made.new, made.old.source.root)
   local asked, why = false, "it is not on the node's disk"
   if root then asked, why = next_vm.ask(node, made, root) end
-  if not asked then made.next_vm_failed = why end
+  made.next_vm_failed = not asked and why or nil
 end
 
 -- What runs on a node, and a release.
@@ -90,27 +110,34 @@ local function against(node, to, options)
   done, message, code = changes.with_md5s(to)
   if not done then return nil, message, code end
   local made
-  made, message, code = compare(from, to)
+  made, message, code = compare(from, to, options)
   if not made then return nil, message, code end
   done, message, code = add_processes(made, node)
   if not done then return nil, message, code end
-  ask_next_vm(made, node, options.root)
+  ask_next_vm(made, options.root)
   return judged(made)
 end
+
+local OPTIONS = { root = true, start_children = true }
 
 --- Compares two releases, or what runs on a node and a release.
 -- @param old a path (folder or .tar.gz), a release, or a node
 -- @param new a path or a release
--- @tparam[opt] table options `root`: where the new release lies on the node; by default, its own path is tried
+-- @tparam[opt] table options `root`: where the new release lies on the node (by default, its own path and the node's root are
+-- tried); `start_children`: a list of names of new children of applications that will be started by hand
 -- @treturn[1] table the plan: `verdict` ("hot" or "cold"), `reasons` (each with `level`, `code`, `text`, `place`, `next`), `from`
 -- and `to` (`name`, `version`), `applications`, `modules`, `protocols`, `files`, `configuration`, `processes` and `hot_patched`
 -- (of a node), `structs`, `supervisors`, `started` (children of applications)
--- @return[2] nil, message with the file's name, code
+-- @return[2] nil, message with the file's name, code: "no_such_child" where no application newly starts such a child
 function plan.compare(old, new, options)
+  options = options or {}
+  for option in pairs(options) do
+    if not OPTIONS[option] then error(("a plan has no option %q"):format(tostring(option)), 2) end
+  end
   if is_node(old) then
     local to, message, code = open(new)
     if not to then return nil, message, code end
-    return against(old, to, options or {})
+    return against(old, to, options)
   end
   local from, message, code = open(old)
   if not from then return nil, message, code end
@@ -118,8 +145,18 @@ function plan.compare(old, new, options)
   to, message, code = open(new)
   if not to then return nil, message, code end
   local made
-  made, message, code = compare(from, to)
+  made, message, code = compare(from, to, options)
   if not made then return nil, message, code end
+  return judged(made)
+end
+
+--- Asks the new release again, of a plan against a node, and judges again: for when it has come onto the node's disk.
+-- @tparam table made the plan, which is changed
+-- @string[opt] root as in `compare`
+-- @return as `compare`
+function plan.ask(made, root)
+  if not made.old.is_live then error("only a plan against a node can ask the new release", 2) end
+  ask_next_vm(made, root)
   return judged(made)
 end
 

@@ -6,6 +6,7 @@
 -- @module edeliver.relup.plan.judge
 
 local count = require "edeliver.relup.base.count"
+local names_of = require "edeliver.relup.plan.names"
 local reasons = require "edeliver.relup.plan.reasons"
 
 local judge = {}
@@ -112,8 +113,12 @@ local function judge_children(add, plan)
   for _, supervisor in ipairs(plan.facts.supervisors) do
     add("children_changed", supervisor.module, supervisor.module, gains_and_loses(supervisor.gained, supervisor.lost))
   end
+  local will_start = names_of.set(plan.start_children)
   for _, application in ipairs(plan.facts.applications) do
-    for _, child in ipairs(application.gained) do add("application_child_added", child, application.module, child) end
+    for _, child in ipairs(application.gained) do
+      local code = will_start[names_of.short(child)] and "application_child_started" or "application_child_added"
+      add(code, child, application.module, child)
+    end
     for _, child in ipairs(application.lost) do add("application_child_removed", child, application.module, child) end
   end
 end

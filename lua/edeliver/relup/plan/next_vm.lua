@@ -17,21 +17,27 @@ local TIMEOUT = 120000
 local NAMES = shape.either(shape.list(shape.any), shape.tuple(shape.is(atom "error"), shape.any))
 local ANSWERS = shape.list(shape.tuple(shape.atom, NAMES, NAMES))
 local KEYS = shape.list(shape.tuple(shape.any, shape.any, shape.either(shape.is(atom "added"), shape.is(atom "changed"))))
-local ANSWER = shape.either(shape.tuple(ANSWERS, ANSWERS, KEYS), shape.tuple(shape.is(atom "error"), shape.any))
+local SPECS = shape.list(shape.tuple(shape.atom, shape.any, shape.any))
+local ANSWER = shape.either(shape.tuple(ANSWERS, ANSWERS, KEYS, SPECS), shape.tuple(shape.is(atom "error"), shape.any))
 
 local function absolute(path)
   if path:sub(1, 1) == "/" then return path end
   return (os.getenv "PWD" or ".") .. "/" .. path
 end
 
---- Where a release that was read here lies on the node: at the same path, where that has the same .rel file.
+--- Where a release that was read here lies on the node: at the same path, or below the node's own root, where that has the same
+-- .rel file.
+-- @param node
+-- @param new a release
+-- @string own_root the root of what runs on the node
 -- @return a path, or nil
-function next_vm.root_of(node, new)
-  if new.kind ~= "folder" then return nil end
-  local root = absolute(new.path)
-  local answer = node:run("read_files", { Root = charlist(root), Paths = list { new.rel_path } })
-  local has = shape.list(shape.tuple(shape.binary, shape.binary), 1)
-  return answer ~= nil and has(answer) and answer[1][2] == new.texts[new.rel_path] and root or nil
+function next_vm.root_of(node, new, own_root)
+  for _, root in ipairs { own_root, new.kind == "folder" and absolute(new.path) or nil } do
+    local answer = node:run("read_files", { Root = charlist(root), Paths = list { new.rel_path } })
+    local has = shape.list(shape.tuple(shape.binary, shape.binary), 1)
+    if answer ~= nil and has(answer) and answer[1][2] == new.texts[new.rel_path] then return root end
+  end
+  return nil
 end
 
 local function ebins_of(new, root)
@@ -59,9 +65,11 @@ local function questions(made)
   return supervisors, applications
 end
 
+local function name_of(id) return term.kind(id) == "atom" and term.text(id) or term.format(id) end
+
 local function set_of(names)
   local set = {}
-  for i = 1, #names do set[type(names[i]) == "table" and names[i].name or term.format(names[i])] = true end
+  for i = 1, #names do set[name_of(names[i])] = true end
   return set
 end
 
@@ -115,10 +123,22 @@ local function reason_of(answer, message)
   return term.format(answer[2])
 end
 
+-- The specs of children that somebody wants to start, by their names.
+local function specs_of(answers)
+  local found = {}
+  for i = 1, #answers do
+    local module = answers[i][1].name
+    found[module] = found[module] or {}
+    found[module][name_of(answers[i][2])] = { id = answers[i][2], spec = answers[i][3] }
+  end
+  return found
+end
+
 --- Asks.
 -- @param node
 -- @tparam table made a plan of that node; its `facts.supervisors` and `facts.applications` are replaced, keys are added to its
--- `configuration`
+-- `configuration`; of the children that `start_children` names, `facts.applications` get the `specs` (`{ id =, spec = }` by name;
+-- they may hold secrets: never shown, in no file)
 -- @string root where the new release lies on the node
 -- @return[1] true
 -- @return[2] nil, why not, in words
@@ -128,12 +148,13 @@ function next_vm.ask(node, made, root)
   local answer, message = shape.expect(node, "next_vm.erl", ANSWER, node:run("next_vm", {
     Root = charlist(root), Version = charlist(new.version), Name = charlist(new.name), Erts = charlist(new.erts),
     Ebins = ebins_of(new, root), Supervisors = list(supervisors), Applications = list(applications),
+    Wanted = list { table.unpack(made.start_children) },
   }, TIMEOUT))
   if answer == nil or answer[1] == atom "error" then return nil, reason_of(answer, message) end
-  local facts, application_of = made.facts, {}
+  local facts, application_of, specs = made.facts, {}, specs_of(answer[4])
   for _, pair in ipairs(applications) do application_of[pair[2].name] = pair[1].name end
   local function with_application(module, found)
-    found.application = application_of[module]
+    found.application, found.specs = application_of[module], specs[module] or {}
     return found
   end
   add_keys(made.configuration, answer[3])

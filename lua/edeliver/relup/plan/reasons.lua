@@ -56,6 +56,7 @@ local CODES = {
   children_changed = { "note", "The supervisor %s %s.", "Nothing to do: deploy starts and ends them." },
   default_code_change = { "note", "%s changes and keeps the state of its processes as it is.",
     "Check that the new code takes the old state." },
+  application_child_started = { "note", "%s starts %s in the new release. It is started by --start-child.", "Nothing to do." },
   application_added = { "note", "The application %s %s is new.", "Nothing to do: it is started." },
   application_removed = { "note", "The application %s %s goes.", "Nothing to do: it is stopped, and its modules removed." },
   appup_found = { "note", "The application %s has an appup for this upgrade. It is used instead of generated instructions.",
