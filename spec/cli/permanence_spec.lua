@@ -34,7 +34,7 @@ describe("edeliver-relup NODE", function()
     local runs = json "remove 1.0.0"
     assert.equal(1, runs.code)
     assert.equal("in_use", runs.json.error.code)
-    assert.matches("1.0.0 is the release that .* runs: it stays", runs.err)
+    assert.matches("1.0.0 is a release that .* runs or starts with: it stays", runs.err)
     assert.equal("no_such_release", json("remove 7.7.7").json.error.code)
   end)
 
