@@ -124,4 +124,9 @@ function erlang.expression(name, bindings, level)
   return evaluate(FOR_VALUE, module.text, bind(bindings))
 end
 
+--- A call as a term, `{Module, Fun, Arguments}`, to be handed to other text of ours, which makes it with `apply/3`.
+function erlang.call_term(made)
+  return tuple { atom(made[1]), atom(made[2]), list { table.unpack(made[3]) } }
+end
+
 return erlang

@@ -6,6 +6,7 @@
 --
 -- @module edeliver.relup.plan.next_vm
 
+local erlang = require "edeliver.relup.node.erlang"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -18,7 +19,9 @@ local NAMES = shape.either(shape.list(shape.any), shape.tuple(shape.is(atom "err
 local ANSWERS = shape.list(shape.tuple(shape.atom, NAMES, NAMES))
 local KEYS = shape.list(shape.tuple(shape.any, shape.any, shape.either(shape.is(atom "added"), shape.is(atom "changed"))))
 local SPECS = shape.list(shape.tuple(shape.atom, shape.any, shape.any))
-local ANSWER = shape.either(shape.tuple(ANSWERS, ANSWERS, KEYS, SPECS), shape.tuple(shape.is(atom "error"), shape.any))
+local ERROR = shape.tuple(shape.is(atom "error"), shape.any)
+local ANSWER = shape.either(ERROR, shape.tuple(shape.is(atom "ok"), shape.list(shape.either(ERROR,
+  shape.tuple(ANSWERS, ANSWERS, KEYS, SPECS)), 1)))
 
 local function absolute(path)
   if path:sub(1, 1) == "/" then return path end
@@ -38,15 +41,6 @@ function next_vm.root_of(node, new, own_root)
     if answer ~= nil and has(answer) and answer[1][2] == new.texts[new.rel_path] then return root end
   end
   return nil
-end
-
-local function ebins_of(new, root)
-  local ebins = {}
-  if next(new.protocols) then ebins[1] = charlist(("%s/%s/consolidated"):format(root, new.folder)) end
-  for _, name in ipairs(new.order) do
-    ebins[#ebins + 1] = charlist(("%s/%s/ebin"):format(root, new.applications[name].folder))
-  end
-  return list(ebins)
 end
 
 -- Whose children may be others: changed supervisors, and applications whose callback changed.
@@ -145,12 +139,16 @@ end
 function next_vm.ask(node, made, root)
   local supervisors, applications = questions(made)
   local new = made.new
+  local at = { Root = charlist(root), Version = charlist(new.version) }
+  local question = node:expression("next_children", {
+    Resolve = erlang.call_term(node:expression("resolve_configuration", at)), Supervisors = list(supervisors),
+    Applications = list(applications), Wanted = list { table.unpack(made.start_children) },
+  })
   local answer, message = shape.expect(node, "next_vm.erl", ANSWER, node:run("next_vm", {
-    Root = charlist(root), Version = charlist(new.version), Name = charlist(new.name), Erts = charlist(new.erts),
-    Ebins = ebins_of(new, root), Supervisors = list(supervisors), Applications = list(applications),
-    Wanted = list { table.unpack(made.start_children) },
+    Root = at.Root, Version = at.Version, Questions = list { erlang.call_term(question) },
   }, TIMEOUT))
-  if answer == nil or answer[1] == atom "error" then return nil, reason_of(answer, message) end
+  if answer and not ERROR(answer) then answer = answer[2][1] end
+  if answer == nil or ERROR(answer) then return nil, reason_of(answer, message) end
   local facts, application_of, specs = made.facts, {}, specs_of(answer[4])
   for _, pair in ipairs(applications) do application_of[pair[2].name] = pair[1].name end
   local function with_application(module, found)

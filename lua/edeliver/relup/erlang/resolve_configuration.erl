@@ -1,0 +1,100 @@
+%% Gives a fun that resolves the configuration of the release Version below Root, as its next start would have it: what its .app
+%% files say, then its sys.config, then the command line, then what its config providers make of it.
+%%
+%% The fun's arguments are Call, which makes a call where providers are to run, `fun(M, F, A, Timeout)`, and Where: next_vm, a VM of that
+%% release which may be changed at will, or node, the one that runs. `{ok, #{Application => #{Key => Value}}, Problems, Config}`, where each
+%% Problem keeps the release from starting: `{compile_env, App, Path}` (the value is another than when it was compiled),
+%% `{reserved, App}` (providers
+%% configure what runs already), and Config is what sys.config and providers say of it, as sys.config has it; or `{error, {provider, Module, Text}}`, `{error, {sys_config, Reason}}`.
+-module(resolve_configuration).
+-export([run/2]).
+
+run(Root, Version) ->
+  Folder = filename:join([Root, "releases", Version]),
+  Over = fun(Env, List) -> maps:merge(Env, maps:from_list(List)) end,
+  Overlay = fun(Config, Envs) ->
+    lists:foldl(fun({App, Env}, Sofar) -> Sofar#{App => Over(maps:get(App, Sofar, #{}), Env)} end, Envs, Config)
+  end,
+  %% A sys.config may name other files.
+  Flat = fun Flat(Config) ->
+    lists:append([case Each of
+      {App, Env} when is_atom(App), is_list(Env) -> [Each];
+      _ ->
+        {ok, [More]} = file:consult(filename:join(filename:dirname(Each), filename:basename(Each, ".config") ++ ".config")),
+        Flat(More)
+    end || Each <- Config])
+  end,
+  Specs = fun() ->
+    {ok, Boot} = file:read_file(filename:join(Folder, "start.boot")),
+    {script, _, Script} = binary_to_term(Boot),
+    lists:append([case Each of
+      {kernelProcess, application_controller, {application_controller, start, [Spec]}} -> [Spec];
+      {apply, {application, load, [Spec]}} -> [Spec];
+      _ -> []
+    end || Each <- Script])
+  end,
+  Term = fun(Text) ->
+    try {ok, Tokens, _} = erl_scan:string(Text ++ "."), {ok, Value} = erl_parse:parse_term(Tokens), [Value] catch _:_ -> [] end
+  end,
+  FromCommandLine = fun(App) ->
+    Pairs = fun Pairs([Key, Value | Rest]) -> [{Name, Is} || Name <- Term(Key), Is <- Term(Value)] ++ Pairs(Rest); Pairs(_) -> [] end,
+    case init:get_argument(App) of {ok, Lists} -> lists:append(lists:map(Pairs, Lists)); error -> [] end
+  end,
+  Text = fun(Value) -> unicode:characters_to_binary(io_lib:format("~0tP", [Value, 20])) end,
+  Banner = fun(Call, Class, Reason) ->
+    try Call('Elixir.Exception', format_banner, [Class, Reason], 5000) catch _:_ -> Text(Reason) end
+  end,
+  Provide = fun(Call, Provider, State, Sofar) ->
+    try Call(Provider, load, [Sofar, State], 30000) of
+      Config when is_list(Config) -> Config;
+      _ -> throw({provider, Provider, <<"it gives no list">>})
+    catch
+      exit:timeout -> throw({provider, Provider, <<"no answer in 30 seconds">>});
+      exit:{timeout, _} -> throw({provider, Provider, <<"no answer in 30 seconds">>});
+      Class:Reason -> throw({provider, Provider, Banner(Call, Class, Reason)})
+    end
+  end,
+  %% As Elixir's Access finds it.
+  Find = fun Find(Found, []) -> Found;
+             Find({ok, Value}, [Key | Path]) when is_map(Value) -> Find(maps:find(Key, Value), Path);
+             Find({ok, Value}, [Key | Path]) when is_list(Value) ->
+               Find(case lists:keyfind(Key, 1, Value) of {_, Inner} -> {ok, Inner}; _ -> error end, Path);
+             Find(_, _) -> error
+  end,
+  Differs = fun(Envs, App, [Key | Path], Compiled) ->
+    is_map_key(App, Envs) andalso Find(maps:find(Key, maps:get(App, Envs)), Path) =/= Compiled
+  end,
+  Run = fun(Call, Where, Loaded, Sys, Files, #{providers := Providers} = Init) ->
+    %% They find what a start would have given them.
+    _ = Where =:= next_vm andalso Call(lists, map, [fun application:load/1, Loaded], 30000),
+    _ = Where =:= next_vm andalso Call(application, set_env, [[{App, maps:to_list(Env)} || {App, Env} <- maps:to_list(Files)]], 30000),
+    {ok, _} = Call(application, ensure_all_started, [elixir], 30000),
+    Base = Call('Elixir.Config.Reader', merge, [Sys, maps:get(extra_config, Init, [])], 30000),
+    Config = lists:foldl(fun({Provider, State}, Sofar) -> Provide(Call, Provider, State, Sofar) end, Base, Providers),
+    Envs = Overlay(Config, Files),
+    Reserved = [{reserved, App} || maps:get(reboot_system_after_config, Init, true) =/= true, App <- [kernel, stdlib],
+                 lists:sort(proplists:get_value(App, Config, [])) =/= lists:sort(proplists:get_value(App, Sys, []))],
+    Compiled = case maps:get(validate_compile_env, Init, false) of List when is_list(List) -> List; _ -> [] end,
+    {ok, Envs, Reserved ++ [{compile_env, App, Path} || {App, Path, Value} <- Compiled, lists:keymember(App, 2, Loaded),
+                              Differs(Envs, App, Path, Value)], Config}
+  end,
+  fun(Call, Where) ->
+    try
+      Sys = case file:consult(filename:join(Folder, "sys.config")) of
+        {ok, [Config]} -> Flat(Config);
+        {error, enoent} -> [];
+        Other -> throw({sys_config, Other})
+      end,
+      Loaded = Specs(),
+      Said = Overlay(Sys, maps:from_list([{App, maps:from_list(proplists:get_value(env, Keys, []))} || {application, App, Keys} <- Loaded])),
+      Files = maps:map(fun(App, Env) -> Over(Env, FromCommandLine(App)) end, Said),
+      case maps:find(config_provider_init, maps:get(elixir, Files, #{})) of
+        {ok, #{providers := [_ | _]} = Init} -> Run(Call, Where, Loaded, Sys, Files, Init);
+        {ok, #{extra_config := [_ | _]} = Init} -> Run(Call, Where, Loaded, Sys, Files, Init#{providers => []});
+        _ -> {ok, Files, [], Sys}
+      end
+    catch
+      throw:Reason -> {error, Reason};
+      Class:Reason -> {error, {Class, Reason}}
+    end
+  end.
