@@ -4,6 +4,7 @@ local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
 local text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
+local process = require "support.process"
 
 local atom, tuple, charlist = term.atom, term.tuple, term.charlist
 
@@ -131,6 +132,52 @@ describe("node", function()
     assert.equal("ok", node:bulk_resume(pids))
     assert.equal(0, #node:suspended())
     assert.equal("ok", node:bulk_resume {})
+  end)
+
+  -- Of each behaviour two processes, one of which hibernates as soon as it can, by what OTP offers for it.
+  local function sleepers()
+    return node:pids(assert(node:eval([=[
+      Forms = [begin {ok, Tokens, _} = erl_scan:string(Text), {ok, Form} = erl_parse:parse_form(Tokens), Form end || Text <- [
+        "-module(edr_sleeper).",
+        "-export([init/1, callback_mode/0, handle_event/4, handle_call/3, handle_cast/2, handle_info/2, code_change/4]).",
+        "init(statem) -> {ok, idle, none}; init(server) -> {ok, none}; init(sleeping) -> {ok, none, hibernate}.",
+        "callback_mode() -> handle_event_function.",
+        "handle_event(_, _, _, _) -> keep_state_and_data.",
+        "code_change(_, State, Data, _) -> {ok, State, Data}.",
+        "handle_call(_, _, State) -> {reply, ok, State}.",
+        "handle_cast(_, State) -> {noreply, State}.",
+        "handle_info(_, State) -> {noreply, State}."]],
+      {ok, Module, Binary} = compile:forms(Forms),
+      {module, Module} = code:load_binary(Module, "edr_sleeper.beam", Binary),
+      Starts = [gen_server:start(Module, server, []), gen_server:start(Module, sleeping, []),
+                gen_server:start(Module, server, [{hibernate_after, 1}]),
+                gen_statem:start(Module, statem, []), gen_statem:start(Module, statem, [{hibernate_after, 1}]),
+                gen_event:start(), gen_event:start([{hibernate_after, 1}])],
+      [Pid || {ok, Pid} <- Starts].
+    ]=])))
+  end
+
+  it("tells the hibernating that may be suspended from those that are not", function()
+    local pids = sleepers()
+    assert.equal(7, #pids)
+    local function shown(want_suspended, want_hibernating)
+      return process.wait_until(function()
+        local suspended, perhaps, asleep = node:suspended(pids)
+        return #suspended == want_suspended and #perhaps + #asleep == want_hibernating
+      end)
+    end
+    assert.is_true(shown(0, 4))
+    assert.equal("ok", node:bulk_suspend(pids))
+    -- Some hibernate again as soon as they are suspended: nothing shows that. Of those that show it, none is.
+    local suspended, perhaps, asleep
+    assert.is_true(process.wait_until(function()
+      suspended, perhaps, asleep = node:suspended(pids)
+      return #suspended + #perhaps == 7
+    end))
+    assert.is_true(#suspended >= 3)
+    assert.equal(0, #asleep)
+    assert.equal("ok", node:bulk_resume(pids))
+    assert.is_true(shown(0, 4))
   end)
 
   it("evaluates Erlang", function()

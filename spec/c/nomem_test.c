@@ -337,7 +337,7 @@ static edr_status ask_relay(edr_node *node, const edr_pids *pids) {
   status = edr_relay_sys(node, pids, "suspend", edr_deadline_after(2000), &result);
   if (status == EDR_OK) CHECK(result.failed == 0);
   edr_relay_result_deinit(&result);
-  if (status == EDR_OK) status = edr_processes_suspended(node, pids, edr_deadline_after(2000), &suspended, NULL);
+  if (status == EDR_OK) status = edr_processes_suspended(node, pids, edr_deadline_after(2000), &suspended, NULL, NULL);
   if (status == EDR_OK) CHECK(suspended.count == 3);
   if (status == EDR_OK) status = edr_processes_all(node, edr_deadline_after(2000), &all);
   if (status == EDR_OK) CHECK(all.count == 1);

@@ -87,7 +87,7 @@ static size_t count_suspended(edr_node *node, const edr_pids *pids, size_t *out_
   size_t count;
   edr_pids_init(&suspended);
   edr_pids_init(&hibernating);
-  CHECK(edr_processes_suspended(node, pids, edr_deadline_after(20000), &suspended, &hibernating) == EDR_OK);
+  CHECK(edr_processes_suspended(node, pids, edr_deadline_after(20000), &suspended, &hibernating, NULL) == EDR_OK);
   count = suspended.count;
   if (out_hibernating != NULL) *out_hibernating = hibernating.count;
   edr_pids_deinit(&suspended);

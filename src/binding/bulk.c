@@ -273,22 +273,24 @@ static int node_process_info(lua_State *L) {
 @function connection:suspended
 @param pids
 @param[opt=5000] timeout in ms
-@return two pid sets: those that do, and those that hibernate, of which only sys:get_status tells; or nil, message, code
+@return three pid sets: those that do; those that hibernate, of which only sys:get_status tells; those that hibernate,
+and show that they are not suspended; or nil, message, code
 */
 static int node_suspended(lua_State *L) {
   edr_node *node = edr_lua_check_node(L);
   const int64_t deadline_ms = edr_lua_check_deadline(L, 3, EDR_LUA_TIMEOUT_MS);
-  edr_pids *pids, *suspended, *hibernating;
+  edr_pids *pids, *suspended, *hibernating, *asleep;
   edr_status status;
   lua_settop(L, 2);
   pids = check_local_pids(L, 2, node);
   if (pids == NULL) return 3;
   suspended = edr_lua_new_pids(L);
   hibernating = edr_lua_new_pids(L);
-  status = edr_processes_suspended(node, pids, deadline_ms, suspended, hibernating);
+  asleep = edr_lua_new_pids(L);
+  status = edr_processes_suspended(node, pids, deadline_ms, suspended, hibernating, asleep);
   if (status != EDR_OK) return edr_lua_node_refused(L, node, status);
   edr_lua_pids_filled(L, suspended);
-  return 2;
+  return 3;
 }
 
 const luaL_Reg edr_lua_bulk_methods[] = {

@@ -144,8 +144,13 @@ edr_status edr_processes_all(edr_node *node, int64_t deadline_ms, edr_pids *out_
 
 typedef struct suspended_scan {
   const edr_pids *pids;
-  edr_pids *suspended, *hibernating;
+  edr_pids *suspended, *hibernating, *asleep;
 } suspended_scan;
+
+static bool token_is(const edr_etf_token *token, const char *text) {
+  const size_t size = strlen(text);
+  return token->kind == EDR_ETF_ATOM && token->size == size && memcmp(token->data, text, size) == 0;
+}
 
 static bool token_starts_with(const edr_etf_token *token, const char *text) {
   const size_t size = strlen(text);
@@ -159,30 +164,34 @@ static edr_status scan_current_function(void *context, size_t index, edr_slice i
   edr_etf_token module, function;
   edr_status status = EDR_OK;
   size_t arity;
-  bool is_sys;
 
   edr_etf_reader_init(&reader, info.data, info.size, NULL);
   if (edr_etf_next(&reader, &module) == EDR_OK && module.kind == EDR_ETF_LIST &&
       edr_etf_read_tuple(&reader, &arity) == EDR_OK && edr_etf_read_this_atom(&reader, "current_function") == EDR_OK &&
       edr_etf_read_tuple(&reader, &arity) == EDR_OK && edr_etf_next(&reader, &module) == EDR_OK) {
     /* The token of an atom is valid until the next one only. */
-    is_sys = token_starts_with(&module, "sys") && module.size == 3;
-    const bool is_erlang = token_starts_with(&module, "erlang") && module.size == 6;
+    const bool is_sys = token_is(&module, "sys");
+    const bool is_erlang = token_is(&module, "erlang");
+    const bool is_behaviour = token_is(&module, "gen_server") || token_is(&module, "gen_statem");
+    edr_pids *among = NULL;
     if (edr_etf_next(&reader, &function) == EDR_OK) {
       if (is_sys && token_starts_with(&function, "suspend_loop")) {
-        status = edr_pids_add_from(scan->suspended, scan->pids, index);
-      } else if (is_erlang && token_starts_with(&function, "hibernate") && scan->hibernating != NULL) {
-        status = edr_pids_add_from(scan->hibernating, scan->pids, index);
+        among = scan->suspended;
+      } else if (is_erlang && token_starts_with(&function, "hibernate")) {
+        among = scan->hibernating;
+      } else if (is_behaviour && token_is(&function, "loop_hibernate")) {
+        among = scan->asleep;
       }
     }
+    if (among != NULL) status = edr_pids_add_from(among, scan->pids, index);
   }
   edr_etf_reader_deinit(&reader);
   return status;
 }
 
 edr_status edr_processes_suspended(edr_node *node, const edr_pids *pids, int64_t deadline_ms, edr_pids *out_suspended,
-                                   edr_pids *out_hibernating) {
-  suspended_scan scan = {pids, out_suspended, out_hibernating};
+                                   edr_pids *out_hibernating, edr_pids *out_asleep) {
+  suspended_scan scan = {pids, out_suspended, out_hibernating, out_asleep};
   edr_buf items;
   edr_status status;
   edr_buf_init(&items);

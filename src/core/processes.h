@@ -28,10 +28,12 @@ bool edr_processes_owned(const edr_node *node, const edr_pids *pids, const char 
 /* Every process that the node has now, in an empty set. EDR_EPROTOCOL where it gives some that are not its own. */
 edr_status edr_processes_all(edr_node *node, int64_t deadline_ms, edr_pids *out_pids);
 
-/* Which of `pids` are in sys:suspend_loop now, and which hibernate: of those only sys:get_status tells whether they are
- * suspended. Both sets are appended to; `out_hibernating` may be NULL. */
+/* Which of `pids` are in sys:suspend_loop now; which hibernate, so that only sys:get_status tells whether they are
+ * suspended; and which hibernate in the loop of their behaviour, so that they are not suspended (gen_server and
+ * gen_statem of OTP 29: suspended, they show erlang:hibernate/3, too). The sets are appended to; all but the first may
+ * be NULL. */
 edr_status edr_processes_suspended(edr_node *node, const edr_pids *pids, int64_t deadline_ms, edr_pids *out_suspended,
-                                   edr_pids *out_hibernating);
+                                   edr_pids *out_hibernating, edr_pids *out_asleep);
 
 /* Appends those of `pids` from `from` to before `to`, or those at these `indexes` (NULL: all), as one list. `gone`, of
  * edr_node_gone_pid, stands for processes of an earlier life of the node: a node does not take such pids for its

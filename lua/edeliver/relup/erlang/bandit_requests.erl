@@ -4,7 +4,12 @@
 -export([run/1]).
 
 run(Pids) ->
-  Idle = fun({gen_server, loop, _}) -> true; ({erlang, hibernate, _}) -> true; ({sys, _, _}) -> true; (_) -> false end,
+  Idle = fun
+    ({gen_server, Loop, _}) -> Loop =:= loop orelse Loop =:= loop_hibernate; %% since OTP 29
+    ({erlang, hibernate, _}) -> true;
+    ({sys, _, _}) -> true;
+    (_) -> false
+  end,
   Running = fun(Pid) ->
     case process_info(Pid, backtrace) of
       {_, Stack} -> binary:match(Stack, <<"'Elixir.Bandit.Pipeline':run">>) =/= nomatch;

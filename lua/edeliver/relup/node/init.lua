@@ -348,6 +348,7 @@ end
 -- @tparam[opt=5000] number timeout ms
 -- @return[1] the pid set of those that do
 -- @return[1] the pid set of those that hibernate: of them only `sys:get_status` tells
+-- @return[1] the pid set of those that hibernate and are not suspended: since OTP 29 gen_server and gen_statem show it
 -- @return[2] nil, message, code
 function node:suspended(pids, timeout)
   if not pids then

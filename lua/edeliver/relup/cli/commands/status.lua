@@ -64,9 +64,9 @@ local function gather(node, args)
   local release, releases = session.release(node)
   facts.release, facts.releases = release, output.array(release and releases or {})
   if not release then facts.no_release = releases end
-  local sitting, sleeping, code = node:suspended()
-  if not sitting then error({ message = sleeping, code = code }, 0) end
-  facts.suspended, facts.hibernating = #sitting, #sleeping
+  local sitting, sleeping, asleep = node:suspended()
+  if not sitting then error({ message = sleeping, code = asleep }, 0) end
+  facts.suspended, facts.hibernating, facts.perhaps_suspended = #sitting, #sleeping + #asleep, #sleeping
   local who, problem, why = guard.who(node)
   if who == nil then error({ message = problem, code = why }, 0) end
   facts.guard = who or nil
@@ -93,6 +93,13 @@ local function describe_swap(found)
   return words[1] and ("%s, %s"):format(found.status, table.concat(words, "; ")) or found.status
 end
 
+-- Those that do not show whether they are suspended.
+local function describe_hibernating(facts)
+  local text, perhaps = tostring(facts.hibernating), facts.perhaps_suspended
+  if perhaps == 0 then return text end
+  return ("%s, %s of them perhaps suspended (`resume` wakes and resumes them)"):format(text, perhaps)
+end
+
 local function show(out, node, facts)
   local site = facts.site
   local releases = {}
@@ -109,7 +116,7 @@ local function show(out, node, facts)
     { "http", site.http },
     { "processes", facts.processes },
     { "suspended", facts.suspended },
-    { "hibernating", facts.hibernating },
+    { "hibernating", describe_hibernating(facts) },
     { "guard", describe_guard(facts.guard) },
     { "swap", describe_swap(facts.swap) },
   }
