@@ -1,11 +1,20 @@
-%% `{Path, Size, Md5}` of every file below the priv folders of these libraries; paths begin below Root. Links are not followed.
+%% `{Path, Size, Md5}` of every file below these folders; paths begin below Root. Links are not followed.
 -module(file_digests).
 -export([run/2]).
 
-run(Root, Libraries) ->
+run(Root, Folders) ->
+  Loop = fun Loop(File, Size, So) ->
+    case file:read(File, 1048576) of
+      {ok, Bin} -> Loop(File, Size + byte_size(Bin), erlang:md5_update(So, Bin));
+      _ -> {Size, erlang:md5_final(So)}
+    end
+  end,
   Read = fun(Path) ->
-    case file:read_file(filename:join(Root, Path)) of
-      {ok, Bin} -> [{unicode:characters_to_binary(Path), byte_size(Bin), erlang:md5(Bin)}];
+    case file:open(filename:join(Root, Path), [read, raw, binary]) of
+      {ok, File} ->
+        {Size, Md5} = Loop(File, 0, erlang:md5_init()),
+        _ = file:close(File),
+        [{unicode:characters_to_binary(Path), Size, Md5}];
       {error, _} -> []
     end
   end,
@@ -21,4 +30,4 @@ run(Root, Libraries) ->
         end
     end
   end,
-  lists:append([Walk("lib/" ++ Library ++ "/priv") || Library <- Libraries]).
+  lists:append(lists:map(Walk, Folders)).

@@ -116,10 +116,10 @@ local function add_files(self, node, root)
   end
   local libraries = {}
   for _, application in pairs(self.applications) do
-    libraries[#libraries + 1] = charlist(("%s-%s"):format(application.name, application.version))
+    libraries[#libraries + 1] = charlist(("lib/%s-%s/priv"):format(application.name, application.version))
   end
   local answers, message, code = ask(node, "file_digests", DIGESTS,
-    { Root = charlist(root), Libraries = list(libraries) })
+    { Root = charlist(root), Folders = list(libraries) })
   if not answers then return nil, message, code end
   for _, answer in ipairs(answers) do self.files[answer[1]] = { path = answer[1], size = answer[2], md5 = hex(answer[3]) } end
   return true

@@ -14,7 +14,7 @@ local BLOCK = 256 * 1024
 local MAX_DEPTH = 64
 
 -- What of a file may be read at once, by what is wanted of it.
-local MAX_SIZE = { text = 64 << 20, beam = 64 << 20, digest = 1 << 30 }
+local MAX_SIZE = { text = 64 << 20, beam = 64 << 20, digest = 1 << 30, sum = 1 << 30, whole = 1 << 30 }
 
 local function read_all(path)
   local file <close>, message, code = core.open_plain(path)
@@ -64,9 +64,20 @@ local function digest_one(visitor, name, prefix, size, hash, last)
   return visitor.digest(name, size, hash, last)
 end
 
+local function sum_file(path, name, visitor)
+  local file <close>, message, code = core.open_plain(path)
+  if not file then return nil, message, code end
+  local about, md5
+  about, message, code = core.file_stat(file)
+  if about then md5, message, code = core.file_digest(file, "md5") end
+  if not md5 then return nil, ("%s: %s"):format(path, message), code end
+  return visitor.sum(name, { size = about.size, md5 = md5, mode = about.mode })
+end
+
 local function visit_file(root, name, visitor)
   local wanted = visitor.wants(name)
   if not wanted then return true end
+  if wanted == "sum" then return sum_file(root .. "/" .. name, name, visitor) end
   if wanted ~= "text" then
     local prefix = ("%s/%s: "):format(root, name)
     return digest_one(visitor, name, prefix, core.digest_file(root .. "/" .. name, wanted == "beam"))
@@ -119,7 +130,10 @@ local function visit_entry(self, archive, entry, visitor)
   end
   local bytes, message, code = archive:content()
   if not bytes then return nil, ("%s: %s: %s"):format(self.path, entry.name, message), code end
-  if wanted ~= "text" then
+  if wanted == "sum" then
+    return visitor.sum(entry.name, { size = #bytes, md5 = core.md5(bytes), mode = entry.mode })
+  end
+  if wanted == "beam" or wanted == "digest" then
     return digest_one(visitor, entry.name, ("%s: %s: "):format(self.path, entry.name), core.digest(bytes, wanted == "beam"))
   end
   return visitor.file(entry.name, bytes)
@@ -146,9 +160,10 @@ local function read_archive(self, visitor)
 end
 
 --- Goes through all files, in the order in which they are found.
--- @tparam table visitor `wants(name)` says what is wanted of a file: "text", "beam", "digest" or nothing; `file(name, bytes)`
--- gets the first kind, `digest(name, ...)` what core.digest gives of the other two (a "beam" must be a whole .beam file); both
--- return true, or nil, message, code, which ends it. `link(name, target)` is called for links, `same(name, target)` for
+-- @tparam table visitor `wants(name)` says what is wanted of a file: "text", "beam", "digest", "sum" or nothing;
+-- `file(name, bytes)` gets the first kind, `digest(name, ...)` what core.digest gives of the next two (a "beam" must be a
+-- whole .beam file), `sum(name, { size =, md5 =, mode = })` the last; they return true, or nil, message, code, which ends it.
+-- `link(name, target)` is called for links, `same(name, target)` for
 -- hard links of a tarball that are wanted: it returns whether it knows the target; `enters(folder)` may keep out of
 -- a folder (a tarball has none)
 -- @return[1] true
@@ -174,6 +189,46 @@ function source:read(names, visit)
     local bytes, message, code = read_all(self.path .. "/" .. name)
     local done
     if bytes then done, message, code = visit(name, bytes) end
+    if not done then return nil, message, code end
+  end
+  return true
+end
+
+-- Gives the bytes of a file that is open, a slice a time.
+local function stream_file(path, name, visit)
+  local file <close>, message, code = core.open_plain(path)
+  if not file then return nil, message, code end
+  return visit(name, function(size) return file:read(size) end)
+end
+
+local function slices_of(bytes)
+  local at = 1
+  return function(size)
+    if at > #bytes then return nil end
+    local slice = at == 1 and size >= #bytes and bytes or bytes:sub(at, at + size - 1)
+    at = at + size
+    return slice
+  end
+end
+
+--- Reads some files of any size, a slice a time.
+-- @tparam table names a set of names
+-- @func visit gets a name and a function that gives the next slice of at most so many bytes, or nil at the end; returns true, or
+-- nil, message, code, which ends it
+-- @return[1] true
+-- @return[2] nil, message, code
+function source:stream(names, visit)
+  if self.kind == "tarball" then
+    return self:each {
+      wants = function(name) return names[name] and "whole" end,
+      file = function(name, bytes) return visit(name, slices_of(bytes)) end,
+    }
+  end
+  local sorted = {}
+  for name in pairs(names) do sorted[#sorted + 1] = name end
+  table.sort(sorted)
+  for _, name in ipairs(sorted) do
+    local done, message, code = stream_file(self.path .. "/" .. name, name, visit)
     if not done then return nil, message, code end
   end
   return true

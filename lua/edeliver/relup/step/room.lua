@@ -58,6 +58,11 @@ end
 -- @return[2] nil, message, code: "no_room", "no_rights"
 function room.to_write(node, bytes) return check(node, { "RELEASES" }, bytes) end
 
+--- Whether so many bytes of a release can be brought to where releases and their libraries are.
+-- @return[1] true
+-- @return[2] nil, message, code: "no_room", "no_rights"
+function room.to_deploy(node, bytes) return check(node, { "ROOT/lib", "RELEASES", "RELEASES/RELEASES" }, bytes) end
+
 --- Whether another release can be made permanent.
 -- @return[1] true
 -- @return[2] nil, message, code: "no_rights"
