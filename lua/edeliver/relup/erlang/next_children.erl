@@ -69,8 +69,7 @@ run(Applications, Resolve, Supervisors, Wanted) ->
       end)
     end,
     {M, F, A} = Resolve,
-    {ok, Envs, _, Config} = (apply(M, F, A))(Call, Where),
-    ok = Call(application, set_env, [[{App, maps:to_list(Env)} || {App, Env} <- maps:to_list(Envs)]], 30000),
+    {ok, _, _, Config} = (apply(M, F, A))(Call, Where),
     Keys = [{App, Key, Kind} || {App, Values} <- Config, {Key, Value} <- Values, {App, Key} =/= {elixir, config_provider_init},
       Kind <- case application:get_env(App, Key) of {ok, Value} -> []; {ok, _} -> [changed]; undefined -> [added] end],
     Started = [{Application, Module, Try(fun() -> Start(Application, Module) end)} || {Application, Module} <- Applications],

@@ -2,14 +2,14 @@
 %% files say, then its sys.config, then the command line, then what its config providers make of it.
 %%
 %% The fun's arguments are Call, which makes a call where providers are to run, `fun(M, F, A, Timeout)`, and Where: next_vm, a VM of that
-%% release which may be changed at will, or node, the one that runs. `{ok, #{Application => #{Key => Value}}, Problems, Config}`, where each
+%% release, which gets the values, too; node, the one that runs; or files, where no provider is asked. `{ok, #{Application => #{Key => Value}}, Problems, Config}`, where each
 %% Problem keeps the release from starting: `{compile_env, App, Path}` (the value is another than when it was compiled),
 %% `{reserved, App}` (providers
 %% configure what runs already), and Config is what sys.config and providers say of it, as sys.config has it; or `{error, {provider, Module, Text}}`, `{error, {sys_config, Reason}}`.
 -module(resolve_configuration).
--export([run/2]).
+-export([run/3]).
 
-run(Root, Version) ->
+run(Patience, Root, Version) ->
   Folder = filename:join([Root, "releases", Version]),
   Over = fun(Env, List) -> maps:merge(Env, maps:from_list(List)) end,
   Overlay = fun(Config, Envs) ->
@@ -41,17 +41,18 @@ run(Root, Version) ->
     case init:get_argument(App) of {ok, Lists} -> lists:append(lists:map(Pairs, Lists)); error -> [] end
   end,
   Text = fun(Value) -> unicode:characters_to_binary(io_lib:format("~0tP", [Value, 20])) end,
-  Banner = fun(Call, Class, Reason) ->
-    try Call('Elixir.Exception', format_banner, [Class, Reason], 5000) catch _:_ -> Text(Reason) end
+  Banner = fun(Call, Class, Reason, Stack) ->
+    try Call('Elixir.Exception', format_banner, [Class, Reason, Stack], 5000) catch _:_ -> Text(Reason) end
   end,
   Provide = fun(Call, Provider, State, Sofar) ->
-    try Call(Provider, load, [Sofar, State], 30000) of
+    Late = Text({no_answer, Patience, milliseconds}),
+    try Call(Provider, load, [Sofar, State], Patience) of
       Config when is_list(Config) -> Config;
       _ -> throw({provider, Provider, <<"it gives no list">>})
     catch
-      exit:timeout -> throw({provider, Provider, <<"no answer in 30 seconds">>});
-      exit:{timeout, _} -> throw({provider, Provider, <<"no answer in 30 seconds">>});
-      Class:Reason -> throw({provider, Provider, Banner(Call, Class, Reason)})
+      exit:timeout -> throw({provider, Provider, Late});
+      exit:{timeout, _} -> throw({provider, Provider, Late});
+      Class:Reason:Stack -> throw({provider, Provider, Banner(Call, Class, Reason, Stack)})
     end
   end,
   %% As Elixir's Access finds it.
@@ -64,10 +65,8 @@ run(Root, Version) ->
   Differs = fun(Envs, App, [Key | Path], Compiled) ->
     is_map_key(App, Envs) andalso Find(maps:find(Key, maps:get(App, Envs)), Path) =/= Compiled
   end,
-  Run = fun(Call, Where, Loaded, Sys, Files, #{providers := Providers} = Init) ->
-    %% They find what a start would have given them.
-    _ = Where =:= next_vm andalso Call(lists, map, [fun application:load/1, Loaded], 30000),
-    _ = Where =:= next_vm andalso Call(application, set_env, [[{App, maps:to_list(Env)} || {App, Env} <- maps:to_list(Files)]], 30000),
+  Values = fun(Envs) -> [{App, maps:to_list(Env)} || {App, Env} <- maps:to_list(Envs)] end,
+  Run = fun(Call, Loaded, Sys, Files, #{providers := Providers} = Init) ->
     {ok, _} = Call(application, ensure_all_started, [elixir], 30000),
     Base = Call('Elixir.Config.Reader', merge, [Sys, maps:get(extra_config, Init, [])], 30000),
     Config = lists:foldl(fun({Provider, State}, Sofar) -> Provide(Call, Provider, State, Sofar) end, Base, Providers),
@@ -77,6 +76,14 @@ run(Root, Version) ->
     Compiled = case maps:get(validate_compile_env, Init, false) of List when is_list(List) -> List; _ -> [] end,
     {ok, Envs, Reserved ++ [{compile_env, App, Path} || {App, Path, Value} <- Compiled, lists:keymember(App, 2, Loaded),
                               Differs(Envs, App, Path, Value)], Config}
+  end,
+  %% Providers find what a start would have given them, and who is asked next finds what they gave.
+  InVm = fun(Call, Loaded, Files, Resolve) ->
+    _ = Call(lists, map, [fun application:load/1, Loaded], 30000),
+    ok = Call(application, set_env, [Values(Files)], 30000),
+    {ok, Envs, _, _} = Resolved = Resolve(),
+    ok = Call(application, set_env, [Values(Envs)], 30000),
+    Resolved
   end,
   fun(Call, Where) ->
     try
@@ -88,11 +95,13 @@ run(Root, Version) ->
       Loaded = Specs(),
       Said = Overlay(Sys, maps:from_list([{App, maps:from_list(proplists:get_value(env, Keys, []))} || {application, App, Keys} <- Loaded])),
       Files = maps:map(fun(App, Env) -> Over(Env, FromCommandLine(App)) end, Said),
-      case maps:find(config_provider_init, maps:get(elixir, Files, #{})) of
-        {ok, #{providers := [_ | _]} = Init} -> Run(Call, Where, Loaded, Sys, Files, Init);
-        {ok, #{extra_config := [_ | _]} = Init} -> Run(Call, Where, Loaded, Sys, Files, Init#{providers => []});
-        _ -> {ok, Files, [], Sys}
-      end
+      Resolve = fun() ->
+        case maps:find(config_provider_init, maps:get(elixir, Files, #{})) of
+          {ok, #{providers := _} = Init} when Where =/= files -> Run(Call, Loaded, Sys, Files, Init);
+          _ -> {ok, Files, [], Sys}
+        end
+      end,
+      case Where of next_vm -> InVm(Call, Loaded, Files, Resolve); _ -> Resolve() end
     catch
       throw:Reason -> {error, Reason};
       Class:Reason -> {error, {Class, Reason}}

@@ -14,7 +14,7 @@ local next_vm = {}
 
 local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
 
-local TIMEOUT = 120000
+local TIMEOUT, PATIENCE = 120000, 30000 -- ms: for all, and for a provider
 local NAMES = shape.either(shape.list(shape.any), shape.tuple(shape.is(atom "error"), shape.any))
 local ANSWERS = shape.list(shape.tuple(shape.atom, NAMES, NAMES))
 local KEYS = shape.list(shape.tuple(shape.any, shape.any, shape.either(shape.is(atom "added"), shape.is(atom "changed"))))
@@ -140,8 +140,9 @@ function next_vm.ask(node, made, root)
   local supervisors, applications = questions(made)
   local new = made.new
   local at = { Root = charlist(root), Version = charlist(new.version) }
+  local resolve = node:expression("resolve_configuration", { Root = at.Root, Version = at.Version, Patience = PATIENCE })
   local question = node:expression("next_children", {
-    Resolve = erlang.call_term(node:expression("resolve_configuration", at)), Supervisors = list(supervisors),
+    Resolve = erlang.call_term(resolve), Supervisors = list(supervisors),
     Applications = list(applications), Wanted = list { table.unpack(made.start_children) },
   })
   local answer, message = shape.expect(node, "next_vm.erl", ANSWER, node:run("next_vm", {

@@ -26,6 +26,7 @@ context.__index = context
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
 -- - `deadline`: until when, as `core.now` counts, somebody waits for the release handler, and for what its relup calls for
 -- - `relup`: the one that an install takes, as `otp.relup` reads it
+-- - `configuration`: what the applications are configured with inside the script, as `deploy.configuration` holds it
 -- - `swap`: the one that is prepared, or false; `swapped`: what it came to, as `step.swap` reports it
 -- - `place`: where the relup's call stands that a step is run for: "before" the point of no return, "within" its changes,
 --   "behind" them
@@ -36,7 +37,7 @@ context.writers = {
   requests_left = "instructions.suspend_channels", requests_told = "instructions.finish_running_requests",
   would_hide = "web.servers.cowboy_2",
   after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run",
-  swap = "step.install", swapped = "step.install", returns_to = "step.install",
+  configuration = "deploy", swap = "step.install", swapped = "step.install", returns_to = "step.install",
   new_emulator = "step.install_outcome",
 }
 

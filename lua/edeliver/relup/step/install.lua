@@ -122,6 +122,7 @@ function install.perform(node, ctx, options)
   local calls, timeout = calls_of(node, now and now.version, version), options.timeout or INSTALL_TIMEOUT
   local before = now and now.version or "?"
   local done, message, code = environment.keep(node, ctx, before)
+  if done and ctx.configuration then done, message, code = ctx.configuration:arm() end
   if done and ctx.swap then done, message, code = ctx.swap:arm(ctx:suspended()) end
   if not done then return nil, message, code end
   done, message, code = install_outcome.tell(node, ctx, before,
