@@ -242,11 +242,10 @@ static edr_status push_instruction(lua_State *L, edr_beam_walk *walk, unsigned c
   return status == EDR_EAGAIN ? EDR_OK : status;
 }
 
-/* Reads on to the function's func_info. EDR_EAGAIN where there is none. */
-static edr_status find_function(edr_beam_walk *walk, const char *name, lua_Integer arity) {
+/* Reads on to the next func_info. EDR_EAGAIN where there is none. */
+static edr_status next_function(edr_beam_walk *walk, const char **out_name, lua_Integer *out_arity) {
   for (;;) {
     edr_beam_operand module, function, number;
-    const char *found;
     size_t operands;
     unsigned code;
     edr_status status = edr_beam_walk_next(walk, &code, &operands);
@@ -256,11 +255,45 @@ static edr_status find_function(edr_beam_walk *walk, const char *name, lua_Integ
         (status = edr_beam_walk_operand(walk, &function)) != EDR_OK ||
         (status = edr_beam_walk_operand(walk, &number)) != EDR_OK)
       return status;
-    if (number.value != arity || function.kind != EDR_BEAM_NAME) continue;
-    status = edr_beam_atom(walk->beam, (uint32_t)function.value, &found);
-    if (status != EDR_OK) return status;
-    if (strcmp(found, name) == 0) return EDR_OK;
+    if (function.kind != EDR_BEAM_NAME) continue;
+    *out_arity = (lua_Integer)number.value;
+    return edr_beam_atom(walk->beam, function.value > UINT32_MAX ? 0 : (uint32_t)function.value, out_name);
   }
+}
+
+/* Reads on to the function's func_info. EDR_EAGAIN where there is none. */
+static edr_status find_function(edr_beam_walk *walk, const char *name, lua_Integer arity) {
+  for (;;) {
+    const char *found;
+    lua_Integer number;
+    edr_status status = next_function(walk, &found, &number);
+    if (status != EDR_OK || (number == arity && strcmp(found, name) == 0)) return status;
+  }
+}
+
+/*** The functions that the module has, those that it keeps to itself among them.
+@function file:functions
+@treturn table from each label that calls name to `"name/arity"`; or nil, message, code
+*/
+static int beam_functions(lua_State *L) {
+  edr_beam *beam = check_open(L);
+  edr_beam_walk walk;
+  const char *name;
+  lua_Integer arity;
+  edr_status status = edr_beam_walk_begin(&walk, beam, NULL);
+
+  lua_newtable(L);
+  while (status == EDR_OK && (status = next_function(&walk, &name, &arity)) == EDR_OK) {
+    edr_beam_operand label = {.kind = EDR_BEAM_X};
+    size_t operands;
+    unsigned code = 0;
+    while (status == EDR_OK && code != EDR_BEAM_OP_LABEL) status = edr_beam_walk_next(&walk, &code, &operands);
+    if (status == EDR_OK) status = edr_beam_walk_operand(&walk, &label);
+    if (status != EDR_OK) break;
+    lua_pushfstring(L, "%s/%d", name, (int)arity);
+    lua_rawseti(L, -2, (lua_Integer)label.value);
+  }
+  return status == EDR_EAGAIN ? 1 : refuse(L, beam, status);
 }
 
 /*** The instructions of one function, from the label behind its func_info on.
@@ -299,11 +332,19 @@ static int beam_code(lua_State *L) {
 }
 
 void edr_lua_beam_setup(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"md5", beam_md5},         {"module", beam_module},     {"exports", beam_exports},
-      {"imports", beam_imports}, {"locals", beam_locals},     {"attributes", beam_attributes},
-      {"literal", beam_literal}, {"literals", beam_literals}, {"funs", beam_funs},
-      {"code", beam_code},       {"close", beam_gc},          {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"md5", beam_md5},
+                                     {"module", beam_module},
+                                     {"exports", beam_exports},
+                                     {"imports", beam_imports},
+                                     {"locals", beam_locals},
+                                     {"attributes", beam_attributes},
+                                     {"literal", beam_literal},
+                                     {"literals", beam_literals},
+                                     {"funs", beam_funs},
+                                     {"code", beam_code},
+                                     {"functions", beam_functions},
+                                     {"close", beam_gc},
+                                     {NULL, NULL}};
   luaL_newmetatable(L, BEAM);
   lua_pushcfunction(L, beam_gc);
   lua_setfield(L, -2, "__gc");

@@ -73,8 +73,12 @@ local function judge_code(add, plan)
     local about = plan.facts.about[name]
     if about.is_server and about.code_change == "default" and not has_struct[name] then
       add("default_code_change", name, name)
+    elseif about.is_server and about.code_change == nil then
+      add("code_change_unknown", name, name)
     end
+    if about.is_component then add("live_component_changed", name, name) end
   end
+  for _, name in ipairs(plan.facts.unknown_structs) do add("struct_unknown", name, name) end
 end
 
 -- "gains A and loses B, C"; with a noun, "gains the field A and loses the fields B, C".
@@ -112,6 +116,10 @@ end
 local function judge_children(add, plan)
   for _, supervisor in ipairs(plan.facts.supervisors) do
     add("children_changed", supervisor.module, supervisor.module, gains_and_loses(supervisor.gained, supervisor.lost))
+  end
+  for _, it in ipairs(plan.facts.unanswered) do add("children_not_told", it.module, it.module, it.why) end
+  if not plan.old.is_live or plan.next_vm_failed then
+    for _, it in ipairs(plan.facts.unknown_children) do add("children_unknown", it.module, it.module, words(it.by)) end
   end
   local will_start = names_of.set(plan.start_children)
   for _, application in ipairs(plan.facts.applications) do
@@ -177,7 +185,8 @@ end
 
 -- What only a node can say.
 local function judge_node(add, plan)
-  if plan.next_vm_failed and #plan.facts.supervisors + #plan.facts.applications > 0 then
+  local facts = plan.facts
+  if plan.next_vm_failed and #facts.supervisors + #facts.applications + #facts.unknown_children > 0 then
     add("next_vm_failed", plan.to.name, plan.next_vm_failed)
   end
   for _, name in ipairs(plan.hot_patched) do add("hot_patched", name, name) end

@@ -54,7 +54,8 @@ local function questions(made)
   end
   for _, name in ipairs(made.new.order) do
     local mod = made.new.applications[name].app.mod
-    if mod and changed[mod] then applications[#applications + 1] = tuple { atom(name), atom(mod) } end
+    -- Elixir's Supervisor can be replaced for the question; what starts its supervisor otherwise would really start.
+    if mod and changed[mod] and mod:find "^Elixir%." then applications[#applications + 1] = tuple { atom(name), atom(mod) } end
   end
   return supervisors, applications
 end
@@ -78,12 +79,25 @@ end
 
 local function is_error(value) return term.kind(value) == "tuple" end
 
--- Puts what was answered in the place of what literals told; what could not be answered stays.
-local function replace(told, answers, describe)
+-- Whether a question had no answer since there is nothing to be told: nobody runs it, or it starts a supervisor's module, which
+-- is asked for itself.
+local function is_no_question(reason)
+  if reason == atom "not_running" then return true end
+  if term.kind(reason) ~= "tuple" then return false end
+  if reason[1] == atom "started" then return term.kind(reason[2]) == "atom" end
+  return reason[1] == atom "throw" and is_no_question(reason[2])
+end
+
+-- Puts what was answered in the place of what literals told; what could not be answered stays, and goes into `unanswered`.
+local function replace(told, answers, describe, unanswered)
   local kept, answered = {}, {}
   for i = 1, #answers do
     local module, new, now = term.text(answers[i][1]), answers[i][2], answers[i][3]
-    if not is_error(new) and not is_error(now) then
+    local failed = is_error(new) and new or is_error(now) and now
+    if failed and not is_no_question(failed[2]) then
+      unanswered[#unanswered + 1] = { module = module, why = term.format(failed[2]) }
+    end
+    if not failed then
       answered[module] = true
       local gained, lost = only_in(set_of(new), set_of(now)), only_in(set_of(now), set_of(new))
       if #gained + #lost > 0 then
@@ -157,8 +171,9 @@ function next_vm.ask(node, made, root)
     return found
   end
   add_keys(made.configuration, answer[3])
-  facts.supervisors = replace(facts.supervisors, answer[1], function(_, found) return found end)
-  facts.applications = replace(facts.applications, answer[2], with_application)
+  facts.unanswered = {}
+  facts.supervisors = replace(facts.supervisors, answer[1], function(_, found) return found end, facts.unanswered)
+  facts.applications = replace(facts.applications, answer[2], with_application, facts.unanswered)
   return true
 end
 

@@ -91,7 +91,7 @@ function module:is_supervisor()
 end
 
 local SERVERS = { "gen_server", "Elixir.GenServer", "gen_statem", "gen_event", "gen_fsm", "Elixir.GenStage", "Elixir.Agent",
-  "Elixir.Phoenix.Channel", "Elixir.Phoenix.LiveView", "Elixir.Phoenix.LiveComponent" }
+  "Elixir.Phoenix.Channel", "Elixir.Phoenix.LiveView" }
 
 --- Whether it is the callback module of processes with a state.
 function module:is_server()
@@ -101,6 +101,9 @@ function module:is_server()
   end
   return false
 end
+
+--- Whether it is a LiveComponent, which has no process: its state is a part of a LiveView's.
+function module:is_live_component() return self:behaviours()["Elixir.Phoenix.LiveComponent"] or false end
 
 --- Whether it is loaded with side effects: it has an on_load function, or loads a NIF's library.
 function module:has_on_load() return #self:attribute "on_load" > 0 or self:calls "erlang:load_nif/2" end
@@ -169,21 +172,60 @@ local function collect_atoms(value, found)
   end
 end
 
---- The atoms that a function mentions, in its instructions and their literals.
--- @return a set of names; nil where there is no such function, or it cannot be read
-function module:mentions(name, arity)
-  local code = self:instructions(name, arity)
-  if not code then return nil end
-  local found = {}
+-- Calls of the module's own functions, by the instruction's code: at which place the label is. What makes a fun names it in FunT.
+local CALLS = { [4] = 2, [5] = 2, [6] = 2 } -- call, call_last, call_only
+local EXTERNAL_CALLS = { [7] = 2, [8] = 2, [78] = 2 } -- call_ext, call_ext_last, call_ext_only
+local MAKES_FUN = { [103] = 1, [171] = 1 } -- make_fun2, make_fun3
+local MAX_FUNCTIONS = 500
+
+-- What one function mentions, and which functions it calls.
+local function add_function(self, code, found, follow)
   for _, instruction in ipairs(code) do
     for i = 2, #instruction do
       local kind, value = instruction[i][1], instruction[i][2]
-      if kind == "atom" and value then found[value] = true end
+      if kind == "atom" and value then found.atoms[value] = true end
       local literal = kind == "literal" and self.file:literal(value)
-      if literal then collect_atoms(literal, found) end
+      if literal then collect_atoms(literal, found.atoms) end
+    end
+    local number = instruction[1]
+    local place = CALLS[number] or EXTERNAL_CALLS[number] or MAKES_FUN[number]
+    local operand = place and instruction[place + 1]
+    if CALLS[number] and operand then
+      follow(self.functions[operand[2]])
+    elseif MAKES_FUN[number] and operand then
+      local fun = self.funs[operand[2] + 1]
+      follow(fun and ("%s/%d"):format(fun.name, fun.arity))
+    elseif operand then
+      local import = self.imports[operand[2] + 1]
+      if import then found.calls[import] = true end
     end
   end
-  return found
+end
+
+--- What a function mentions, in its instructions and their literals, and in those of the module's functions that it calls.
+-- @treturn table `atoms` and `calls` (functions of other modules, "module:name/arity"): sets; nil where there is no such function, or
+-- something of it cannot be read
+function module:mentions(name, arity)
+  local file = self.file
+  self.functions = self.functions or file:functions()
+  self.funs, self.imports = self.funs or file:funs(), self.imports or file:imports()
+  if not self.functions or not self.funs or not self.imports then return nil end
+  local found, known, waiting = { atoms = {}, calls = {} }, {}, {}
+  local function follow(function_name)
+    if function_name and not known[function_name] then
+      known[function_name] = true
+      waiting[#waiting + 1] = function_name
+    end
+  end
+  follow(("%s/%d"):format(name, arity))
+  for i = 1, MAX_FUNCTIONS do
+    if not waiting[i] then return found end
+    local function_name, number = waiting[i]:match "^(.*)/(%d+)$"
+    local code = self:instructions(function_name, math.tointeger(number))
+    if not code then return nil end
+    add_function(self, code, found, follow)
+  end
+  return nil
 end
 
 return module
