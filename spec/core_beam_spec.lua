@@ -95,7 +95,10 @@ describe("the core's reader of .beam files", function()
         assert(literal ~= nil, path .. ": " .. tostring(message))
         literals = literals + 1
       end
-      local exports = file:exports()
+      local exports, known = file:exports(), {}
+      for label, name in pairs(assert(file:functions(), path)) do known[name] = math.type(label) end
+      for _, name in ipairs(exports) do assert.equal("integer", known[name], path .. ", " .. name) end
+      for _, name in ipairs(assert(file:locals())) do assert.equal("integer", known[name], path .. ", " .. name) end
       for at = 1, #exports, 10 do -- each from the file's beginning, so not every one
         local name, arity = exports[at]:match "^(.*)/(%d+)$"
         local code, message = file:code(name, math.tointeger(arity))

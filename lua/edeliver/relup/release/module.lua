@@ -203,8 +203,8 @@ local function add_function(self, code, found, follow)
 end
 
 --- What a function mentions, in its instructions and their literals, and in those of the module's functions that it calls.
--- @treturn table `atoms` and `calls` (functions of other modules, "module:name/arity"): sets; nil where there is no such function, or
--- something of it cannot be read
+-- @treturn table `atoms` and `calls` (functions of other modules, "module:name/arity"): sets; nil where there is none of that
+-- name, or something of it cannot be read
 function module:mentions(name, arity)
   local file = self.file
   self.functions = self.functions or file:functions()

@@ -5,11 +5,12 @@ defmodule Shop.Tills do
   def start_link(options), do: Supervisor.start_link(__MODULE__, options, name: __MODULE__)
 
   def init(_options) do
-    children = [
-      Supervisor.child_spec({Shop.Till, :till_1}, id: :till_1),
-      Shop.Drawer
-    ]
+    Supervisor.init(children(), strategy: :one_for_one)
+  end
 
-    Supervisor.init(children, strategy: :one_for_one)
+  # Listed by functions of its own, as many do.
+  defp children do
+    tills = for name <- [:till_1], do: Supervisor.child_spec({Shop.Till, name}, id: name)
+    tills ++ [Shop.Drawer]
   end
 end
