@@ -45,6 +45,12 @@ describe("Erlang modules", function()
     assert.has_error(function() node:run("nothing", {}) end)
   end)
 
+  it("may have parts, which are modules, too, and which nobody binds", function()
+    assert.has_error(function() node:run("rehearse", { Changes = {}, Load = {}, Most = 1, Timeout = 1, ReleaseFiles = 1 }) end,
+      "run of rehearse.erl has no argument ReleaseFiles")
+    assert.matches("^{%l+,", tostring(node:run("rehearse", { Changes = {}, Load = {}, Most = 1, Timeout = 5000 })))
+  end)
+
   it("blame who called", function()
     local _, message = pcall(function() node:run("forget", {}) end)
     assert.matches("^spec/node/erlang_spec.lua:%d+: run of forget.erl", message)

@@ -51,6 +51,31 @@ describe("a script", function()
     assert.same({ fuse.REASONS.apply, fuse.REASONS.stop, fuse.REASONS.start }, reasons)
   end)
 
+  it("takes what no relup can say into its first stop, in the place of what the relup says of the same module", function()
+    local text = table.concat({ CODE, "point_of_no_return", LOAD_M, "{apply,{a,b,[]}}", LOAD_N }, ",")
+    local made = assert(fuse.script(script(text), {
+      head = { term.tuple { term.atom "apply", term.atom "first" } },
+      load = { { module = term.atom "n", path = "/there/n.beam" } },
+      paths = { { from = "/here", to = "/there" } }, children = true,
+    }))
+    is(made, "{apply,first}", KEPT, CALL:format(1), "point_of_no_return", "{apply,{a,b,[]}}", CALL:format(2))
+    assert.same({ { module = term.atom "m", application = term.atom "a", version = "2" },
+      { module = term.atom "n", path = "/there/n.beam" } }, made.stops[1].load)
+    assert.same({ { application = term.atom "a", version = "2" }, { from = "/here", to = "/there" } }, made.stops[1].paths)
+    assert.is_true(made.stops[1].children)
+    assert.same({}, made.stops[2].load)
+  end)
+
+  it("takes it into a stop of its own where the relup has none that still cancels", function()
+    local made = assert(fuse.script(script(table.concat({ CODE, "point_of_no_return", "{apply,{a,b,[]}}", LOAD_N }, ",")), {
+      load = { { module = term.atom "p", path = "/there/p.beam" } },
+    }))
+    is(made, "{load_object_code,{a,\"2\",[m]}}", CALL:format(1), "point_of_no_return", "{apply,{a,b,[]}}", CALL:format(2))
+    assert.equal("p", tostring(made.stops[1].load[1].module))
+    assert.equal("n", tostring(made.stops[2].load[1].module))
+    assert.is_false(made.stops[1].children)
+  end)
+
   it("that was left behind by an upgrade is known", function()
     local made = fused(CODE, "point_of_no_return", LOAD_M)
     assert.is_true(fuse.is_fused(made.script))

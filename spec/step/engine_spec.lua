@@ -74,6 +74,26 @@ describe("config.engine", function()
     check "1.0.0"
   end)
 
+  for _, engine in ipairs { "otp", "swap" } do
+    it(engine .. ": what is put at the head of the script runs before all else, and the relup is as it was", function()
+      local before = assert(text_of_relup "2.1.0")[2]
+      local head = assert(relup.consult.parse "{apply,{application,set_env,[chat,from_the_head,true]}}.")[1]
+      local steps = table.move(STEPS, 1, #STEPS, 1, {})
+      table.insert(steps, 1, {
+        name = "add", run = function() return true end,
+        prepare = function(_, ctx) ctx.additions = { head = { head } } return true end,
+      })
+      assert(relup.sequence(steps):run(node, {
+        name = "chat", version = "2.1.0", engine = engine, journal = false, log = function() end,
+      }))
+      check "2.1.0"
+      assert.equal("{ok,true}", tostring(node:call("application", "get_env", { term.atom "chat", term.atom "from_the_head" })))
+      assert.equal(before, assert(text_of_relup "2.1.0")[2])
+      assert(run "1.0.0")
+      check "1.0.0"
+    end)
+  end
+
   it("swap: a dry run touches nothing", function()
     local before = assert(text_of_relup "2.1.0")[2]
     assert(run("2.1.0", { dry_run = true }))

@@ -2,11 +2,13 @@
 %% Failed is at most ten of {Module, Pid, Reason}; {error, Reason} where there is no such VM. It needs OTP 25, and ends with the
 %% call. Nothing of the node is touched but that its processes are asked for their states.
 %%
-%% Changes is [{Module, Extra}], Load the new code, [{Module, Application, Version}]; Most is how many processes of each.
+%% Changes is [{Module, Extra}], Load the new code, [{Module, Application, Version} | {Module, Path}]; Most is how many processes of
+%% each.
 -module(rehearse).
--export([run/4]).
+-export([run/5]).
+-parts([release_files]).
 
-run(Changes, Load, Most, Timeout) ->
+run(Changes, Load, Most, Timeout, ReleaseFiles) ->
   Root = code:root_dir(),
   %% A release need not have an erts of its own.
   Bin = case os:getenv("BINDIR") of false -> Root; Set0 -> Set0 end,
@@ -20,24 +22,8 @@ run(Changes, Load, Most, Timeout) ->
               env => [{"ERL_ZFLAGS", false}, {"ERL_AFLAGS", false}, {"ERL_FLAGS", false}, {"HEART_COMMAND", false},
                       {"ERL_CRASH_DUMP", "/dev/null"}],
               args => Boot ++ ["-mode", "interactive", "-pa" | Paths]} end,
-  %% Where new code lies, as release_handler knows it.
-  Releases = case {application:get_env(sasl, releases_dir), os:getenv("RELDIR")} of
-    {{ok, Set}, _} -> Set;
-    {undefined, false} -> filename:join(Root, "releases");
-    {undefined, Set} -> Set
-  end,
-  Libraries = case file:consult(filename:join(Releases, "RELEASES")) of
-    {ok, [Known]} -> maps:from_list([{{App, V}, Dir} || {release, _, _, _, Libs, _} <- Known, {App, V, Dir} <- Libs]);
-    _ -> #{}
-  end,
-  File = fun(Module, App, Version) ->
-    Default = filename:join("lib", lists:concat([App, "-", Version])),
-    filename:join([Root, maps:get({App, Version}, Libraries, Default), "ebin", Module])
-  end,
-  VsnOf = fun(Module) ->
-    All = proplists:get_value(vsn, Module:module_info(attributes), undefined),
-    case All of [Single] -> case misc_supp:is_string(All) of true -> All; false -> Single end; _ -> All end
-  end,
+  #{file := File, single := Single} = ReleaseFiles,
+  VsnOf = fun(Module) -> Single(proplists:get_value(vsn, Module:module_info(attributes), undefined)) end,
   %% Processes by what started them, and the module whose code_change they call.
   Pids = processes(),
   Calls = lists:map(fun proc_lib:translate_initial_call/1, Pids),
@@ -84,7 +70,8 @@ run(Changes, Load, Most, Timeout) ->
     case length(Some) =< 500 of true -> [Some]; false -> {Left, Right} = lists:split(500, Some), [Left | Cut(Right)] end
   end,
   Rehearse = fun(Vm) ->
-    [{module, Module} = peer:call(Vm, code, load_abs, [File(Module, App, Version)], Timeout) || {Module, App, Version} <- Load],
+    NameOf = fun({_, Path}) -> filename:rootname(Path); ({Module, App, Version}) -> File(Module, App, Version) end,
+    [{module, _} = peer:call(Vm, code, load_abs, [NameOf(Each)], Timeout) || Each <- Load],
     Rows = [{Module, Batch, Try(Vm, Callback, VsnOf(Module), Extra, Batch)}
             || {Module, Extra} <- Changes, {Callback, Found} <- Of(Module),
                {module, Callback} =:= peer:call(Vm, code, ensure_loaded, [Callback], Timeout),

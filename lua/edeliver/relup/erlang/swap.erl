@@ -5,8 +5,10 @@
 %% finishes what it has begun whatever becomes of the operator: all of a stop's modules and processes are new then, or all old.
 %% Loads no code but the release's. What is done for every process is done by compiled functions.
 %%
-%% Stops is a list of #{id, cancels, load => [{Module, Application, Version}], remove => [Module],
-%% change => [{Module, up | down | static, Extra}], suspend => [Module]}: a way down changes before the load, unless it is static.
+%% Stops is a list of #{id, cancels, load => [{Module, Application, Version} | {Module, Path}], remove => [Module],
+%% change => [{Module, up | down | static, Extra}], suspend => [Module], paths => [{app, Application, Version} | {From, To}],
+%% children => whether new children of changed supervisors are started, and removed ones ended}: a way down changes before the load,
+%% unless it is static.
 %% Named is [{Module, Pid, Supervisor}]: who supervision trees name, and nothing else tells; Options #{timeout, on_failed => rollback | restart, max_stand_still}. Gives {ok, Pid, Found} | {error, Reason}.
 %%
 %% It answers gen_server calls:
@@ -21,10 +23,11 @@
 %%   held                  {held, [Module]}: not to be purged, since somebody has funs of their old code
 %%   take_over             {taken, Unpurged, Funs}, while purging: it is gone, and the next swap has its work
 -module(swap).
--export([run/5]).
+-export([run/9]).
+-parts([release_files, ask_many, old_funs, supervised_children]).
 -compile(nowarn_deprecated_catch).
 
-run(Guard, Token, Stops, Named, Options) ->
+run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, SupervisedChildren) ->
   Parent = self(),
   Tag = make_ref(),
   Now = fun() -> erlang:monotonic_time(microsecond) end,
@@ -32,32 +35,12 @@ run(Guard, Token, Stops, Named, Options) ->
 
   %% Reading ------------------------------------------------------------------------------------------------------------
 
-  Releases = case {application:get_env(sasl, releases_dir), os:getenv("RELDIR")} of
-    {{ok, Set}, _} -> Set;
-    {undefined, false} -> filename:join(code:root_dir(), "releases");
-    {undefined, Set} -> Set
-  end,
-  Libraries = case file:consult(filename:join(Releases, "RELEASES")) of
-    {ok, [Known]} -> maps:from_list([{{App, V}, Dir} || {release, _, _, _, Libs, _} <- Known, {App, V, Dir} <- Libs]);
-    _ -> #{}
-  end,
-  Folder = fun(App, Version) ->
-    Default = filename:join("lib", lists:concat([App, "-", Version])),
-    filename:join([code:root_dir(), maps:get({App, Version}, Libraries, Default), "ebin"])
-  end,
-  File = fun(Module, App, Version) -> filename:join(Folder(App, Version), lists:concat([Module, ".beam"])) end,
-  Beam = fun(Path) ->
-    case erl_prim_loader:get_file(Path) of
-      {ok, <<31, 139, _/binary>> = Zipped, _} -> zlib:gunzip(Zipped);
-      {ok, Bytes, _} -> Bytes;
-      error -> throw({error, {no_such_file, Path}})
-    end
-  end,
+  #{folder := Folder, file := File, beam := Beam, single := Single} = ReleaseFiles,
+  #{table := FunsOf, is_held := IsHeld, holders := Holders} = OldFuns,
   Loaded = fun(Module) ->
     case erlang:module_loaded(Module) of true -> erlang:get_module_info(Module, md5); false -> none end
   end,
   %% The module's vsn attribute, as release_handler hands it to code_change: of its code, or of what is loaded.
-  Single = fun([One] = All) -> case misc_supp:is_string(All) of true -> All; false -> One end; (All) -> All end,
   Vsn = fun(Bytes) -> case beam_lib:version(Bytes) of {ok, {_, All}} -> Single(All); _ -> undefined end end,
   LoadedVsn = fun(Module) -> Single(proplists:get_value(vsn, erlang:get_module_info(Module, attributes), undefined)) end,
   %% The file that the loaded code came from; none where that is gone, or has other code by now.
@@ -92,71 +75,6 @@ run(Guard, Token, Stops, Named, Options) ->
   end,
   Purge = fun(Module) -> not erlang:check_old_code(Module) orelse code:soft_purge(Module) end,
 
-  %% Funs of old code ---------------------------------------------------------------------------------------------------
-
-  %% Purged code takes its funs along: who calls one then gets a badfun. The emulator counts the funs of each kind, wherever they
-  %% are: states, tables, persistent terms, messages, timers.
-  FunsOf = fun(Bytes) ->
-    case beam_lib:chunks(Bytes, ["FunT"]) of
-      {ok, {_, [{_, <<_:32, Table/binary>>}]}} ->
-        {code:module_md5(Bytes), [{Arity - Free, Index, Free, Uniq}
-                                  || <<_:32, Arity:32, _:32, Index:32, Free:32, Uniq:32>> <= Table]};
-      _ -> none
-    end
-  end,
-  Encoded = fun(Term) -> <<131, Bytes/binary>> = term_to_binary(Term), Bytes end,
-  References = fun(Module, Md5, {Arity, Index, Free, Uniq}) ->
-    Body = iolist_to_binary([<<Arity, Md5/binary, Index:32, Free:32>>, Encoded(Module), Encoded(Index), Encoded(Uniq),
-                             Encoded(self()), lists:duplicate(Free, <<106>>)]),
-    One = binary_to_term(<<131, 112, (byte_size(Body) + 4):32, Body/binary>>),
-    {refc, Count} = erlang:fun_info(One, refc),
-    Count
-  end,
-  %% What is counted of a fun that nobody has: with free variables, and without, of which the code itself may have one.
-  Unused = fun() ->
-    {module, erl_lint} = code:ensure_loaded(erl_lint),
-    {Md5, Table} = FunsOf(Beam(code:which(erl_lint))),
-    Least = fun(Kinds) -> lists:min([References(erl_lint, Md5, Kind) || Kind <- Kinds]) end,
-    {With, Without} = lists:partition(fun({_, _, Free, _}) -> Free > 0 end, Table),
-    {Least(With), Least(Without)}
-  end,
-  Lowest = try Unused() catch _:_ -> {2, 2} end,
-  %% The funs of a module's old code that somebody has; Known is #{Module => [{Md5, Kinds}]} of all code that may be old.
-  OldFuns = fun(Module, Known) ->
-    erlang:check_old_code(Module) andalso
-      [{Md5, Kind} || {Md5, Kinds} <- maps:get(Module, Known, []), Md5 =/= Loaded(Module), {_, _, Free, _} = Kind <- Kinds,
-                      References(Module, Md5, Kind) > case Free of 0 -> element(2, Lowest); _ -> element(1, Lowest) end]
-  end,
-  IsHeld = fun(Module, Known) -> not lists:member(OldFuns(Module, Known), [false, []]) end,
-  %% Where some of those that hold such funs are: [{process, Pid} | {table, Name} | {persistent_term, Key}].
-  Holders = fun(Module, Known) ->
-    Until = Now() + 3000000,
-    Kinds = case OldFuns(Module, Known) of false -> []; Some -> Some end,
-    Md5s = lists:usort([Md5 || {Md5, _} <- Kinds]),
-    Texts = [iolist_to_binary(io_lib:format("#Fun<~ts.~w.~w>", [Module, Index, Uniq])) || {_, {_, Index, _, Uniq}} <- Kinds],
-    Shows = fun(Pid) ->
-      case process_info(Pid, [backtrace, dictionary]) of
-        [{_, Stack}, {_, Dictionary}] ->
-          binary:match(Stack, Texts) =/= nomatch orelse binary:match(term_to_binary(Dictionary), Md5s) =/= nomatch;
-        undefined -> false
-      end
-    end,
-    Has = fun(Term) -> binary:match(term_to_binary(Term), Md5s) =/= nomatch end,
-    Look = fun Look([], Found, _) -> Found;
-               Look([{Name, Test} | Others], Found, Left) ->
-      case Left > 0 andalso Now() < Until of
-        false -> Found;
-        true ->
-          case catch Test() of true -> Look(Others, [Name | Found], Left - 1); _ -> Look(Others, Found, Left) end
-      end
-    end,
-    Tables = [{{table, ets:info(Table, name)}, fun() -> ets:info(Table, size) < 100000 andalso Has(ets:tab2list(Table)) end}
-              || Kinds =/= [], Table <- ets:all()],
-    Terms = [{{persistent_term, Key}, fun() -> Has(Term) end} || Kinds =/= [], {Key, Term} <- persistent_term:get()],
-    Processes = [{{process, Pid}, fun() -> Shows(Pid) end} || Kinds =/= [], Pid <- processes() -- [self()]],
-    lists:reverse(Look(Terms ++ Tables ++ Processes, [], 10))
-  end,
-
   %% Processes by what started them: callback modules of gen servers, supervisors and the like, channels and LiveViews.
   Started = fun(Modules, Among) ->
     Calls = lists:map(fun proc_lib:translate_initial_call/1, Among),
@@ -177,78 +95,8 @@ run(Guard, Token, Stops, Named, Options) ->
                 [Row || {Module, _} = Row <- Now0, lists:keymember(Module, 1, Wanted)])
   end,
   IsSupervisor = fun(Pid) -> element(1, proc_lib:translate_initial_call(Pid)) =:= supervisor end,
-
-  %% Asking many --------------------------------------------------------------------------------------------------------
-
-  %% Asks all at once; [] or [{Pid, Reason}] of those that failed: an answer that is not ok, noproc, or timeout.
-  %% In slices, each with a mailbox of its own: else all of them would be ready to run at once, before anybody else had a turn, and
-  %% one call would hold up a scheduler while it reads all answers.
-  Slice = 5000,
-  Slices = fun Cut(Pids) ->
-    case length(Pids) =< Slice of true -> [Pids]; false -> {Some, Others} = lists:split(Slice, Pids), [Some | Cut(Others)] end
-  end,
-  Send = fun(Pids, What) ->
-    Count = length(Pids),
-    Box = spawn_opt(timer, sleep, [infinity], [link, {priority, low}, {message_queue_data, off_heap}]),
-    Messages = lists:zip3(lists:duplicate(Count, system), lists:zip(lists:duplicate(Count, Box), lists:seq(1, Count)),
-                          lists:duplicate(Count, What)),
-    _ = lists:zipwith(fun erlang:send/2, Pids, Messages),
-    {Pids, Count, Box}
-  end,
-  Answered = fun({_, _, Box}) -> {message_queue_len, Count} = process_info(Box, message_queue_len), Count end,
-  Settle = fun Settle(_, 0) -> ok;
-               Settle({_, Count, _} = Sent, Tries) ->
-    case Answered(Sent) >= Count of true -> ok; false -> timer:sleep(1), Settle(Sent, Tries - 1) end
-  end,
-  Silents = fun({Pids, Count, _}, Answers) ->
-    case length(Answers) of
-      Count -> [];
-      _ ->
-        All = list_to_tuple(Pids),
-        Given = ets:match_spec_run(Answers, ets:match_spec_compile([{{'$1', '_'}, [], ['$1']}])),
-        [element(I, All) || I <- lists:seq(1, Count) -- Given]
-    end
-  end,
-  %% [] or [{Pid, Reason}], of a slice whose time is up.
-  Outcome = fun({Pids, _, Box} = Sent) ->
-    {messages, Answers} = process_info(Box, messages),
-    unlink(Box),
-    exit(Box, kill),
-    Refused = ets:match_spec_run(Answers, ets:match_spec_compile([{{'$1', '$2'}, [{'=/=', '$2', ok}], [{{'$1', '$2'}}]}])),
-    All = case Refused of [] -> {}; _ -> list_to_tuple(Pids) end,
-    [{element(I, All), Answer} || {I, Answer} <- Refused] ++
-    [{Pid, case is_process_alive(Pid) of true -> timeout; false -> noproc end} || Pid <- Silents(Sent, Answers)]
-  end,
-  Request = fun(Pids, What, Wait) ->
-    Add = fun(Some, Before) ->
-      Sent = Send(Some, What),
-      Before =:= [] orelse Settle(hd(Before), 10),
-      [Sent | Before]
-    end,
-    Sents = lists:foldl(Add, [], Slices(Pids)),
-    Until = Now() + Wait * 1000,
-    Collect = fun Collect(Open, Before) ->
-      Left = [Sent || {_, Count, _} = Sent <- Open, Answered(Sent) < Count],
-      Sum = lists:sum(lists:map(Answered, Left)),
-      if
-        Left =:= [] -> ok;
-        length(Left) < length(Open); Sum > Before -> timer:sleep(1), Collect(Left, Sum);
-        true ->
-          %% Nobody has answered for a while: those that are dead never will.
-          Missing = fun({_, _, Box} = Sent) ->
-            {messages, Answers} = process_info(Box, messages),
-            lists:any(fun erlang:is_process_alive/1, Silents(Sent, Answers))
-          end,
-          case Now() < Until andalso lists:any(Missing, Left) of
-            true -> timer:sleep(5), Collect(Left, Sum);
-            false -> ok
-          end
-      end
-    end,
-    Collect(Sents, -1),
-    lists:append(lists:map(Outcome, lists:reverse(Sents)))
-  end,
-  Ask = fun([], _, _) -> []; (Pids, What, Wait) -> Request(Pids, What, Wait) end,
+  #{peek := Peek, ids := Ids, change := ChangeTree, start := StartTree, take_back := TakeBack, restore := Restore,
+    finish := Finish} = SupervisedChildren,
 
   %% Prepared, while everybody runs -------------------------------------------------------------------------------------
 
@@ -266,11 +114,13 @@ run(Guard, Token, Stops, Named, Options) ->
     end
   end,
   Prepare = fun(#{load := Load, remove := Remove, change := Change0} = Stop, Known) ->
-    New = [{Module, Path, Beam(Path)} || {Module, App, Version} <- Load, Path <- [File(Module, App, Version)]],
+    PathOf = fun({_, Path}) -> Path; ({Module, App, Version}) -> File(Module, App, Version) ++ ".beam" end,
+    New = [{element(1, Each), Path, Beam(Path)} || Each <- Load, Path <- [PathOf(Each)]],
     Changed = [Each || {Module, _, Bytes} = Each <- New, code:module_md5(Bytes) =/= Loaded(Module)],
     Own = [Module || {Module, App, _} <- Load, lists:member(App, [kernel, stdlib])],
     [throw({error, {sticky, Module}}) || {Module, _, _} <- Changed, code:is_sticky(Module) orelse lists:member(Module, Own)],
-    Touched = [Module || {Module, _, _} <- Changed] ++ Remove,
+    Fresh = [Module || {Module, _, _} <- Changed],
+    Touched = Fresh ++ Remove,
     %% What nobody uses any more may be waiting to be collected.
     lists:any(fun(Module) -> IsHeld(Module, Known) end, Touched) andalso
       lists:foreach(fun erlang:garbage_collect/1, processes()),
@@ -284,28 +134,34 @@ run(Guard, Token, Stops, Named, Options) ->
     end,
     {Late, Plain} = lists:partition(OnLoad, Changed),
     %% Everything that goes back has to be there now: a file may be gone, or of another version, when it is wanted.
-    Old = [Current(Module) || Module <- Touched, Loaded(Module) =/= none],
-    Stays = [Module || {Module, _, _} <- Late],
-    Back = case lists:member(none, Old) of
+    Old = [{Module, Current(Module)} || Module <- Touched, Loaded(Module) =/= none],
+    Wanted = [Current0 || {Module, _, _} <- Plain, {_, Current0} <- [lists:keyfind(Module, 1, Old)]],
+    Back = case lists:member(none, Wanted) of
       true -> none;
-      false -> {Ready([Each || {Module, _, _} = Each <- Old, not lists:member(Module, Stays)]),
-                [Module || {Module, _, _} <- Plain, Loaded(Module) =:= none]}
+      false -> {Ready(Wanted), [Module || {Module, _, _} <- Plain, Loaded(Module) =:= none]}
     end,
     OldVsns = [{Module, LoadedVsn(Module)} || {Module, _, _} <- New, Loaded(Module) =/= none],
     NewVsns = [{Module, Vsn(Bytes)} || {Module, _, Bytes} <- New],
     Of = fun(Module, Vsns) -> proplists:get_value(Module, Vsns) end,
-    Paths = [{App, Folder(App, Version)} || {App, Version} <- lists:usort([{App, Version} || {_, App, Version} <- Load])],
+    Paths = [case Each of
+      {app, App, Version} -> {App, Folder(App, Version), code:lib_dir(App)};
+      _ -> Each
+    end || Each <- maps:get(paths, Stop)],
+    Children = [{Pid, case Peek(Pid) of {static, M, A} -> Ids(M, A); _ -> unknown end}
+                || maps:get(children, Stop),
+                   {_, [One | _] = Pids} <- Started([Module || {Module, _, _} <- Change0, lists:member(Module, Fresh)], processes()),
+                   IsSupervisor(One), Pid <- Pids],
     From = fun(Module) -> Of(Module, OldVsns) end,
     To = fun(Module) -> Of(Module, NewVsns) end,
     Changes = fun(Modes, OldVsn) ->
       [{Module, OldVsn(Mode, Module), Extra} || {Module, Mode, Extra} <- Change0, lists:member(Mode, Modes)]
     end,
-    Funs = [{Module, Of0} || {Module, _, Bytes} <- Changed ++ [Each || {_, _, _} = Each <- Old], Of0 <- [FunsOf(Bytes)],
+    Funs = [{Module, Of0} || {Module, _, Bytes} <- Changed ++ [Each || {_, {_, _, _} = Each} <- Old], Of0 <- [FunsOf(Bytes)],
                              Of0 =/= none],
     Stop#{prepared => Ready(Plain), late => Late, back => Back, touched => Touched,
           funs => lists:foldl(fun({Module, Of0}, All) -> maps:update_with(Module, fun(Some) -> [Of0 | Some] end, [Of0], All) end,
                               #{}, Funs),
-          paths => [{App, Path, Before} || {App, Path} <- Paths, Before <- [code:lib_dir(App)], is_list(Before)],
+          paths => Paths, fresh => Fresh, ids => maps:from_list(Children),
           %% What is changed before the load and behind it, and how each is changed back.
           before => Changes([down], fun(_, Module) -> {down, To(Module)} end),
           behind => Changes([up, static], fun(up, Module) -> From(Module); (static, Module) -> {down, To(Module)} end),
@@ -323,8 +179,17 @@ run(Guard, Token, Stops, Named, Options) ->
      || Module <- Modules]
   end,
   %% The script changes the paths only at its point of no return, but an on_load or a code_change may look into priv_dir.
-  Point = fun(Paths) -> [code:replace_path(App, Path) || {App, Path, _} <- Paths] end,
-  PointBack = fun(Paths) -> [code:replace_path(App, filename:join(Before, "ebin")) || {App, _, Before} <- Paths] end,
+  Point = fun(Paths) ->
+    [case Each of {App, Path, _} -> code:replace_path(App, Path); {From, To} -> code:add_patha(To), code:del_path(From) end
+     || Each <- Paths]
+  end,
+  PointBack = fun(Paths) ->
+    [case Each of
+      {App, _, Before} when is_list(Before) -> code:replace_path(App, filename:join(Before, "ebin"));
+      {_, Path, _} -> code:del_path(Path);
+      {From, To} -> code:add_patha(From), code:del_path(To)
+    end || Each <- Paths]
+  end,
   Load = fun(none) -> ok; (Prepared) -> code:finish_loading(Prepared) end,
   %% {ok, [{Module, Reason}] of those that were not loaded}; or, where the first was not, that alone.
   LoadLate = fun([], _) -> {ok, []};
@@ -339,85 +204,134 @@ run(Guard, Token, Stops, Named, Options) ->
   Change = fun(Changes, Found) ->
     [{Module, Pid, Reason}
      || {Module, OldVsn, Extra} <- Changes, Pids <- [proplists:get_value(Module, Found, [])],
-        {Pid, Reason} <- Ask(Pids, {change_code, Module, OldVsn, Extra}, Timeout), Reason =/= noproc]
+        {Pid, Reason} <- AskMany(Pids, {change_code, Module, OldVsn, Extra}, Timeout), Reason =/= noproc]
   end,
   Without = fun(Failed, Found) ->
     Bad = [Pid || {_, Pid, _} <- Failed],
     [{Module, Pids -- Bad} || {Module, Pids} <- Found]
   end,
+  %% The same where children of supervisors are ours: {Failed, Todos}. States are those of supervisors that have children of theirs.
+  ChangeTrees = fun(Changes, Found, _, #{children := false}) -> {Change(Changes, Found), []};
+                   (Changes, Found, States, #{ids := Known, remove := Going, fresh := Fresh}) ->
+    Each = fun({Module, OldVsn, Extra} = One, {Failed, Todos}) ->
+      Trees = [Pid || Pid <- proplists:get_value(Module, Found, []), lists:keymember(Pid, 1, States)],
+      Answers = [{Pid, ChangeTree(Pid, OldVsn, Extra, maps:get(Pid, Known, unknown), Going)}
+                 || Pid <- Trees, lists:member(Module, Fresh)],
+      {Failed ++ Change([One], Without([{Module, Pid, own} || Pid <- Trees], Found)) ++
+         [{Module, Pid, Reason} || {Pid, {error, Reason}} <- Answers, Reason =/= noproc],
+       Todos ++ [{Module, Pid, Todo} || {Pid, {ok, Todo}} <- Answers]}
+    end,
+    lists:foldl(Each, {[], []}, Changes)
+  end,
+  %% {Started, NotStarted}: it ends with the first that cannot be started, unless it has to go forward.
+  StartTrees = fun Next([], Started0, Missing, _) -> {Started0, Missing};
+                   Next([{Module, Pid, Todo} | Others], Started0, Missing, Forward) ->
+    case StartTree(Pid, Todo) of
+      {ok, Some} -> Next(Others, [{Pid, Some} | Started0], Missing, Forward);
+      {error, Reason, Some} when Forward -> Next(Others, [{Pid, Some} | Started0], [{Module, Pid, Reason} | Missing], Forward);
+      {error, Reason, Some} -> {[{Pid, Some} | Started0], [{Module, Pid, Reason}]}
+    end
+  end,
   %% How long it may take to purge what has just become old, in ms: each module asks every process.
   PurgeTime = fun(Modules) -> length(Modules) * length(processes()) div 500 end,
 
-  %% All are suspended and the new code is loaded, but some could not be changed. Back, where that is possible: those that were
-  %% changed are changed back by the new code, as on the way down, and then the old code is loaded again.
-  GoBack = fun(#{back := none}, _, _) -> {error, no_way_back};
-              (#{back := {Old, Added}, behind := Behind, touched := Touched} = Stop, #{found := Found, states := States}, Failed) ->
-    Funs = maps:get(funs, Stop),
-    case {PurgeTime(Touched) > maps:get(max_stand_still, Options), [Module || Module <- Touched, IsHeld(Module, Funs)]} of
-      {true, _} -> {error, too_slow};
-      {_, [_ | _]} -> {error, funs_of_old_code_in_use};
-      _ ->
-        Changed = Without(Failed, Found),
-        Others = Without([{supervisor, Pid, restored} || {Pid, _} <- States], Changed),
-        _ = Change(maps:get(back_by_new, Stop), Others),
-        case lists:all(Purge, Touched) andalso Load(Old) of
-          ok ->
-            _ = Change(maps:get(back_by_old, Stop), Others),
-            [catch sys:replace_state(Pid, fun(_) -> State end, Timeout) || {Pid, State} <- States],
-            [begin code:delete(Module), code:soft_purge(Module) end || Module <- Added],
-            ok;
-          _ -> _ = Change(Behind, Others), {error, old_code_in_use}
-        end
+  %% Why it cannot go back, once all are suspended and the new code is loaded; none where it can.
+  Obstacle = fun(#{back := none}) -> no_way_back;
+                (#{fresh := Fresh, funs := Funs}) ->
+    case {PurgeTime(Fresh) > maps:get(max_stand_still, Options), [Module || Module <- Fresh, IsHeld(Module, Funs)]} of
+      {true, _} -> too_slow;
+      {_, [_ | _]} -> funs_of_old_code_in_use;
+      _ -> none
+    end
+  end,
+  %% Back: what was started is ended, those that were changed are changed back by the new code, as on the way down, and then the old
+  %% code is loaded again. ok, or what is in the way, and then all is new.
+  GoBack = fun(#{back := {Old, Added}, behind := Behind, fresh := Fresh} = Stop, #{found := Found, states := States}, Failed, Begun) ->
+    Changed = Without(Failed, Found),
+    Others = Without([{supervisor, Pid, restored} || {Pid, _} <- States], Changed),
+    [TakeBack(Pid, Some) || {Pid, Some} <- Begun],
+    _ = Change(maps:get(back_by_new, Stop), Others),
+    case lists:all(Purge, Fresh) andalso Load(Old) of
+      ok ->
+        _ = Change(maps:get(back_by_old, Stop), Others),
+        [Restore(Pid, State, proplists:get_value(Pid, Begun, #{made => [], ended => []})) || {Pid, State} <- States],
+        [begin code:delete(Module), code:soft_purge(Module) end || Module <- Added],
+        ok;
+      _ -> _ = Change(Behind, Others), old_code_in_use
     end
   end,
 
   %% With the processes of Found suspended: {ok, Restarted, Report}, or it throws {refused, Why, Report}. All new, or all old.
-  Stopped = fun(#{before := Before, behind := Behind, paths := Paths, late := Late} = Stop, #{found := Found} = All, Silent) ->
+  Stopped = fun(#{before := Before, behind := Behind, paths := Paths, late := Late} = Stop,
+                #{found := Found, states := States} = All, Silent) ->
     Restarts = maps:get(on_failed, Options) =:= restart orelse not maps:get(cancels, Stop),
+    %% Nobody kills a supervisor: its children would go with it, and the node with the first one of an application.
+    Killed = fun(Rows) -> Bad = [Row || {_, Pid, _} = Row <- Rows, not IsSupervisor(Pid)], [exit(Pid, kill) || {_, Pid, _} <- Bad], Bad end,
     %% A change that is late may still take effect, which nothing can take back then: only its supervisor can help.
-    Refuse = fun(Why, Failed) ->
-      Slow = [Row || {_, _, timeout} = Row <- Failed],
-      [exit(Pid, kill) || {_, Pid, _} <- Slow],
-      PointBack(Paths),
+    Refuse = fun(Why, Failed, Pointed) ->
+      Slow = Killed([Row || {_, _, timeout} = Row <- Failed]),
+      Pointed andalso PointBack(Paths),
       throw({refused, Why, #{killed => Slow}})
     end,
     Unchange = [Row || {Module, _, _} = Row <- maps:get(back_by_old, Stop), lists:keymember(Module, 1, Before)],
-    Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}, []),
+    Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}, [], false),
     T1 = Now(),
     FailedBefore = Change(Before, Found),
     case FailedBefore =:= [] orelse Restarts of
       true -> ok;
-      false -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({code_change, FailedBefore}, FailedBefore)
+      false -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({code_change, FailedBefore}, FailedBefore, false)
     end,
     T2 = Now(),
     Point(Paths),
     case Load(maps:get(prepared, Stop)) of
       ok -> ok;
-      {error, Reasons} -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({not_loaded, Reasons}, [])
+      {error, Reasons} -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({not_loaded, Reasons}, [], true)
     end,
     NotLoaded = case LoadLate(Late, Restarts) of
       {ok, Missing} -> Missing;
       %% What has been loaded was prepared, and that can go back.
       {first, First} ->
-        case GoBack(Stop#{behind := [], back_by_new := [], back_by_old := Unchange}, All, []) of
-          ok -> Refuse({on_load, First}, []);
-          _ -> First ++ element(2, LoadLate(tl(Late), true))
-        end
+        Gone = Obstacle(Stop) =:= none andalso
+               GoBack(Stop#{behind := [], back_by_new := [], back_by_old := Unchange}, All, [], []),
+        Gone =:= ok andalso Refuse({on_load, First}, [], true),
+        First ++ element(2, LoadLate(tl(Late), true))
     end,
-    [code:delete(Module) || Module <- maps:get(remove, Stop)],
     T3 = Now(),
-    FailedBehind = Change(Behind, Found),
+    {FailedBehind, Todos} = ChangeTrees(Behind, Found, States, Stop),
     T4 = Now(),
-    Back = case FailedBehind =:= [] orelse Restarts of
-      true -> new;
-      false when Late =/= [] -> {error, no_way_back};
-      false -> GoBack(Stop, All, FailedBehind)
+    %% All is new from here on where one of them says that it has to be: what is in the way.
+    Ahead = case {Restarts, Late} of {true, _} -> restarts; {_, [_ | _]} -> no_way_back; _ -> none end,
+    Return = fun(Why, Failed, Begun) ->
+      case Obstacle(Stop) of
+        none -> case GoBack(Stop, All, Failed, Begun) of ok -> Refuse(Why, Failed, true); Other -> Other end;
+        Other -> Other
+      end
     end,
-    Back =:= ok andalso Refuse({code_change, FailedBehind}, FailedBehind),
+    Back = case FailedBehind of
+      [_ | _] when Ahead =:= none -> Return({code_change, FailedBehind}, FailedBehind, []);
+      _ -> Ahead
+    end,
+    %% What cannot go back starts those that it can.
+    Forward = case [Todo || {_, _, #{new := [_ | _]} = Todo} <- Todos] ++ [Todo || {_, _, #{replaced := [_ | _]} = Todo} <- Todos] of
+      [_ | _] when Back =:= none -> Obstacle(Stop);
+      _ -> Back
+    end,
+    {Begun, NotStarted} = case StartTrees(Todos, [], [], Forward =/= none) of
+      {Some, [_ | _] = Missed} when Forward =:= none ->
+        GoBack(Stop, All, [], Some) =:= ok andalso Refuse({children, Missed}, [], true),
+        StartTrees(Todos, [], [], true);
+      Result -> Result
+    end,
     %% Each is killed where it is suspended, and its supervisor starts it anew in the new code.
-    Restarted = FailedBefore ++ FailedBehind,
-    [exit(Pid, kill) || {_, Pid, _} <- Restarted],
-    {ok, Restarted, #{load => T3 - T2, change => (T2 - T1) + (T4 - T3), not_loaded => NotLoaded, back => Back}}
+    Restarted = Killed(FailedBefore ++ FailedBehind),
+    [Finish(Pid, Todo) || {_, Pid, Todo} <- Todos],
+    [code:delete(Module) || Module <- maps:get(remove, Stop)],
+    {ok, Restarted, #{
+      load => T3 - T2, change => (T2 - T1) + (T4 - T3), children => Now() - T4, not_loaded => NotLoaded, back => Back,
+      unchanged => (FailedBefore ++ FailedBehind) -- Restarted, not_started => NotStarted,
+      started => lists:sum([length(Made) || {_, #{made := Made}} <- Begun]),
+      ended => lists:sum([length(Leaving) || {_, _, #{leaving := Leaving}} <- Todos])
+    }}
   end,
   %% Supervisors are suspended last and resumed first: nobody else can hang on one of them then.
   Swap = fun(Stop, Before) ->
@@ -426,16 +340,16 @@ run(Guard, Token, Stops, Named, Options) ->
     Supervisors = lists:usort(lists:append([Pids || {_, [One | _] = Pids} <- Found, IsSupervisor(One)])) -- Before,
     Workers = Owned -- Supervisors,
     T0 = Now(),
-    Silent = [Each || {_, Reason} = Each <- Ask(Workers, suspend, Timeout) ++ Ask(Supervisors, suspend, Timeout),
+    Silent = [Each || {_, Reason} = Each <- AskMany(Workers, suspend, Timeout) ++ AskMany(Supervisors, suspend, Timeout),
                       Reason =/= noproc],
     T1 = Now(),
     %% A supervisor that is changed back would keep the children that it has learned of: it gets the state that it had.
-    States = [{Pid, State} || Pid <- Supervisors, not lists:keymember(Pid, 1, Silent),
+    States = [{Pid, State} || Pid <- Supervisors, not lists:keymember(Pid, 1, Silent), {static, _, _} <- [Peek(Pid)],
                               State <- try [sys:get_state(Pid, Timeout)] catch _:_ -> [] end],
     {Kind, What, Report} = try Stopped(Stop, #{found => Found, states => States}, Silent)
                            catch throw:Refusal -> Refusal; Class:Reason -> {broken, {Class, Reason}, #{}} end,
     T2 = Now(),
-    Stuck = [Pid || {Pid, timeout} <- Ask(Supervisors, resume, Timeout) ++ Ask(Workers, resume, Timeout)],
+    Stuck = [Pid || {Pid, timeout} <- AskMany(Supervisors, resume, Timeout) ++ AskMany(Workers, resume, Timeout)],
     T3 = Now(),
     {Kind, What, Report#{processes => length(Owned), suspend => T1 - T0, resume => T3 - T2, stand_still => T3 - T0,
                          silent => Stuck}}

@@ -2,7 +2,8 @@
 --
 -- The text is scanned, parsed and evaluated on the node within the one call: nothing is loaded there, and a call that is kept
 -- suits any OTP version that makes it later. Text of ours lies in `erlang/NAME.erl`, a module with one function, `run`, of one
--- clause, whose arguments are variables; there is nothing behind it. Knows no connection.
+-- clause, whose arguments are variables; there is nothing behind it. With `-parts([ask_many])` its argument `AskMany` is what the
+-- run of `erlang/ask_many.erl` gives, whose arguments are among its own. Knows no connection.
 --
 -- @module edeliver.relup.node.erlang
 
@@ -40,18 +41,25 @@ local function parsed(forms_do, reason_does)
 end
 
 -- One block, and only its value: else every variable would come back with it.
-local VALUE = call("erl_eval", "expr", t(a "block", tuple { atom "integer", 1, 1 }, v "Forms"), v "Bindings",
-  a "none", a "none", a "value")
+local function value(bindings)
+  local block = t(a "block", tuple { atom "integer", 1, 1 }, v "Forms")
+  return call("erl_eval", "expr", block, bindings, a "none", a "none", a "value")
+end
 
-local REFUSED = t(a "error", v "Reason")
-local FOR_VALUE, CHECKED = parsed(VALUE, call("erlang", "error", v "Reason")), parsed(t(a "value", VALUE), REFUSED)
+local REFUSED, RAISED = t(a "error", v "Reason"), call("erlang", "error", v "Reason")
+local FOR_VALUE, CHECKED = parsed(value(v "Bindings"), RAISED), parsed(t(a "value", value(v "Bindings")), REFUSED)
 local CHECKED_WITH_VARIABLES = parsed(call("erl_eval", "exprs", v "Forms", v "Bindings"), REFUSED)
+-- [{Name, Value} || {Name, Text, Bindings} <- Parts] are bound, too.
+local PARTS = tuple { atom "lc", 1, t(v "Name", FOR_VALUE), list {
+  tuple { atom "generate", 1, t(v "Name", v "Text", v "Bindings"), v "Parts" },
+} }
+local ALL = call("lists", "keysort", tuple { atom "integer", 1, 1 }, call("lists", "append", v "Bindings", PARTS))
+local WITH_PARTS = tuple { atom "block", 1, list { tuple { atom "match", 1, v "All", ALL }, parsed(value(v "All"), RAISED) } }
 
-local function evaluate(how, text, bindings)
-  local bound = list {
-    tuple { atom "Bindings", bindings }, tuple { atom "Text", term.charlist(text) },
-  }
-  return { "erl_eval", "expr", { how, bound, atom "none", atom "none", atom "value" } }
+local function evaluate(how, text, bindings, parts)
+  local bound = { tuple { atom "Bindings", bindings }, tuple { atom "Text", term.charlist(text) } }
+  if parts then table.insert(bound, 2, tuple { atom "Parts", parts }) end
+  return { "erl_eval", "expr", { how, list(bound), atom "none", atom "none", atom "value" } }
 end
 
 -- `{ X = term }` as erl_eval takes it: an orddict.
@@ -81,7 +89,10 @@ function erlang.with_variables(text, bindings) return evaluate(CHECKED_WITH_VARI
 
 local FOLDER = (debug.getinfo(1, "S").source:match "^@(.*)[/\\]node[/\\][^/\\]*$" or ".") .. "/erlang/"
 
-local modules = {} -- by name: `{ text = the body of run, arguments = set of names }`
+-- By name: `{ text = the body of run, arguments = set of names, parts = names of files by the argument that they are }`.
+local modules = {}
+
+local function camel_case(name) return (("_" .. name):gsub("_(.)", string.upper)) end
 
 -- Nil and what is wrong with the file where it is no module of ours.
 local function load_module(name)
@@ -91,8 +102,11 @@ local function load_module(name)
   file:close()
   local arguments, text = ("\n" .. source):match "\nrun%(([%w_,%s]*)%)%s*%->(.*)$"
   if not text then return nil, ("%s.erl has no function run(Argument, ...) ->"):format(name) end
-  local module = { text = text, arguments = {} }
+  local module = { text = text, arguments = {}, parts = {} }
   for argument in arguments:gmatch "[%w_]+" do module.arguments[argument] = true end
+  for part in (source:match "\n%-parts%(%[([%w_,%s]*)%]%)" or ""):gmatch "[%w_]+" do
+    module.parts[camel_case(part)], module.arguments[camel_case(part)] = part, nil
+  end
   modules[name] = module
   return module
 end
@@ -107,6 +121,26 @@ local function mismatch(name, arguments, bindings)
   end
 end
 
+local function module_of(name)
+  if modules[name] then return modules[name] end
+  return load_module(name)
+end
+
+-- What is bound besides: `[{Argument, Text, Bindings}]`; nil where there is nothing.
+local function parts_of(module, bindings, level)
+  local made = {}
+  for argument, name in pairs(module.parts) do
+    local part, message = module_of(name)
+    if not part then error(message, level + 1) end
+    local bound = {}
+    for each in pairs(part.arguments) do bound[each] = bindings[each] end
+    message = mismatch(name, part.arguments, bound)
+    if message then error(message, level + 1) end
+    made[#made + 1] = tuple { atom(argument), term.charlist(part.text), bind(bound) }
+  end
+  return #made > 0 and list(made) or nil
+end
+
 --- What evaluates the body of `run` in `erlang/NAME.erl`.
 -- @string name NAME
 -- @tparam[opt] table bindings `{ Argument = term }`, one for each argument of `run`; any other raises, and so does one that is
@@ -116,12 +150,12 @@ end
 -- @usage erlang.expression("restart_children", { Children = children })
 function erlang.expression(name, bindings, level)
   level, bindings = (level or 1) + 1, bindings or {}
-  local module, message = modules[name]
-  if not module then module, message = load_module(name) end
+  local module, message = module_of(name)
   if not module then error(message, level) end
   message = mismatch(name, module.arguments, bindings)
   if message then error(message, level) end
-  return evaluate(FOR_VALUE, module.text, bind(bindings))
+  local parts = parts_of(module, bindings, level)
+  return evaluate(parts and WITH_PARTS or FOR_VALUE, module.text, bind(bindings), parts)
 end
 
 --- A call as a term, `{Module, Fun, Arguments}`, to be handed to other text of ours, which makes it with `apply/3`.

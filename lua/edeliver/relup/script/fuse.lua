@@ -177,13 +177,18 @@ local function border(script)
   end
 end
 
--- A stop as a swap takes it.
-local function finished(stop, id, cancels)
-  local found = { id = id, cancels = cancels, load = {}, remove = stop.remove, change = {}, suspend = {} }
-  for i, module in ipairs(stop.load) do
+-- A stop as a swap takes it; what is added to it goes before what the relup says of the same module.
+local function finished(stop, id, cancels, additions)
+  local found = {
+    id = id, cancels = cancels, load = {}, remove = {}, change = {}, suspend = {}, paths = {}, children = additions.children,
+  }
+  for _, module in ipairs(stop.load) do
     local from = stop.files[key(module)]
-    found.load[i] = { module = module, application = from.application, version = from.version }
+    if not additions.modules[key(module)] then
+      found.load[#found.load + 1] = { module = module, application = from.application, version = from.version }
+    end
   end
+  table.move(stop.remove, 1, #stop.remove, 1, found.remove)
   for i, change in ipairs(stop.change) do
     local mode = change.static and "static" or change.mode == DOWN and "down" or "up"
     found.change[i] = { module = change.module, mode = mode, extra = change.extra }
@@ -192,31 +197,61 @@ local function finished(stop, id, cancels)
   return found
 end
 
+-- The same with what every stop asks for: which modules are added.
+local function indexed(additions)
+  local made = {
+    load = additions.load or {}, remove = additions.remove or {}, paths = additions.paths or {}, head = additions.head or {},
+    children = additions.children == true, modules = {},
+  }
+  for _, added in ipairs(made.load) do made.modules[key(added.module)] = true end
+  return made
+end
+
+-- What is added goes into a stop that still cancels the upgrade.
+local function add(stop, additions, script)
+  table.move(additions.load, 1, #additions.load, #stop.load + 1, stop.load)
+  table.move(additions.remove, 1, #additions.remove, #stop.remove + 1, stop.remove)
+  -- Code paths change at the point of no return only, but an on_load or a code_change may look for what else is new.
+  for _, instruction in ipairs(script) do
+    local application, version = effects.object_code(instruction)
+    if application then stop.paths[#stop.paths + 1] = { application = application, version = term.text(version) } end
+  end
+  table.move(additions.paths, 1, #additions.paths, #stop.paths + 1, stop.paths)
+end
+
 --- Makes swaps of what may be one.
 -- @tparam table script the instructions of one entry of a relup
+-- @tparam[opt] table additions what no relup can say: `load` (list of `{ module =, path = a beam file on the node }`), `remove`
+-- (list of modules), `paths` (list of `{ from =, to = }`, folders in the code path), `children` (true: new children of changed
+-- supervisors are started in the stop, and removed ones ended), `head` (instructions that come before all others)
 -- @return[1] `{ script = the list of instructions that is left, with a call for each swap, stops = a list of `{ id =, cancels =
 -- whether a failure still cancels the upgrade, load = list of { module =, application =, version = }, remove = list of modules,
 -- suspend = list of modules, change = list of { module =, mode = "up" | "down" | "static" (down, but changed
--- behind the load), extra = } }`, left = list of `{ position =, count =, reason = }` of what stays OTP's }`
+-- behind the load), extra = }, paths = list of { application =, version = } or { from =, to = }, children = boolean }`,
+-- left = list of `{ position =, count =, reason = }` of what stays OTP's }`
 -- @return[2] nil, message, "no_point_of_no_return"
-function fuse.script(script)
+function fuse.script(script, additions)
+  additions = indexed(additions or {})
   local at = border(script)
   if not at then return nil, "the script has no point of no return, so nothing in it loads code", "no_point_of_no_return" end
   local parts, left = split(script, at + 1, object_code(script))
+  local adds = #additions.load + #additions.remove + #additions.paths > 0
+  if adds and not (parts[1] and parts[1].stop) then table.insert(parts, 1, { stop = new_stop() }) end
   local stops, swapped, behind, first = {}, {}, {}, nil
   for i, part in ipairs(parts) do
     if part.stop then
       local id = #stops + 1
       for module in pairs(part.stop.at) do swapped[module] = true end
-      stops[id] = finished(part.stop, id, i == 1)
+      stops[id] = finished(part.stop, id, i == 1, additions)
+      if i == 1 then add(stops[id], additions, script) end
       -- Before the point of no return a failure is an ordinary refusal.
       if i == 1 then first = fuse.call(id) else behind[#behind + 1] = fuse.call(id) end
     else
       behind[#behind + 1] = part.instruction
     end
   end
-  local made = {}
-  for position = 1, at - 1 do made[position] = without(script[position], swapped) end
+  local made = table.move(additions.head, 1, #additions.head, 1, {})
+  for position = 1, at - 1 do made[#made + 1] = without(script[position], swapped) end
   made[#made + 1] = first
   made[#made + 1] = script[at]
   table.move(behind, 1, #behind, #made + 1, made)

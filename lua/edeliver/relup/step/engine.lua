@@ -76,10 +76,35 @@ local function rehearse(node, ctx, stops)
   return true
 end
 
+-- What OTP's engine carries out alone, with nothing to purge and nothing to tell.
+local OTP = {}
+function OTP.arm() return true end
+function OTP.reports() return {} end
+function OTP.leave() return true end
+
+-- Puts a script in the place of the relup's own until the install has ended.
+local function put(node, target, ctx, script)
+  -- The one that was looked at may have been in the tarball.
+  local on_node, message, code = relup_on.read(node, target.from, target.version)
+  if not on_node then return nil, message, code end
+  return replace(ctx, on_node, relup_of(target, on_node.up, script))
+end
+
+local function left_to_otp(node, target, ctx)
+  local head = ctx.additions and ctx.additions.head or {}
+  if #head == 0 or ctx.dry_run then return false end
+  local script = table.move(head, 1, #head, 1, {})
+  table.move(target.relup.script, 1, #target.relup.script, #script + 1, script)
+  local done, message, code = put(node, target, ctx, term.list(script))
+  if not done then return nil, message, code end
+  return OTP
+end
+
 --- Prepares the swap where one is wanted and the relup allows it; everything but the relup on the node is as it was afterwards.
 -- @param node
 -- @tparam table target what `step.target` found: `from`, `version`, `relup`
--- @param ctx `ctx.config` as `check` takes it; remembers the relup as it was
+-- @param ctx `ctx.config` as `check` takes it; `ctx.additions`, what no relup can say, as `script.fuse` takes it; remembers the
+-- relup as it was
 -- @return[1] a prepared swap; false where OTP's own engine does it all
 -- @return[2] nil, message, code
 function engine.prepare(node, target, ctx)
@@ -88,13 +113,13 @@ function engine.prepare(node, target, ctx)
     return nil, ("The relup of %s on %s calls for the swap of an upgrade that was cut off. Put it back first: `edeliver-relup %s "
       .. "recover`, with the journal of that upgrade"):format(target.version, node.name, node.name), "left_over"
   end
-  if config.engine ~= "swap" then return false end
-  local fused, message, code = fuse.script(target.relup.script)
+  if config.engine ~= "swap" then return left_to_otp(node, target, ctx) end
+  local fused, message, code = fuse.script(target.relup.script, ctx.additions)
   if not fused then return nil, message, code end
   tell(ctx, fused)
   if #fused.stops == 0 then
     ctx:log("warning", "Nothing in the relup can be swapped: OTP's own engine changes all of it")
-    return false
+    return left_to_otp(node, target, ctx)
   end
   if ctx.dry_run then return false end
   local suspended = {}
@@ -104,11 +129,8 @@ function engine.prepare(node, target, ctx)
   local rehearsed
   rehearsed, message, code = rehearse(node, ctx, fused.stops)
   if not rehearsed then return nil, message, code end
-  -- The one that was looked at may have been in the tarball.
-  local on_node, done
-  on_node, message, code = relup_on.read(node, target.from, target.version)
-  if not on_node then return nil, message, code end
-  done, message, code = replace(ctx, on_node, relup_of(target, on_node.up, fused.script))
+  local done
+  done, message, code = put(node, target, ctx, fused.script)
   if not done then return nil, message, code end
   return swap.prepare(node, {
     guard = ctx.guard.pid, token = ctx.guard.token, stops = fused.stops, timeout = config.code_change_timeout,
@@ -127,6 +149,17 @@ local function describe(report)
   for _, restarted in ipairs(report.restarted) do
     words = ("%s; %s of %s was restarted: its code_change failed (%s)"):format(words, tostring(restarted.pid), restarted.module,
       term.format(restarted.reason))
+  end
+  if report.started + report.ended > 0 then
+    words = ("%s; %s started, %d ended"):format(words, count.of(report.started, "child", "children"), report.ended)
+  end
+  for _, unchanged in ipairs(report.unchanged) do
+    words = ("%s; the supervisor %s of %s was not changed, and runs on as it was: %s"):format(words, tostring(unchanged.pid),
+      unchanged.module, term.format(unchanged.reason))
+  end
+  for _, missing in ipairs(report.not_started) do
+    words = ("%s; %s of %s could not start a new child (%s): supervisor:restart_child starts it"):format(words,
+      tostring(missing.pid), missing.module, term.format(missing.reason))
   end
   for _, missing in ipairs(report.not_loaded) do
     words = ("%s; %s was not loaded, and its old code stays: %s"):format(words, missing.module, term.format(missing.reason))

@@ -106,7 +106,7 @@ local function with_swap(ctx, done, message, code)
   if not reports then return nil, done and words or message, done and why or code end
   ctx.swapped = reports
   if not done then return nil, message, code end
-  return ("%s; %s"):format(done, words)
+  return words == "" and done or ("%s; %s"):format(done, words)
 end
 
 --- Installs `ctx.config.version`, and looks again.

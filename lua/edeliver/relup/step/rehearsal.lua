@@ -7,11 +7,12 @@
 
 local count = require "edeliver.relup.base.count"
 local shape = require "edeliver.relup.node.shape"
+local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
 
 local rehearsal = {}
 
-local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
+local atom, tuple, list = term.atom, term.tuple, term.list
 local TIMEOUT = 120000 -- ms, for all of it
 
 local REASONS = { no_peer = "its OTP is older than 25", no_erl = "it has no erl to start one with" }
@@ -26,9 +27,7 @@ local function questions(stops)
     for _, change in ipairs(stop.change) do
       if change.mode == "up" then changes[#changes + 1] = tuple { change.module, change.extra } end
     end
-    for _, each in ipairs(stop.load) do
-      load[#load + 1] = tuple { each.module, each.application, charlist(each.version) }
-    end
+    for _, each in ipairs(stop.load) do load[#load + 1] = swap.code(each) end
   end
   return changes, load
 end

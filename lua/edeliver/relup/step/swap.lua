@@ -32,16 +32,28 @@ local FAILED = shape.list(shape.tuple(shape.atom, shape.pid, shape.any))
 local MISSING = shape.list(shape.tuple(shape.atom, shape.any))
 local REPORTS = shape.list(shape.tuple(shape.integer, shape.tuple(KIND, shape.any, is_map)))
 
+--- What is loaded, as the node takes it: the module of a version of an application, or of a file of its own.
+function swap.code(each)
+  if each.path then return tuple { each.module, charlist(each.path) } end
+  return tuple { each.module, each.application, charlist(each.version) }
+end
+
 -- Stops as the node takes them.
 local function terms_of(stops)
   local found = {}
   for i, stop in ipairs(stops) do
     local load, change = {}, {}
-    for k, each in ipairs(stop.load) do load[k] = tuple { each.module, each.application, charlist(each.version) } end
+    for k, each in ipairs(stop.load) do load[k] = swap.code(each) end
+    local paths = {}
+    for k, each in ipairs(stop.paths or {}) do
+      paths[k] = each.application and tuple { atom "app", each.application, charlist(each.version) }
+        or tuple { charlist(each.from), charlist(each.to) }
+    end
     for k, each in ipairs(stop.change) do change[k] = tuple { each.module, atom(each.mode), each.extra } end
     found[i] = map {
       atom "id", stop.id, atom "cancels", stop.cancels, atom "load", list(load), atom "remove", list(stop.remove),
-      atom "change", list(change), atom "suspend", list(stop.suspend),
+      atom "change", list(change), atom "suspend", list(stop.suspend), atom "paths", list(paths),
+      atom "children", stop.children == true,
     }
   end
   return list(found)
@@ -169,6 +181,16 @@ function swap:leave()
   return true
 end
 
+local TIMES = { "suspend", "load", "change", "children", "resume", "stand_still" }
+
+local function failures(rows)
+  local found = {}
+  for i, row in ipairs(FAILED(rows) and rows or {}) do
+    found[i] = { module = shape.to_text(row[1]), pid = row[2], reason = row[3] }
+  end
+  return found
+end
+
 -- Microseconds under a name, as ms.
 local function ms(report, name)
   local value = report[atom(name)]
@@ -177,8 +199,10 @@ end
 
 --- What came of it.
 -- @return[1] a list of `{ id =, outcome = "ok" | "refused" | "broken", reason = a term, restarted = list of { module =, pid =,
--- reason = } that were killed, for their supervisors to start anew, since their code_change failed or was late, processes =,
--- suspend =, load =, change =, resume =, stand_still = ms }`
+-- reason = } that were killed, for their supervisors to start anew, since their code_change failed or was late, unchanged = the
+-- same of supervisors, which nobody kills, not_started = the same of supervisors that could not start a new child, not_loaded =
+-- list of { module =, reason = }, started =, ended = how many children, processes =, suspend =, load =, change =, children =,
+-- resume =, stand_still = ms }`
 -- @return[2] nil, message, code
 function swap:reports()
   local answer, message, code = ask(self, atom "report", REPORTS)
@@ -186,18 +210,18 @@ function swap:reports()
   local reports = {}
   for i, row in ipairs(answer) do
     local kind, what, report = row[2][1].name, row[2][2], row[2][3]
-    local made = { id = row[1], outcome = kind, restarted = {}, processes = report[atom "processes"] }
+    local made = { id = row[1], outcome = kind, processes = report[atom "processes"] }
     if kind ~= "ok" then made.reason = what end
     local killed = report[atom "killed"]
     if kind == "ok" then killed = what end
-    for k, failed in ipairs(FAILED(killed) and killed or {}) do
-      made.restarted[k] = { module = shape.to_text(failed[1]), pid = failed[2], reason = failed[3] }
-    end
+    made.restarted = failures(killed)
+    made.unchanged, made.not_started = failures(report[atom "unchanged"]), failures(report[atom "not_started"])
+    made.started, made.ended = report[atom "started"] or 0, report[atom "ended"] or 0
     made.not_loaded = {}
     for k, lost in ipairs(MISSING(report[atom "not_loaded"]) and report[atom "not_loaded"] or {}) do
       made.not_loaded[k] = { module = shape.to_text(lost[1]), reason = lost[2] }
     end
-    for _, name in ipairs { "suspend", "load", "change", "resume", "stand_still" } do made[name] = ms(report, name) end
+    for _, name in ipairs(TIMES) do made[name] = ms(report, name) end
     reports[i] = made
   end
   return reports
