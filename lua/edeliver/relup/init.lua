@@ -23,10 +23,20 @@ function relup.connect(name, options) return require("edeliver.relup.node").conn
 -- @see edeliver.relup.sequence
 function relup.sequence(steps) return require("edeliver.relup.sequence").new(steps) end
 
---- The step that installs the release.
+--- The step that installs the release; with `release = PATH` it brings that release to the node first, and holds the node against
+-- it afterwards.
 -- @function install
 -- @see edeliver.relup.step.install
-function relup.install(options) return require("edeliver.relup.step.install").step(options) end
+-- @see edeliver.relup.deploy.step
+function relup.install(options)
+  if type(options) == "table" and options.release then return require("edeliver.relup.deploy").step(options) end
+  return require("edeliver.relup.step.install").step(options)
+end
+
+--- The step that leads back to the release that was deployed over.
+-- @function rollback
+-- @see edeliver.relup.deploy.rollback
+function relup.rollback(options) return require("edeliver.relup.deploy").rollback(options) end
 
 --- A step that waits while the connections live on; or, called with a node, waits at once.
 -- @tparam number ms

@@ -11,8 +11,9 @@ local parser = {}
 
 --- The commands, in the order of the help. Each is a module of `edeliver.relup.cli.commands`.
 parser.commands = {
-  "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload", "check", "upgrade", "downgrade",
-  "make-permanent", "unpack", "remove", "call", "repl", "plan", "show", "patch", "lint", "diff", "completion", "man",
+  "deploy", "rollback", "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload", "check",
+  "upgrade", "downgrade", "make-permanent", "unpack", "remove", "call", "repl", "plan", "show", "patch", "lint", "diff",
+  "completion", "man",
 }
 
 --- A command's module.

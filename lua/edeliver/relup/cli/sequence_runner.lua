@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.sequence_runner
 
 local core = require "edeliver.relup.core"
+local document = require "edeliver.relup.plan.document"
 local exit = require "edeliver.relup.cli.exit"
 local report_page = require "edeliver.relup.cli.report_page"
 local output = require "edeliver.relup.cli.output"
@@ -13,8 +14,9 @@ local site_options = require "edeliver.relup.cli.site_options"
 local sequence_runner = {}
 
 --- The options of a command that installs a release, or would.
-function sequence_runner.add_options(to)
-  to:argument("version", "The version.")
+-- @tparam[opt] boolean no_version where the command line does not name the version
+function sequence_runner.add_options(to, no_version)
+  if not no_version then to:argument("version", "The version.") end
   site_options.add(to)
   to:option("--target", "What to suspend: the websocket processes, or the channels behind them.")
     :choices { "transports", "channels" }
@@ -40,10 +42,16 @@ end
 
 --- The install that the command line asks for, and the steps around it, in the order that is safe.
 function sequence_runner.steps(args)
-  local install = relup.install {
+  return sequence_runner.around(relup.install {
     permanent = args.permanent, restart_emulator = args.restart_emulator, forget_runtime_config = args.forget_runtime_config,
-  }
-  if args.no_sockets then return { "check_processes_running_old_code", install } end
+  }, args.no_sockets)
+end
+
+--- The steps around an install.
+-- @tparam table install the step
+-- @tparam boolean no_sockets nothing is suspended
+function sequence_runner.around(install, no_sockets)
+  if no_sockets then return { "check_processes_running_old_code", install } end
   return {
     "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
     "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
@@ -60,7 +68,7 @@ local function exit_code(report)
   if report.ok then return exit.OK end
   if report.restarted then return exit.RESTARTED end
   if #report.still_suspended > 0 or #report.still_undone > 0 then return exit.SUSPENDED end
-  if report.code == "busy" then return exit.REFUSED end
+  if report.code == "busy" or #report.steps == 0 then return exit.REFUSED end
   for _, step in ipairs(report.steps) do
     if step.status == "failed" and step.code ~= "interrupted" and step.code ~= "lua" then
       local refused = REFUSING[step.name] or step.name:find "%(prepare%)$" or step.name:find "^check_"
@@ -93,6 +101,21 @@ local function swaps(reports)
   return given
 end
 
+-- What a deploy or a rollback adds to that.
+local function add_deployed(given, deployed)
+  if not deployed then return given end
+  local shipped, seen, back = deployed.shipped, deployed.verified, deployed.way_back
+  given.plan = deployed.planned and document.of(deployed.planned.plan, output.array)
+  given.shipped = shipped and { files = shipped.files, bytes = shipped.bytes, ms = shipped.ms }
+  given.way_back = back and { possible = back.possible, why = back.why }
+  given.permanent = deployed.is_permanent == true
+  given.verified = seen and {
+    modules = seen.modules, equal = seen.equal, not_loaded = seen.not_loaded, different = output.array(seen.different),
+    children = output.array(seen.children), values = seen.values, values_different = output.array(seen.values_different),
+  }
+  return given
+end
+
 --- A report as data for JSON.
 function sequence_runner.as_json(report)
   local given = {
@@ -111,7 +134,7 @@ function sequence_runner.as_json(report)
       result = (type(result) == "string" or type(result) == "number") and result or nil,
     }
   end
-  return given
+  return add_deployed(given, report.deployed)
 end
 
 local LEVELS = { error = "red", warning = "yellow" }

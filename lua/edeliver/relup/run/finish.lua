@@ -84,6 +84,18 @@ local function undo_steps(self)
   return true
 end
 
+-- What each step does last of all, whatever became of the run. The guard still keeps others out.
+local function finally(self)
+  for i = #self.steps, 1, -1 do
+    local step = self.steps[i]
+    if step.finally and not self.config.dry_run then
+      local done, message = attempt(core.let_signals_through, attempt, step.finally, self.node, self.ctx)
+      if not done and message then self.ctx:log("warning", ("%s: %s"):format(step.name, message)) end
+    end
+  end
+  return true
+end
+
 -- Whether it is we who undo. Where nobody does, as on a node that has no room for another guard, we try on.
 local function is_ours(self)
   local lease = self.lease
@@ -178,7 +190,7 @@ local function account(self)
     if seen then result.still_suspended = list_of(seen) end
   end
   result.after_install, result.swap = self.ctx.after_install, self.ctx.swapped
-  result.returns_to = self.ctx.returns_to
+  result.returns_to, result.deployed = self.ctx.returns_to, self.ctx.deployed
   result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
   if ledger.asked > ledger.most and not self.config.dry_run then result.perhaps_suspended = ledger.asked end
   result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost
@@ -218,7 +230,7 @@ function finish.finish(self, signal)
     local done, message = attempt(part, self, signal)
     if not done then self.report.message = ("%s; then, while undoing: %s"):format(self.report.message or "", message) end
   end
-  for _, part in ipairs { wait_for_call, look_for_restart, undo_steps, settle, account } do do_part(part) end
+  for _, part in ipairs { wait_for_call, look_for_restart, undo_steps, settle, finally, account } do do_part(part) end
   attempt(conclude, self, signal)
   self.node:fence(nil)
   if self.catching then core.release_signals() end

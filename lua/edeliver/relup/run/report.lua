@@ -21,6 +21,7 @@ report.__index = report
 -- died =, new = (never suspended) }`, numbers
 -- @field returns_to the version that a restart of the node returns to, where the installed one is not permanent
 -- @field swap what swaps came to, where `config.engine` was "swap": a list, as `step.swap` reports it
+-- @field deployed what a deploy or a rollback did: `planned`, `shipped`, `verified`, `way_back`, `is_permanent`, as far as it got
 -- @field steps list of `{ name, status = "done" | "failed" | "skipped" | "not run", at, ms, result, message, code }`, and, where
 -- it was an error in Lua, its `traceback`, which is shown to nobody; `at` is when it began, in ms since the run did
 -- @field undone list of what was undone, in words

@@ -10,6 +10,7 @@ local core = require "edeliver.relup.core"
 local engine = require "edeliver.relup.step.engine"
 local instruction = require "edeliver.relup.instruction"
 local ordering = require "edeliver.relup.sequence.ordering"
+local report = require "edeliver.relup.run.report"
 local run = require "edeliver.relup.run"
 local term = require "edeliver.relup.term"
 
@@ -36,8 +37,10 @@ end
 --- Makes a sequence; raises where a step is unknown or the order is wrong, naming both steps and the reason.
 -- @tparam table steps names of instructions, `relup.install()`, and tables `{ name =, run = function(node, argument, ctx) … end,
 -- after =, before =, because =, undo = function(node, ctx) … end, prepare = function(node, ctx) … end,
--- complete = function(node, ctx) … end }` (`prepare` before all steps, `complete` when all have gone well); one that touches
--- the node through `ctx:suspend` and `ctx:apply` alone may say `dry_run = true`
+-- complete = function(node, ctx) … end, finally = function(node, ctx) … end, begin = function(node, config) … end }` (`begin`
+-- before the run, where the configuration may still change; `prepare` before all steps, `complete` when all have gone well,
+-- `finally` last of all, whatever became of the run); one that touches the node through `ctx:suspend` and `ctx:apply` alone may
+-- say `dry_run = true`
 function sequence.new(steps)
   local resolved, named = {}, {}
   for i, step in ipairs(steps) do
@@ -58,6 +61,13 @@ function sequence:has(name)
   return false
 end
 
+-- The step that installs, or nil.
+local function install_of(self)
+  for _, step in ipairs(self.steps) do
+    if step.name == "install" then return step end
+  end
+end
+
 -- Running ------------------------------------------------------------------------------------------------------------
 
 local TIMES = { grace = true, lease = true, patience = true }
@@ -66,7 +76,7 @@ local function check_config(config, installs)
   if type(config) ~= "table" then error("run takes a configuration: { name = \"myapp\", version = \"1.4.6\" }", 3) end
   if term.kind(config.name) == "atom" then config.name = config.name.name end
   if config.name ~= nil and type(config.name) ~= "string" then error("config.name is a string or an atom", 3) end
-  if installs and type(config.version) ~= "string" then
+  if installs and not installs.begin and type(config.version) ~= "string" then
     error("the sequence has an install, so config.version must say which version, as a string", 3)
   end
   for name in pairs(TIMES) do
@@ -76,6 +86,24 @@ local function check_config(config, installs)
     end
   end
   engine.check(config, 3)
+end
+
+-- What the steps find out before there is a run, as which version will be installed.
+local function begin_steps(self, node, config)
+  for _, step in ipairs(self.steps) do
+    if step.begin then
+      local begun, message, code = step.begin(node, config)
+      if not begun then return nil, message, code end
+    end
+  end
+  return true
+end
+
+-- A run that never began.
+local function refused(node, config, message, code)
+  local given = report.new { node = node.name, name = config.name, version = config.version, at = os.time() }
+  given.message, given.code, given.dry_run = message, code, config.dry_run or nil
+  return nil, message, given
 end
 
 -- A run, begun and finished, whatever happens in `body`. It may not yield: nobody finishes a run whose coroutine was dropped.
@@ -106,9 +134,11 @@ end
 -- @treturn[2] string which step failed, why, and what is still suspended
 -- @treturn[2] report
 function sequence:run(node, config)
-  local installs = self:has "install"
+  local installs = install_of(self)
   check_config(config, installs)
-  return whole(self, node, config, installs, function(this) return this:prepare() and this:all_steps() end)
+  local begun, message, code = begin_steps(self, node, config)
+  if not begun then return refused(node, config, message, code) end
+  return whole(self, node, config, installs ~= nil, function(this) return this:prepare() and this:all_steps() end)
 end
 
 --- Puts the steps into a relup, in order, each by its `modify_relup`: `install` is the place of OTP's own script, and a step of
@@ -127,7 +157,9 @@ end
 -- @tparam table config as `run` takes it
 -- @return as `run`
 function sequence:install(node, config)
-  check_config(config, true)
+  local installs = install_of(self)
+  if installs and installs.begin then error("a deploy goes with run: inside a relup the release must be there already", 2) end
+  check_config(config, {})
   if config.engine == "swap" then error("config.engine = \"swap\" goes with run: inside a relup the engine is OTP's", 2) end
   local in_relup = require "edeliver.relup.sequence.in_relup"
   return whole(self, node, config, true, function(this) return in_relup.install(this, self) end)

@@ -28,6 +28,7 @@ context.__index = context
 -- - `relup`: the one that an install takes, as `otp.relup` reads it
 -- - `configuration`: what the applications are configured with inside the script, as `deploy.configuration` holds it
 -- - `swap`: the one that is prepared, or false; `swapped`: what it came to, as `step.swap` reports it
+-- - `deployed`: a deploy or a rollback, and what came of it; `additions`: what its install does besides the relup
 -- - `place`: where the relup's call stands that a step is run for: "before" the point of no return, "within" its changes,
 --   "behind" them
 -- - `new_emulator`: the emulator was restarted for the install, as was asked for
@@ -37,7 +38,8 @@ context.writers = {
   requests_left = "instructions.suspend_channels", requests_told = "instructions.finish_running_requests",
   would_hide = "web.servers.cowboy_2",
   after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run",
-  configuration = "deploy", swap = "step.install", swapped = "step.install", returns_to = "step.install",
+  configuration = "deploy", deployed = "deploy", additions = "deploy", swap = "step.install", swapped = "step.install",
+  returns_to = "step.install",
   new_emulator = "step.install_outcome",
 }
 

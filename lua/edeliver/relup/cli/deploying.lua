@@ -1,0 +1,61 @@
+--- What `deploy` and `rollback` share: how a node's sockets are found, the question, and the run.
+--
+-- @module edeliver.relup.cli.deploying
+
+local count = require "edeliver.relup.base.count"
+local exit = require "edeliver.relup.cli.exit"
+local sequence_runner = require "edeliver.relup.cli.sequence_runner"
+local session = require "edeliver.relup.cli.session"
+local site_options = require "edeliver.relup.cli.site_options"
+local web = require "edeliver.relup.web"
+
+local deploying = {}
+
+--- The options of both.
+function deploying.add_options(to)
+  sequence_runner.add_options(to, true)
+  to:flag("--permanent", "Make it the release that the node starts with.")
+  to:flag("--no-sockets", "Suspend nothing, although there are websockets.")
+  to:flag("--keep-env", "Keep the configuration that runs: nothing is resolved.")
+end
+
+-- What the steps are around: a node without a web server has nothing that they could suspend. True where there are none.
+local function has_no_sockets(args, node, config)
+  if args.no_sockets or args.listener or args.port then return args.no_sockets == true end
+  local site, message, code = web.find(node, config.name, config)
+  if site then return false end
+  if code ~= "not_detected" then return nil, message, code end
+  args.output:line(("%s has no web server of %s that is known here: nothing is suspended but what changes."):format(node.name,
+    config.name))
+  return true
+end
+
+--- Asks, and runs.
+-- @param args
+-- @param node
+-- @tparam table about `verb`, `name`, `version`, `processes` (how many change), `verdict`, `install` (the step), `before` and
+-- `after` (lists of steps around it)
+-- @return exit code
+function deploying.run(args, node, about)
+  local config = site_options.config(args, args.app or about.name)
+  config.version = about.version
+  local none, message, code = has_no_sockets(args, node, config)
+  if none == nil then
+    args.output:fail(message, code)
+    return exit.REFUSED
+  end
+  local question = ("%s %s on %s to %s (%s), with %s, and %s whose code changes."):format(about.verb, about.name, node.name,
+    about.version, about.verdict, none and "no websockets" or site_options.count_sockets(node, config),
+    count.of(about.processes, "process"))
+  if not session.confirm(args, question) then return exit.REFUSED end
+  local steps = {}
+  for _, step in ipairs(sequence_runner.around(about.install, none)) do
+    local is_it = step == about.install
+    if is_it then table.move(about.before or {}, 1, #(about.before or {}), #steps + 1, steps) end
+    steps[#steps + 1] = step
+    if is_it then table.move(about.after or {}, 1, #(about.after or {}), #steps + 1, steps) end
+  end
+  return sequence_runner.run(args, node, steps, config)
+end
+
+return deploying
