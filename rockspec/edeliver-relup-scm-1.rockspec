@@ -3,7 +3,8 @@ package = "edeliver-relup"
 version = "scm-1"
 
 source = {
-  url = "git+https://github.com/edeliver/edeliver-relup.git",
+  -- The one place that says where the project lives; tools/release copies it.
+  url = "git+https://git.example.org/edeliver-relup.git",
 }
 
 description = {
@@ -30,7 +31,7 @@ test_dependencies = {
 }
 
 external_dependencies = {
-  EI = { header = "ei.h", library = "ei" },
+  EI = { header = "ei.h" }, -- its library is linked statically, so who installs a packed rock needs none
   OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
   ZLIB = { header = "zlib.h", library = "z" },
 }
@@ -46,7 +47,6 @@ build = {
     LUA = "$(LUA)",
     LUA_INCDIR = "$(LUA_INCDIR)",
     EI_INCDIR = "$(EI_INCDIR)",
-    EI_LIBDIR = "$(EI_LIBDIR)",
     OPENSSL_DIR = "$(OPENSSL_DIR)",
     ZLIB_DIR = "$(ZLIB_DIR)",
   },

@@ -164,6 +164,14 @@ describe("the rock", function()
     works_from(tree)
   end)
 
+  it("is packed with what was built, and installed where nothing can be built", function()
+    local tree = folder .. "/binary"
+    luarocks(folder, "luarocks", ("pack edeliver-relup --tree %s"):format(quote(folder .. "/made")))
+    local rock = process.output(("ls %s/*.linux-*.rock"):format(quote(folder))):match "[^\n]+"
+    luarocks(folder, "env CC=false luarocks", ("install %s --tree %s EI_DIR=/nowhere"):format(quote(rock), quote(tree)))
+    works_from(tree)
+  end)
+
   it("is packed, served from a folder, and installed from there", function()
     local source, server, tree = folder .. "/source", folder .. "/server", folder .. "/installed"
     -- A source rock builds where it is installed; here its source is a tarball in the folder, not a git address.

@@ -13,8 +13,13 @@ BUILD_NEEDS=(
   lua5.4:lua5.4 liblua5.4-dev:header=lua5.4/lua.h libssl-dev:header=openssl/ssl.h zlib1g-dev:header=zlib.h
   erlang-base:erl erlang-dev:erl=erl_interface
 )
+STANDALONE_NEEDS=(
+  binutils:strip lua-lpeg-dev:static=lua5.4-lpeg lua-term-dev:static=lua5.4-term lua-readline-dev:static=lua5.4-readline
+  libedit-dev:header=histedit.h libbsd-dev:header=bsd/bsd.h
+  libmd-dev:header=md5.h libncurses-dev:header=term.h lua-argparse:lua=argparse lua-dkjson:lua=dkjson
+)
 TEST_NEEDS=(
-  "${BUILD_NEEDS[@]}" lua-busted:busted luarocks:luarocks
+  "${BUILD_NEEDS[@]}" "${STANDALONE_NEEDS[@]}" dpkg-dev:dpkg-shlibdeps lua-busted:busted luarocks:luarocks
   lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term
   erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools elixir:mix
   erlang-inets:erl=inets erlang-mnesia:erl=mnesia erlang-os-mon:erl=os_mon erlang-syntax-tools:erl=syntax_tools
@@ -38,6 +43,7 @@ present() {
   case $1 in
     lua=*) lua5.4 -e "require '${1#lua=}'" 2>/dev/null ;;
     erl=*) ls -d "$(erl_lib_dir)/${1#erl=}"-* >/dev/null 2>&1 ;;
+    static=*) [ -e "$(cc -print-file-name="lib${1#static=}.a")" ] ;;
     header=*) echo "#include <${1#header=}>" | cc -E -xc - >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null ;;
   esac

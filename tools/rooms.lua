@@ -26,7 +26,7 @@ return {
     { "script" }, --                                        the language of relups as data
     { "consult" }, --                                       the text of terms
     { "term" }, --                                          the values of terms
-    { "base" }, --                                          escape, attempt, clock, signals, shell
+    { "base", "version" }, --                               escape, attempt, clock, signals, shell, our own files
     { "core" }, --                                          the C module
   },
   without = {

@@ -11,8 +11,16 @@ local parser = require "edeliver.relup.cli.parser"
 
 local cli = {}
 
-local function refuse_usage(stopped)
-  io.stderr:write(stopped.usage, "\n\nedeliver-relup: ", stopped.message, "\n")
+local function refuse_usage(arguments, stopped)
+  io.stderr:write("edeliver-relup: ", output.escape(stopped.message), "\n", stopped.usage, "\n")
+  for _, word in ipairs(arguments) do
+    if word == "--json" then
+      local out = output.new { json = true }
+      out.failure = { message = output.escape(stopped.message), code = "usage" }
+      out:close(exit.USAGE)
+      break
+    end
+  end
   return exit.USAGE
 end
 
@@ -32,7 +40,7 @@ function cli.main(arguments)
   if not os.getenv(CORE_DUMPS) then core.no_core_dumps() end
   local args, stopped = parser.parse(arguments)
   if not args then
-    if not stopped.help then return refuse_usage(stopped) end
+    if not stopped.help then return refuse_usage(arguments, stopped) end
     print(stopped.help)
     return exit.OK
   end

@@ -6,14 +6,15 @@
 
 local argparse = require "argparse"
 local cookie = require "edeliver.relup.cli.cookie"
+local version = require "edeliver.relup.version"
 
 local parser = {}
 
 --- The commands, in the order of the help. Each is a module of `edeliver.relup.cli.commands`.
 parser.commands = {
   "deploy", "rollback", "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload", "check",
-  "upgrade", "downgrade", "make-permanent", "unpack", "remove", "call", "repl", "plan", "show", "patch", "lint", "diff",
-  "completion", "man",
+  "upgrade", "downgrade", "make-permanent", "unpack", "remove", "call", "repl", "run", "plan", "show", "patch", "lint",
+  "diff", "completion", "man",
 }
 
 --- A command's module.
@@ -51,25 +52,32 @@ local function add_common_options(to, on_node)
   to:flag("--json", "One JSON document on stdout instead of text.")
   to:flag("--no-color", "No colours (NO_COLOR says the same).")
   if not on_node then return end
-  to:option("--cookie-file", "File with the cookie; nobody else may be able to read it."):argname "FILE"
-  to:flag("--ask-cookie", "Ask for the cookie.")
-  to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(parser.port)
-  to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(parser.port)
-  to:option("--address", "Connect to this address instead of the name's host."):argname "HOST"
-  to:option("--tls-ca", "CA certificate (PEM), for nodes with TLS distribution."):argname "FILE"
-  to:option("--tls-cert", "Our certificate (PEM), where the node wants to see one."):argname "FILE"
-  to:option("--tls-key", "Its key (PEM); EDELIVER_RELUP_KEY_PASSWORD has its password, if any."):argname "FILE"
-  to:option("--tls-name", "The name in the node's certificate, where it is not the host."):argname "HOST"
-  to:option("--tls-optfile", "A node's ssl_dist_optfile, for what is not said here."):argname "FILE"
-  to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(parser.positive)
   to:flag("-y --yes", "Don't ask before changing anything on a node that is not local.")
+  to:group("Options", table.unpack(to._options))
+  to:group("Connection",
+    to:option("--cookie-file", "File with the cookie; nobody else may be able to read it."):argname "FILE",
+    to:flag("--ask-cookie", "Ask for the cookie."),
+    to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(parser.port),
+    to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(parser.port),
+    to:option("--address", "Connect to this address instead of the name's host."):argname "HOST",
+    to:option("--tls-ca", "CA certificate (PEM), for nodes with TLS distribution."):argname "FILE",
+    to:option("--tls-cert", "Our certificate (PEM), where the node wants to see one."):argname "FILE",
+    to:option("--tls-key", "Its key (PEM); EDELIVER_RELUP_KEY_PASSWORD has its password, if any."):argname "FILE",
+    to:option("--tls-name", "The name in the node's certificate, where it is not the host."):argname "HOST",
+    to:option("--tls-optfile", "A node's ssl_dist_optfile, for what is not said here."):argname "FILE",
+    to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(parser.positive))
 end
 
--- The node is said first, as people say it.
-local function say_node_first(sub, name)
-  local without_node = sub:get_usage():gsub("%s+<node>", "", 1)
-  local usage = without_node:gsub("edeliver%-relup " .. name:gsub("-", "%%-"), "edeliver-relup NODE " .. name, 1)
-  sub:usage(usage)
+-- Arguments and what has to be said; the rest is "[options]". The node is said first, as people say it.
+local function shorten_usage(sub, name, on_node)
+  local usage = sub:get_usage():gsub("%s+", " "):gsub(" %[%-[^%]]*%]", "")
+  local head = "edeliver-relup " .. name
+  if on_node then
+    usage = usage:gsub(" <node>", "", 1)
+    head = "edeliver-relup NODE " .. name
+  end
+  local words = usage:sub(#("Usage: edeliver-relup " .. name) + 1)
+  sub:usage(("Usage: %s [options]%s"):format(head, words))
 end
 
 local function add_help(to)
@@ -91,22 +99,25 @@ local function add_command(root, name)
   local examples = {}
   for i, example in ipairs(command.examples or {}) do examples[i] = "  " .. example end
   if examples[1] then sub:epilog("Examples:\n" .. table.concat(examples, "\n")) end
-  if command.on_node then say_node_first(sub, name) end
+  shorten_usage(sub, name, command.on_node)
 end
 
 --- Builds the parser.
-function parser.build()
+-- @tparam[opt] string only the one command that it has to know: the others, and all that they use, are not loaded then
+function parser.build(only)
   local root = argparse("edeliver-relup", DESCRIPTION, EPILOG):add_help(false)
   root:usage "Usage: edeliver-relup NODE COMMAND [options]\n       edeliver-relup COMMAND [options] FILE ..."
   add_help(root)
-  root:flag("--version", "Show the version."):action(function() error({ help = "edeliver-relup scm-1" }, 0) end)
+  root:flag("--version", "Show the version."):action(function() error({ help = "edeliver-relup " .. version }, 0) end)
   root:command_target "command"
-  for _, name in ipairs(parser.commands) do add_command(root, name) end
+  for _, name in ipairs(only and { only } or parser.commands) do add_command(root, name) end
   root.error = function(self, message) error({ usage = self:get_usage(), message = message }, 0) end
   return root
 end
 
--- The command comes first, and behind it what people write before it.
+local function is_node(word) return word:find "^[^-].*@" ~= nil end
+
+-- The command comes first, and behind it what people write before it. Which command that is, if any.
 local function command_first(arguments)
   local names = {}
   for _, name in ipairs(parser.commands) do names[name] = true end
@@ -114,20 +125,40 @@ local function command_first(arguments)
     if names[word] then
       local ordered = { word }
       table.move(arguments, 1, i - 1, 2, ordered)
-      return table.move(arguments, i + 1, #arguments, i + 1, ordered)
+      return table.move(arguments, i + 1, #arguments, i + 1, ordered), word
     end
   end
-  -- What follows a node is meant as a command: that is the one to complain of.
-  if (arguments[1] or ""):find "^[^-].*@" then return table.move(arguments, 2, #arguments, 1, {}) end
+  -- What follows a node and options is meant as a command: that is the one to complain of.
+  for i, word in ipairs(arguments) do
+    if not word:find "^%-" and not is_node(word) then return { table.unpack(arguments, i) } end
+  end
   return arguments
+end
+
+-- The node, where nothing else was said but options.
+local function node_alone(arguments)
+  local node
+  for _, word in ipairs(arguments) do
+    if word == "--help" or word == "-h" or word == "--version" then return nil end
+    if is_node(word) then node = word elseif not word:find "^%-" then return nil end
+  end
+  return node
 end
 
 --- Parses a command line.
 -- @return[1] the arguments, with `command`
 -- @return[2] nil, `{ help = text }` or `{ usage =, message = }`
 function parser.parse(arguments)
-  local root = parser.build()
-  local parsed, result = pcall(root.parse, root, command_first(arguments))
+  local ordered, command = command_first(arguments)
+  -- What stands behind a script is the script's own.
+  if command == "run" and ordered[2] and not ordered[2]:find "^%-" then table.insert(ordered, 3, "--") end
+  local root = parser.build(command)
+  local node = not command and node_alone(arguments)
+  if node then
+    return nil, { usage = root:get_usage(), message = ("a command is required. `edeliver-relup %s status` shows the node, "
+      .. "`edeliver-relup --help` all commands"):format(node) }
+  end
+  local parsed, result = pcall(root.parse, root, ordered)
   if parsed then return result end
   if type(result) ~= "table" then error(result, 0) end
   return nil, result

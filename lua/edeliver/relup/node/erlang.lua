@@ -7,6 +7,7 @@
 --
 -- @module edeliver.relup.node.erlang
 
+local own_file = require "edeliver.relup.base.own_file"
 local term = require "edeliver.relup.term"
 
 local erlang = {}
@@ -96,10 +97,8 @@ local function camel_case(name) return (("_" .. name):gsub("_(.)", string.upper)
 
 -- Nil and what is wrong with the file where it is no module of ours.
 local function load_module(name)
-  local file, message = io.open(FOLDER .. name .. ".erl", "rb")
-  if not file then return nil, message end
-  local source = file:read "a"
-  file:close()
+  local source, message = own_file.read(FOLDER .. name .. ".erl")
+  if not source then return nil, message end
   local arguments, text = ("\n" .. source):match "\nrun%(([%w_,%s]*)%)%s*%->(.*)$"
   if not text then return nil, ("%s.erl has no function run(Argument, ...) ->"):format(name) end
   local module = { text = text, arguments = {}, parts = {} }

@@ -5,6 +5,7 @@
 -- @module edeliver.relup.repl.help
 
 local instruction = require "edeliver.relup.instruction"
+local own_file = require "edeliver.relup.base.own_file"
 local term = require "edeliver.relup.term"
 
 local help = {}
@@ -19,11 +20,10 @@ atom tuple list charlist map   make terms; strings are binaries
 help(x)             x: a function, a module, a node, or a name in quotes: help "resume_channels", help "sequence"]]
 
 local function lines_of(path)
-  local file = io.open(path, "r")
-  if not file then return nil end
+  local text = own_file.read(path)
+  if not text then return nil end
   local lines = {}
-  for line in file:lines() do lines[#lines + 1] = line end
-  file:close()
+  for line in text:gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
   return lines
 end
 
@@ -71,10 +71,6 @@ local function of_function(fun)
   return comment_above(lines, info.linedefined)
 end
 
-local function path_of_module(name)
-  return package.searchpath(name, package.path)
-end
-
 local function first_sentence(text)
   local line = text:gsub("\n", " ")
   return line:match "^(.-%.)%s" or line
@@ -94,7 +90,7 @@ end
 local function of_member(lines, name, value) return of_field(lines, name) or of_function(value) end
 
 local function of_module(name, module)
-  local path = path_of_module(name)
+  local path = own_file.path_of(name)
   local lines = path and lines_of(path)
   if not lines then return nil end
   local text, names = { name .. "\n" .. header_of(lines) }, {}
@@ -129,13 +125,13 @@ local function of_name(name)
     return of_module("edeliver.relup.instructions." .. name, instruction.load(name))
   end
   local full = name:find "^edeliver%." and name or "edeliver.relup." .. name
-  if path_of_module(full) then
+  if own_file.path_of(full) then
     local loaded, module = pcall(require, full)
     if loaded and type(module) == "table" then return of_module(full, module) end
   end
   for _, owner in ipairs { "edeliver.relup", "edeliver.relup.node", "edeliver.relup.term" } do
     local member = require(owner)[name]
-    if type(member) == "function" then return of_member(lines_of(path_of_module(owner)), name, member) end
+    if type(member) == "function" then return of_member(lines_of(own_file.path_of(owner)), name, member) end
   end
 end
 
@@ -145,7 +141,7 @@ local function of_exported(fun)
     if name:find "^edeliver" and type(module) == "table" then
       for key, value in pairs(module) do
         if rawequal(value, fun) and type(key) == "string" then
-          local path = path_of_module(name)
+          local path = own_file.path_of(name)
           local found = path and of_member(lines_of(path), key, fun)
           if found then return found end
         end
