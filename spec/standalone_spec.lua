@@ -45,7 +45,8 @@ describe("the program as one file", function()
 
   -- In a root that has nothing but the program and the libraries of libc.
   local function run(words, input)
-    local command = ("printf %%s %s | unshare -r chroot %s /edeliver-relup %s 2>&1"):format(quote(input or ""), quote(root), words)
+    local command = ("printf %%s %s | unshare -r chroot %s /edeliver-relup %s 2>&1"):format(quote(input or ""), quote(root),
+      words)
     return (process.output(command))
   end
 
@@ -91,8 +92,10 @@ describe("Debian's package", function()
     assert.is_true(os.execute(("dpkg-deb -x %s %s"):format(quote(process.root .. "/" .. package), quote(folder))))
     local version = process.output(("cd / && env -i PATH=\"$PATH\" %s/usr/bin/edeliver-relup --version"):format(quote(folder)))
     assert.equal("edeliver-relup " .. require "edeliver.relup.version", version:match "^[^\n]*")
-    for _, name in ipairs { "man/man1/edeliver-relup.1.gz", "bash-completion/completions/edeliver-relup",
-      "zsh/vendor-completions/_edeliver-relup", "fish/vendor_completions.d/edeliver-relup.fish", "doc/edeliver-relup/copyright" } do
+    for _, name in ipairs {
+      "man/man1/edeliver-relup.1.gz", "bash-completion/completions/edeliver-relup", "zsh/vendor-completions/_edeliver-relup",
+      "fish/vendor_completions.d/edeliver-relup.fish", "doc/edeliver-relup/copyright",
+    } do
       assert.truthy(process.read_file(folder .. "/usr/share/" .. name), name)
     end
     local control = process.output("dpkg-deb -f " .. quote(process.root .. "/" .. package))
