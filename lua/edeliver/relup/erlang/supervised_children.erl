@@ -15,6 +15,9 @@
 
 run(Options) ->
   Timeout = maps:get(timeout, Options),
+  %% Evaluated code may not say after: where its time is up while a message is looked at, the emulator crashes.
+  Timer = fun(Ms) -> erlang:start_timer(Ms, self(), late) end,
+  Over = fun(Ref) -> erlang:cancel_timer(Ref) =/= false orelse receive {timeout, Ref, late} -> ok after 0 -> ok end end,
   Links = fun(Pid) -> case process_info(Pid, links) of {links, All} -> [Each || Each <- All, is_pid(Each)]; _ -> [] end end,
   IsStatic = fun(State) ->
     is_tuple(State) andalso tuple_size(State) > 4 andalso element(1, State) =:= state andalso
@@ -40,9 +43,14 @@ run(Options) ->
       catch error:_ -> exit(unknown); throw:_ -> exit(unknown)
       end
     end),
-    receive {'DOWN', Ref, process, Pid, {ids, All}} -> All; {'DOWN', Ref, process, Pid, _} -> unknown
-    after Timeout -> exit(Pid, kill), demonitor(Ref, [flush]), unknown
-    end
+    Late = Timer(Timeout),
+    Found = receive
+      {'DOWN', Ref, process, Pid, {ids, All}} -> All;
+      {'DOWN', Ref, process, Pid, _} -> unknown;
+      {timeout, Late, late} -> exit(Pid, kill), demonitor(Ref, [flush]), unknown
+    end,
+    Over(Late),
+    Found
   end,
 
   %% Does F(State) -> {Answer, NewState, Undo} in the supervisor: {ok, Answer}, or {error, Reason} and it has its old state. One that
@@ -65,12 +73,18 @@ run(Options) ->
     case Failed =/= none andalso atomics:compare_exchange(Gate, 1, 0, 2) of
       ok when Failed =:= timeout ->
         Its = [New || New <- Links(Pid) -- Before, {dictionary, All} <- [process_info(New, dictionary)],
-                      [Parent | _] <- [proplists:get_value('$ancestors', All)], Parent =:= Pid orelse is_atom(Parent) andalso whereis(Parent) =:= Pid],
+                      [Parent | _] <- [proplists:get_value('$ancestors', All)],
+                      Parent =:= Pid orelse is_atom(Parent) andalso whereis(Parent) =:= Pid],
         %% The last one is the one that does not come to an end.
         Its =:= [] orelse exit(lists:max(Its), kill),
         {error, timeout};
       ok -> {error, Failed};
-      _ -> receive {Ref, Answer} -> {ok, Answer} after Timeout -> {error, Failed} end
+      %% It has answered, or is about to.
+      _ ->
+        Monitor = monitor(process, Pid),
+        Got = receive {Ref, Answer} -> {ok, Answer}; {'DOWN', Monitor, process, Pid, _} -> {error, noproc} end,
+        demonitor(Monitor, [flush]),
+        Got
     end
   end,
 
@@ -99,9 +113,12 @@ run(Options) ->
           Set -> {shutdown, min(Set, Timeout)}
         end,
         exit(Pid, Reason),
-        receive {'DOWN', Ref, process, Pid, _} -> ok
-        after Wait -> exit(Pid, kill), receive {'DOWN', Ref, process, Pid, _} -> ok end
-        end;
+        Late = Timer(Wait),
+        receive
+          {'DOWN', Ref, process, Pid, _} -> ok;
+          {timeout, Late, late} -> exit(Pid, kill), receive {'DOWN', Ref, process, Pid, _} -> ok end
+        end,
+        Over(Late);
       _ -> ok
     end
   end,
