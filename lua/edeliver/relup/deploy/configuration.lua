@@ -119,9 +119,9 @@ local function add_values(self, all)
   return true
 end
 
-local function held(node, answer, versions, options)
+local function held(node, answer, options)
   local kinds, all = { added = answer[4], removed = answer[5], changed = answer[6] }, {}
-  local self = setmetatable({ node = node, pid = answer[2], versions = versions, keys = {} }, configuration)
+  local self = setmetatable({ node = node, pid = answer[2], keys = {}, changed = answer[6] }, configuration)
   for kind, pairs_ in pairs(kinds) do
     self.keys[kind] = names_of(pairs_)
     for _, pair in ipairs(pairs_) do all[#all + 1] = pair end
@@ -145,9 +145,9 @@ end
 -- @param ctx
 -- @tparam[opt] table options `keep_env` (what runs stays; the new release's files only add to it), `values` (they are asked
 -- for), `provider_timeout` (ms that each provider has, 30000)
--- @return[1] `keys` (`{ added =, removed =, changed = }`, lists of "application.key", against what runs), `instruction` (of a
--- relup: sets the values, where it is armed), `values` (`{ ["application.key"] = { before =, after = texts, masked } }`, where
--- asked for)
+-- @return[1] `keys` (`{ added =, removed =, changed = }`, lists of "application.key", against what runs), `changed` (a list of
+-- `{Application, Key}`), `instruction` (of a relup: sets the values, where it is armed), `values` (`{ ["application.key"] =
+-- { before =, after = texts, masked } }`, where asked for)
 -- @return[2] nil, message, code: "configuration" where it cannot be resolved
 function configuration.resolve(node, versions, ctx, options)
   options = options or {}
@@ -163,7 +163,7 @@ function configuration.resolve(node, versions, ctx, options)
     return nil, ("The configuration of %s cannot be resolved on %s: %s. Nothing was changed. To install it with the values that "
       .. "run: --keep-env"):format(versions.version, node.name, reason_in_words(answer[2])), "configuration"
   end
-  return held(node, answer, versions, options)
+  return held(node, answer, options)
 end
 
 --- In words what changes.

@@ -23,11 +23,17 @@ run(Keep, New, Old, Watched) ->
   %% On the node itself a provider that hangs must not keep us.
   Here = fun(M, F, A, Timeout) ->
     {Pid, Ref} = spawn_monitor(fun() -> exit({given, try {ok, apply(M, F, A)} catch Class:Reason:Stack -> {Class, Reason, Stack} end}) end),
-    receive
-      {'DOWN', Ref, process, Pid, {given, {ok, Answer}}} -> Answer;
-      {'DOWN', Ref, process, Pid, {given, {Class, Reason, Stack}}} -> erlang:raise(Class, Reason, Stack);
-      {'DOWN', Ref, process, Pid, Reason} -> exit(Reason)
-    after Timeout -> exit(Pid, kill), demonitor(Ref, [flush]), exit(timeout)
+    Late = erlang:start_timer(Timeout, self(), late),
+    Given = receive
+      {'DOWN', Ref, process, Pid, Exit} -> Exit;
+      {timeout, Late, _} -> demonitor(Ref, [flush]), exit(Pid, kill), timeout
+    end,
+    _ = erlang:cancel_timer(Late),
+    receive {timeout, Late, _} -> ok after 0 -> ok end,
+    case Given of
+      {given, {ok, Answer}} -> Answer;
+      {given, {Class, Reason, Stack}} -> erlang:raise(Class, Reason, Stack);
+      Other -> exit(Other)
     end
   end,
   Resolve = fun({_, Resolved}) when Keep -> {next_vm, (Make(Resolved))(Here, files)};
