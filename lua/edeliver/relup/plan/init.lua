@@ -88,8 +88,8 @@ local function add_processes(made, node)
   end
   local found, message, code = live.processes(node, wanted)
   if not found then return nil, message, code end
-  made.processes, made.count_of = found, {}
-  for _, it in ipairs(found) do made.count_of[it.module] = it.count end
+  made.processes, made.trees_failed, made.count_of = found, message, {}
+  for _, it in ipairs(found) do made.count_of[it.module] = (made.count_of[it.module] or 0) + it.count end
   return true
 end
 

@@ -189,6 +189,7 @@ local function judge_node(add, plan)
   if plan.next_vm_failed and #facts.supervisors + #facts.applications + #facts.unknown_children > 0 then
     add("next_vm_failed", plan.to.name, plan.next_vm_failed)
   end
+  if plan.trees_failed then add("processes_uncounted", plan.to.name, plan.trees_failed) end
   for _, name in ipairs(plan.hot_patched) do add("hot_patched", name, name) end
   local count_of = {}
   for name, number in pairs(plan.count_of or {}) do count_of[name] = number end

@@ -8,6 +8,7 @@
 local core = require "edeliver.relup.core"
 local release = require "edeliver.relup.release"
 local shape = require "edeliver.relup.node.shape"
+local supervision_trees = require "edeliver.relup.otp.supervision_trees"
 local term = require "edeliver.relup.term"
 
 local live = {}
@@ -26,7 +27,7 @@ local MD5 = shape.either(shape.binary, shape.is(atom "none"))
 local MD5S = shape.list(shape.tuple(shape.any, shape.integer, MD5, MD5, shape.boolean))
 local DIGESTS = shape.list(shape.tuple(shape.binary, shape.integer, shape.binary))
 local READ = shape.list(shape.tuple(shape.binary, shape.any))
-local COUNTS = shape.list(shape.tuple(shape.any, shape.integer))
+local COUNTS = shape.list(shape.tuple(shape.any, shape.atom, shape.integer))
 
 local function hex(bytes) return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) end
 
@@ -157,10 +158,12 @@ function live.release(node)
   return self
 end
 
---- How many processes modules are the callback of.
+--- How many processes modules are the callback of, or have begun.
 -- @param node
 -- @tparam table names a list of modules' names
--- @return[1] a list of `{ module =, count =, found_by = "initial_call" }`, sorted by name
+-- @return[1] a list of `{ module =, count =, found_by = }`, sorted; `found_by` is "initial_call", "channel", "live_view", "spawn"
+-- or "supervisor" (of which only child specs tell); no process is counted twice for a module
+-- @return[1] why the supervision trees could not be walked, in words, or nil
 -- @return[2] nil, message, code
 function live.processes(node, names)
   local modules, found, has = {}, {}, {}
@@ -169,13 +172,17 @@ function live.processes(node, names)
     if not has[name] then modules[#modules + 1] = atom(name) end
     has[name] = true
   end
-  local answers, message, code = ask(node, "processes_of", COUNTS, { Modules = list(modules) })
+  local _, late, _, named = supervision_trees.walk(node, { table.unpack(modules) })
+  local answers, message, code = ask(node, "processes_of", COUNTS, { Modules = list(modules), Named = named or list {} })
   if not answers then return nil, message, code end
   for i, answer in ipairs(answers) do
-    found[i] = { module = term.text(answer[1]), count = answer[2], found_by = "initial_call" }
+    found[i] = { module = term.text(answer[1]), count = answer[3], found_by = answer[2].name }
   end
-  table.sort(found, function(a, b) return a.module < b.module end)
-  return found
+  table.sort(found, function(a, b)
+    if a.module ~= b.module then return a.module < b.module end
+    return a.found_by < b.found_by
+  end)
+  return found, not named and late or nil
 end
 
 return live

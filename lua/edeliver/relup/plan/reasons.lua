@@ -61,6 +61,8 @@ local CODES = {
     "Plan against the node with the release on its disk: the new release says it itself then." },
   children_not_told = { "warning", "The new release was asked for the children of %s, and failed: %s.",
     "Compare its children by hand." },
+  processes_uncounted = { "warning", "%s, so processes of which only child specs tell are not counted.",
+    "Look at who is suspended or busy: edeliver-relup NODE stuck." },
   next_vm_failed = { "warning", "The new release did not start beside the node: %s. The plan reads children from literals.",
     "Look at the plan's children and configuration by hand." },
   -- notes
