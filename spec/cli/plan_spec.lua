@@ -59,7 +59,7 @@ describe("edeliver-relup plan", function()
   end)
 
   it("fails where what it makes cannot be written, also where the disk is full", function()
-    local full = program.run { "plan", old, new, "--relup", "/dev/full" }
+    local full = program.run { "plan", old, new, "--relup", "/dev/full", "--anyway" }
     assert.equal(2, full.code, full.out)
     assert.matches("cannot write /dev/full: No space left on device", full.err, 1, true)
     local none = program.run { "plan", old, new, "--appup", folder .. "/none" }
@@ -67,8 +67,38 @@ describe("edeliver-relup plan", function()
     assert.matches("cannot write " .. folder .. "/none/", none.err, 1, true)
   end)
 
+  it("writes no relup through a cold upgrade, unless that is said", function()
+    local path = folder .. "/cold"
+    local ran = program.run { "plan", old, new, "--relup", path }
+    assert.equal(1, ran.code)
+    assert.matches("no relup was written: the upgrade from 1.0.0 is cold. Mend what the reasons say, or say --anyway", ran.err,
+      1, true)
+    assert.is_nil(io.open(path))
+    ran = program.run { "plan", old, new, "--relup", path, "--anyway" }
+    assert.equal(1, ran.code)
+    assert.matches("It leads through a cold upgrade: what the reasons above say, it does not do.", ran.out, 1, true)
+    assert.truthy(process.read_file(path):find "shop")
+  end)
+
+  it("takes the children that will be started by hand, and refuses a name that none has", function()
+    local ran = program.run { "plan", old, new, "--start-child", "Shop.Cache" }
+    assert.matches("note     Shop.Application starts Shop.Cache in the new release. It is started by --start-child.", ran.out,
+      1, true)
+    ran = program.run { "plan", old, new, "--start-child", "Shop.Cashe" }
+    assert.equal(2, ran.code)
+    assert.matches("Shop.Cashe is no child that an application of shop 2.0.0 newly starts", ran.err, 1, true)
+  end)
+
+  it("says where a word is empty", function()
+    for _, words in ipairs { { "plan", old, "" }, { "plan", "", new }, { "plan", old, new, "--relup", "" } } do
+      local ran = program.run(words)
+      assert.equal(64, ran.code)
+      assert.matches(" is empty: is a variable not set?", ran.err, 1, true)
+    end
+  end)
+
   it("--relup and --appup write what systools would, and say what no relup reaches", function()
-    local ran = program.run { "plan", old, new, "--relup", folder .. "/relup", "--appup", folder }
+    local ran = program.run { "plan", old, new, "--relup", folder .. "/relup", "--appup", folder, "--anyway" }
     assert.equal(1, ran.code, ran.err)
     assert.matches("The relup is in " .. folder .. "/relup.", ran.out, 1, true)
     assert.matches("stock has other content under the same version 0.1.0: the relup does not load it.", ran.out, 1, true)
@@ -80,7 +110,7 @@ describe("edeliver-relup plan", function()
       assert.truthy(appup:gsub("%s+", ""):find(instruction, 1, true), instruction)
     end
     assert.is_nil(appup:find("Shop.Price'", 1, true))
-    assert.equal(2, program.run({ "plan", old, new, "--relup", folder .. "/none/relup" }).code)
+    assert.equal(2, program.run({ "plan", old, new, "--relup", folder .. "/none/relup", "--anyway" }).code)
   end)
 
   it("exits with 2 where a release cannot be read", function()

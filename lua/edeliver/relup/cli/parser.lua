@@ -145,6 +145,14 @@ local function node_alone(arguments)
   return node
 end
 
+-- A variable of a script that was not set gives an empty word, which means nothing anywhere.
+local function empty_one(arguments)
+  for name, value in pairs(arguments) do
+    if value == "" then return (name:gsub("_", "-")) end
+  end
+  return nil
+end
+
 --- Parses a command line.
 -- @return[1] the arguments, with `command`
 -- @return[2] nil, `{ help = text }` or `{ usage =, message = }`
@@ -159,6 +167,8 @@ function parser.parse(arguments)
       .. "`edeliver-relup --help` all commands"):format(node) }
   end
   local parsed, result = pcall(root.parse, root, ordered)
+  local empty = parsed and empty_one(result)
+  if empty then return nil, { usage = root:get_usage(), message = empty .. " is empty: is a variable not set?" } end
   if parsed then return result end
   if type(result) ~= "table" then error(result, 0) end
   return nil, result

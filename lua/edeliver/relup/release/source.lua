@@ -239,6 +239,7 @@ end
 -- @return[1] a source with `path` and `kind` ("folder" or "tarball")
 -- @return[2] nil, message, code
 function source.open(path)
+  if path == "" then return nil, "a release's path is empty", "badarg" end
   local plain, message, code = core.open_plain(path)
   if plain then
     plain:close()

@@ -19,6 +19,7 @@ local plan = {
     "edeliver-relup plan releases/myapp-1.4.5 _build/prod/rel/myapp",
     "edeliver-relup myapp@web1 plan myapp-1.4.6.tar.gz",
     "edeliver-relup plan old new --relup new/releases/1.4.6/relup",
+    "edeliver-relup myapp@web1 plan _build/prod/rel/myapp --start-child MyApp.Cache",
     "edeliver-relup plan myapp-1.4.5.tar.gz myapp-1.4.6.tar.gz --json",
   },
 }
@@ -29,6 +30,11 @@ function plan.add_to_parser(parser)
   parser:option("--relup", "Write a relup to this file, as systools would."):argname "FILE"
   parser:option("--base", "Another release that the relup leads from; may be said more than once."):argname "OLD":count "*"
   parser:option("--appup", "Write the appups that were generated to this folder."):argname "DIR"
+  parser:option("--start-child", "A new child of an application that will be started by hand; may be said more than once.")
+    :argname "NAME":count "*"
+  parser:option("--root", "Where the new release lies on the node, if not at the same path or below the node's own root.")
+    :argname "DIR"
+  parser:flag("--anyway", "Write the relup although the upgrade is cold.")
   parser:flag("--strict", "Exit with 1 where there are warnings, too.")
   parser:flag("--all", "Show every name, however many there are.")
   parser:flag("--values", "Show old and new values of the configuration; what looks secret is masked.")
@@ -51,9 +57,10 @@ end
 
 -- The plans from all bases; the first is from the old release.
 local function plans_of(args, from)
-  local plans = {}
+  local plans, options = {}, { start_children = args.start_child }
   for i, old in ipairs { from, table.unpack(args.base) } do
-    local made, message, code = planner.compare(old, i == 1 and args.new or plans[1].new)
+    options.root = i == 1 and args.root or nil
+    local made, message, code = planner.compare(old, i == 1 and args.new or plans[1].new, options)
     if not made then return nil, message, code end
     plans[i] = made
   end
@@ -70,7 +77,20 @@ local function write(path, text)
   return true
 end
 
-local function write_relup(out, path, plans)
+-- A relup that leads through a cold upgrade would be taken for one that works.
+local function find_cold(plans)
+  for _, made in ipairs(plans) do
+    if made.verdict == "cold" then
+      return nil, ("no relup was written: the upgrade from %s is cold. Mend what the reasons say, or say --anyway")
+        :format(made.from.version), "cold"
+    end
+  end
+  return true
+end
+
+local function write_relup(out, path, plans, anyway)
+  local hot, why, cold = find_cold(plans)
+  if not hot and not anyway then return nil, why, cold end
   local made, message, code = planner.relup(plans)
   if not made then return nil, ("no relup was written: %s"):format(message), code end
   local done
@@ -78,6 +98,7 @@ local function write_relup(out, path, plans)
   if not done then return nil, message, code end
   out:line("")
   out:line(("The relup is in %s."):format(path))
+  if not hot then out:line("  It leads through a cold upgrade: what the reasons above say, it does not do.", "red") end
   for _, note in ipairs(made.notes) do out:line("  " .. note, "yellow") end
   return true
 end
@@ -96,7 +117,7 @@ end
 local function write_files(args, plans)
   local done, message, code = true, nil, nil
   if args.appup then done, message, code = write_appups(args.output, args.appup, plans) end
-  if done and args.relup then done, message, code = write_relup(args.output, args.relup, plans) end
+  if done and args.relup then done, message, code = write_relup(args.output, args.relup, plans, args.anyway) end
   return done, message, code
 end
 
@@ -111,7 +132,7 @@ local function run(args, from)
   end
   if not done then
     out:fail(message, code)
-    return exit.FAILED
+    return code == "cold" and exit.REFUSED or exit.FAILED
   end
   return plan.exit_code(plans[1], args.strict)
 end
