@@ -5,11 +5,12 @@ local leaks = require "support.leaks"
 local nodes = require "support.node"
 local process = require "support.process"
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 
 local DEADLINE <const> = 300
 local GRACE <const> = 3500 * process.patience -- for a machine with other work, and for sanitizers; the faults took 5,000
 local MOST_MEMORY <const> = 700 -- MiB. What it takes at most, in a frame of 256 MiB, is in docs/robustness.md
-local sanitized <const> = (os.getenv "LD_PRELOAD" or ""):find("asan", 1, true) ~= nil
+local sanitized <const> = process.sanitized
 
 local function memory(field)
   return tonumber(process.read_file("/proc/self/status"):match(field .. ":%s*(%d+) kB")) / 1024
@@ -22,25 +23,21 @@ local function set(list)
 end
 
 describe("a peer that lies", function()
-  local peer, honest, ports, open
-
+  local peer, ports, open
+  local honest = shared(nodes.start)
   setup(function()
-    honest = nodes.start()
     peer = process.start { command = { "escript", process.root .. "/spec/support/hostile/hostile.escript", honest.cookie } }
     assert(process.wait_until(function() return peer:printed():find "ready\n" end, 30000), "the peer did not start")
     ports = {}
     for name, port in peer:printed():gmatch "(%S+) (%d+)\n" do ports[name] = tonumber(port) end
   end)
 
-  teardown(function()
-    peer:stop()
-    honest:stop()
-  end)
+  teardown(function() peer:stop() end)
 
   before_each(function() open = leaks.count_descriptors() end)
 
   after_each(function()
-    local node <close> = assert(relup.connect(honest.name, { cookie = honest.cookie, epmd_port = honest.epmd_port }))
+    local node <close> = honest:connect()
     assert.equal(honest.name, node:call("erlang", "node").name)
     node:close()
     assert.equal(open, leaks.count_descriptors())

@@ -105,16 +105,19 @@ suite_apt() {
   return 1
 }
 
-# build PRESET: configures once, then builds what has changed. Silent unless it fails.
+# build PRESET: configures once, then builds what has changed. Silent unless it fails. One at a time, whoever asks.
 build() {
-  local log=$BUILD/$1.log
+  local log=$BUILD/$1.log lock
   mkdir -p "$BUILD"
+  exec {lock}>"$BUILD/$1.lock"
+  flock "$lock"
   local generator=()
   [ -e "$BUILD/$1/CMakeCache.txt" ] || generator=(-G Ninja)
   if ! (cd "$ROOT" && cmake --preset "$1" "${generator[@]}" && cmake --build --preset "$1") >"$log" 2>&1; then
     cat "$log" >&2
     die "the $1 build failed"
   fi
+  exec {lock}>&-
 }
 
 # use_module PRESET: lets lua5.4 and whatever it starts find our Lua files and the module of that build.

@@ -12,7 +12,7 @@ local function has_chromium() return select(2, process.output "command -v chromi
 
 -- Runs Chromium on a page, in a profile of its own: what it printed, and what it complained of.
 local function chromium(folder, page, options)
-  local printed = process.output(("env -u LD_PRELOAD HOME=%s timeout -k 5 60 chromium %s --user-data-dir=%s/profile %s "
+  local printed = process.output(("HOME=%s timeout -k 5 60 chromium %s --user-data-dir=%s/profile %s "
     .. "--enable-logging=stderr file://%s 2>%s/complaints"):format(folder, FLAGS, folder, options, page, folder))
   return printed, process.read_file(folder .. "/complaints") or ""
 end

@@ -12,6 +12,9 @@ local metatable = { __index = methods }
 -- which makes us that much slower (tools/test valgrind).
 process.patience = tonumber(os.getenv "EDR_PATIENCE") or 1
 
+--- Whether the module that was loaded is the one that was built with the sanitizers (tools/test asan).
+process.sanitized = os.getenv "ASAN_OPTIONS" ~= nil
+
 local here = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$"
 
 --- The root of the checkout, as an absolute path.
@@ -81,13 +84,8 @@ function process.start(options)
   -- A session of its own: an interrupt at the terminal is for the specs, which then end this by closing the pipe.
   words[#words + 1] = "setsid " .. process.quote(process.root .. "/spec/support/keep.sh")
   words[#words + 1] = process.quote(self.folder)
-  -- A sanitizer that was loaded into us is for Lua alone, which loads the module that was built with it.
-  local preload = os.getenv "LD_PRELOAD"
-  if preload and (" " .. table.concat(options.command, " ") .. " "):find(" lua5.4 ", 1, true) then
-    words[#words + 1] = "env " .. process.quote("LD_PRELOAD=" .. preload)
-  end
   for _, word in ipairs(options.command) do words[#words + 1] = process.quote(word) end
-  self.pipe = assert(io.popen("exec env -u LD_PRELOAD " .. table.concat(words, " "), "w"))
+  self.pipe = assert(io.popen("exec env " .. table.concat(words, " "), "w"))
   return self
 end
 

@@ -1,0 +1,28 @@
+-- tools/test, run as a developer does.
+
+local process = require "support.process"
+
+describe("tools/test", function()
+  local ROOT = process.quote(process.root)
+
+  it("hands a filter with blanks on as it is", function()
+    local printed, good = process.output(
+      ("cd %s && tools/test lua spec/base --filter='a number of things reads' 2>&1"):format(ROOT))
+    assert.is_true(good, printed)
+    assert.matches("\nok 1 - a number of things reads as English does\n", printed, 1, true)
+    assert.matches("\n1 passed, 0 failed\n$", printed)
+  end)
+
+  it("fails where no spec is meant", function()
+    local printed, good = process.output(("cd %s && tools/test lua spec/base --filter='no such spec' 2>&1"):format(ROOT))
+    assert.is_nil(good)
+    assert.matches("\n0 passed, 1 failed\n$", printed)
+  end)
+
+  it("counts its own specs where another runs beside it", function()
+    local printed = process.output(("cd %s && for words in escape.utf8 'leaves text alone'; do "
+      .. "tools/test lua spec/base --filter=\"$words\" 2>&1 | tail -n 2 & done; wait"):format(ROOT))
+    local _, count = printed:gsub("1 passed, 0 failed\n", "")
+    assert.equal(2, count, printed)
+  end)
+end)
