@@ -7,6 +7,7 @@ local journal = require "edeliver.relup.undo.journal"
 local process = require "support.process"
 local relup = require "edeliver.relup"
 local scenes = require "support.scene"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local GRACE, SOCKETS, FEW = scenes.GRACE, 1000, 100
@@ -47,10 +48,8 @@ describe("the fault matrix", function()
   teardown(scenes.print_table)
 
   describe("after an accident", function()
-    local scene
 
-    setup(function() scene = scenes.start { sockets = SOCKETS, next = { "2.0.0", "2.0.1-early" } } end)
-    teardown(function() scene:stop() end)
+    local scene = shared(scenes.start, { sockets = SOCKETS, next = { "2.0.0", "2.0.1-early" } })
 
     -- One accident at one place; the versions take turns, so that half of them happen on the way down.
     local function accident(fault, position, expected, ended)
@@ -230,10 +229,8 @@ describe("the fault matrix", function()
   -- OTP's release handler has suspended the same channels for their code_change: whoever resumes them now makes it fail past the
   -- point of no return, and the node restarts.
   describe("while OTP changes the code of the suspended channels", function()
-    local scene
 
-    setup(function() scene = scenes.start { sockets = SOCKETS, next = { "2.1.0" } } end)
-    teardown(function() scene:stop() end)
+    local scene = shared(scenes.start, { sockets = SOCKETS, next = { "2.1.0" } })
 
     local function go() scene.release:eval "holder ! go" end
 
@@ -284,6 +281,7 @@ describe("the fault matrix", function()
           local _, printed = operator:wait()
           assert.matches("failed interrupted", printed)
           assert.matches("interrupted by SIG" .. name .. "; the install ran to its end: %d.%d.0 %-> " .. version, printed)
+          assert.matches("to " .. version .. ": interrupted after the install ran to its end", printed, 1, true)
           note("SIG" .. name .. " in code_change" .. (where ~= "" and " (relup)" or ""), STEPS[6], outcome_of(printed),
             check_installed(version))
           check_journal(scene, operator, 10, true)

@@ -351,6 +351,11 @@ describe("check, against real releases:", function()
       assert.is_true(beam.is_same_code(old[1] .. "/m_a.beam", path))
     end)
 
+    it("are not the same where they cannot be read", function()
+      local none = folder .. "/none.beam"
+      for _, path in ipairs { none, new[1] .. "/m_a.beam" } do assert.is_false(beam.is_same_code(none, path)) end
+    end)
+
     it("may be folders or pipes, which are refused, and never waited for", function()
       os.execute(("mkdir %s/folder.beam && mkfifo %s/pipe.beam"):format(folder, folder))
       for _, name in ipairs { "folder", "pipe" } do

@@ -21,7 +21,7 @@ describe("sequence", function()
     release = chat.start { next = { "2.0.0", "2.1.0" } }
     sockets = clients.start()
     sockets:open { port = release.ports.endpoint, count = SOCKETS }
-    node = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+    node = release:connect()
     folder = process.temporary_folder()
   end)
 
@@ -121,6 +121,17 @@ describe("sequence", function()
     assert.equal(7, report.steps[2].result)
     assert.is_true(report.steps[2].ms >= 0 and report.steps[2].at >= report.steps[1].at)
     assert.matches("warning: look out", table.concat(lines, "\n"))
+    check_clean()
+  end)
+
+  it("says a long reason once: its beginning when it comes, all of it at the end", function()
+    local reason = ("{'EXIT',{badarg,[{m,f,1}]}}"):rep(40)
+    local report, message = relup.sequence { { name = "long", run = function() return nil, reason, "refused" end } }
+      :run(node, config())
+    assert.is_nil(report)
+    assert.equal("long failed: " .. reason, message)
+    assert.matches("error: long failed after %d+%.%d ms: {'EXIT',.*%.%.%.", table.concat(lines, "\n"))
+    assert.is_nil(table.concat(lines, "\n"):find(reason, 1, true))
     check_clean()
   end)
 
@@ -461,7 +472,7 @@ describe("sequence", function()
     local path = folder .. "/shared.jsonl"
     local counter, second = whereis "chat_counter", nil
     local function run_second()
-      local other <close> = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+      local other <close> = release:connect()
       local before = process.read_file(path)
       local report, message, unfinished = relup.sequence {
         { name = "touches", run = function() error "it was begun" end },

@@ -105,6 +105,17 @@ describe("edeliver-relup NODE upgrade", function()
     end)
   end)
 
+  it("exits with 1, and has touched nothing, where its journal cannot be begun", function()
+    with_release({ "2.0.0" }, function(release, sockets)
+      for _, path in ipairs { release.folder .. "/none/run.jsonl", release.folder .. "/pid" } do
+        local refused = program.json("NODE upgrade 2.0.0 --journal " .. path, { node = release })
+        assert.same({ 1, "journal" }, { refused.code, refused.json.error.code }, refused.out)
+      end
+      assert.same({ ["1.0.0"] = "permanent" }, release:releases())
+      assert.equal(0, sockets:drain().reconnects)
+    end)
+  end)
+
   it("exits with 4 where the install fails and the node restarts, and says why", function()
     with_release({ "2.0.1-late" }, function(release)
       local late = program.json("NODE upgrade 2.0.1-late", { node = release })

@@ -34,6 +34,14 @@ describe("report", function()
     assert.matches("1 process ended", made({ lost = { 1 } }):summary(), 1, true)
   end)
 
+  it("says what ran to its end after all, where the run did not", function()
+    local stopped = { code = "interrupted", completed = "the install" }
+    assert.equal("myapp on myapp@web1 to 1.4.6: interrupted after the install ran to its end", made(stopped):summary())
+    assert.equal("failed after the install ran to its end", made({ code = "timeout", completed = "the install" }):ending())
+    assert.equal("interrupted", made({ code = "interrupted" }):ending())
+    assert.equal("done", made({ ok = true }):ending())
+  end)
+
   it("says what is left behind and what to do about it", function()
     assert.is_nil(made({}):left_behind())
     local text = made({ still_suspended = { 1, 2, 3, 4, 5, 6 }, still_undone = { { key = "acceptors" } } }):left_behind()

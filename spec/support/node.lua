@@ -103,6 +103,14 @@ function methods:wait_for(path, timeout)
   return ready
 end
 
+--- A connection of ours to it.
+-- @tparam[opt] table options more of those that `relup.connect` takes
+function methods:connect(options)
+  local given = { cookie = self.cookie, epmd_port = self.epmd_port }
+  for name, value in pairs(options or {}) do given[name] = value end
+  return assert(require("edeliver.relup").connect(self.name, given))
+end
+
 --- The VM's process id.
 function methods:pid() return self.process:pid() end
 
@@ -140,9 +148,15 @@ function methods:eval(expressions)
     ("file:write_file(%q, unicode:characters_to_binary(Text__)).\n"):format(value))
   file:close()
   os.remove(value)
-  local printed = process.output(("ERL_EPMD_PORT=%d HOME=%s erl_call -r %s %s -c %s -e < %s/eval 2>&1"):format(
+  local command = ("ERL_EPMD_PORT=%d HOME=%s erl_call -r %s %s -c %s -e < %s/eval 2>&1"):format(
     self.epmd_port, folder, self.name:find("@127.0.0.1", 1, true) and "-name" or "-sname",
-    process.quote(self.name), process.quote(self.cookie), folder))
+    process.quote(self.name), process.quote(self.cookie), folder)
+  local printed
+  for _ = 1, 5 do
+    printed = process.output(command)
+    -- On a busy machine it gives up before a node that is there has answered; nothing was evaluated then.
+    if not (printed:find("failed to connect to node", 1, true) and self:alive()) then break end
+  end
   local text = process.read_file(value)
   local answer = text and text:match "^value (.*)$"
   if answer then return answer end

@@ -132,6 +132,7 @@ local function run()
   })
   print(report and "ok" or "failed " .. tostring(unfinished.code))
   print(report or message)
+  if unfinished then print(unfinished:summary()) end
 end
 
 -- As `edeliver-relup NODE upgrade VERSION`, which has no options for these times, and no step of a user's.

@@ -71,7 +71,7 @@ end
 
 --- A connection to the node.
 function methods:connect()
-  return assert(relup.connect(self.release.name, { cookie = self.release.cookie, epmd_port = self.release.epmd_port }))
+  return self.release:connect()
 end
 
 --- Connects again, to a node that was started over.
@@ -150,14 +150,15 @@ function methods:is_clean()
 end
 
 --- Waits until nothing of the accident is left; gives the ms that it took.
+-- @tparam number limit what it takes at most where the machine has nothing else to do
 function methods:wait_until_clean(limit)
   local started, missing = process.now(), nil
   local clean = process.wait_until(function()
     local is_clean, left = self:is_clean()
     missing = left
     return is_clean
-  end, limit)
-  assert(clean, "not clean after " .. limit .. " ms: " .. tostring(missing))
+  end, 4 * limit)
+  assert(clean, "not clean after " .. 4 * limit .. " ms: " .. tostring(missing))
   return process.now() - started
 end
 

@@ -2,7 +2,7 @@
 
 local core = require "edeliver.relup.core"
 local ledgers = require "edeliver.relup.undo.ledger"
-local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
@@ -11,16 +11,10 @@ local process = require "support.process"
 local atom = term.atom
 
 describe("ledger", function()
-  local erlang, node, ledger
-
-  local function connect()
-    return assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
-  end
-
-  setup(function() erlang = erlang_node.start {} end)
-  teardown(function() erlang:stop() end)
+  local node, ledger
+  local erlang = shared(erlang_node.start)
   before_each(function()
-    node = connect()
+    node = erlang:connect()
     ledger = ledgers.new(node)
   end)
   after_each(function() node:close() end)
@@ -50,7 +44,7 @@ describe("ledger", function()
     assert.is_true(ledger:is_settled())
     assert.equal(0, #node:suspended(pids))
     assert.equal(3, ledger.most)
-    assert.is_true(ledger.stood_still > 0)
+    assert.is_true(ledger.still.total > 0)
   end)
 
   it("counts as suspended only those of whom an answer came", function()
@@ -269,7 +263,7 @@ describe("ledger", function()
     core.sleep(30)
     ledger:suspend(servers(1), 1000)
     ledger:resume(1000)
-    local still = assert(ledger:stood_still_by_pid())
+    local still = assert(ledger.still:by_pid())
     assert.is_true(still.max >= 30 and still.p50 >= 30)
     assert.is_true(still.p99 == still.max)
   end)

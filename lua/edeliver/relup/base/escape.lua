@@ -29,4 +29,9 @@ end
 --- The same, and line ends become `\x0A`: for a part of a line, which it must not end.
 function escape.line(text) return (escape.text(text):gsub("\n", hex)) end
 
+--- The beginning of a text that is longer than so many bytes, and "..."; no character is cut in two.
+function escape.shortened(text, most)
+  return #text <= most and text or (text:sub(1, most):gsub("[\xC0-\xFF][\x80-\xBF]*$", "")) .. "..."
+end
+
 return escape

@@ -103,7 +103,7 @@ function report_page.page(report)
   if report.message then after[#after + 1] = "<pre>" .. report_page.escape(report.message) .. "</pre>" end
   local left = report:left_behind()
   if left then after[#after + 1] = '<pre id="left">' .. report_page.escape(left) .. "</pre>" end
-  return PAGE:format(title, STYLE, title, report.ok and "ok" or "failed", report.ok and "done" or "failed",
+  return PAGE:format(title, STYLE, title, report.ok and "ok" or "failed", report_page.escape(report:ending()),
     figures(report), rows(report), table.concat(after, "\n"))
 end
 

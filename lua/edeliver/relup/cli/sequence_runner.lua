@@ -63,7 +63,7 @@ end
 local REFUSING = { check_install_release = true, unpack = true, patch_relup = true }
 
 -- A step that failed before anything was suspended refused the upgrade; one that failed later failed it. Another
--- upgrade that is active on the node refuses it, too.
+-- upgrade that is active on the node refuses it, too, and so does a journal that cannot be begun.
 local function exit_code(report)
   if report.ok then return exit.OK end
   if report.restarted then return exit.RESTARTED end

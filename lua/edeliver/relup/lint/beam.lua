@@ -28,10 +28,11 @@ local function md5_of(bytes)
   return file and file:md5()
 end
 
---- Whether two .beam files hold the same code; the rest of them does not count. What is no .beam file is compared as a whole.
+--- Whether two .beam files hold the same code; the rest of them does not count. What is no .beam file is compared as a
+-- whole; a file that cannot be read is like no other.
 function beam.is_same_code(path_a, path_b)
   local a, b = read_bytes(path_a), read_bytes(path_b)
-  if a == b then return true end
+  if a and a == b then return true end
   local md5 = md5_of(a)
   return md5 ~= nil and md5 == md5_of(b)
 end

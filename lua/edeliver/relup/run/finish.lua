@@ -50,6 +50,7 @@ local function wait_for_call(self, signal)
   local words = call.title .. " is still running"
   if answer[3] ~= "timeout" then
     local done, message = call.tell(table.unpack(answer, 1, answer.n))
+    self.report.completed = done and call.title
     words = ("%s %s: %s"):format(call.title, done and "ran to its end" or "failed", done or message)
   end
   self.report.message = ("%s; %s"):format(self.report.message or "the run failed", words)
@@ -191,9 +192,9 @@ local function account(self)
   end
   result.after_install, result.swap = self.ctx.after_install, self.ctx.swapped
   result.returns_to, result.deployed = self.ctx.returns_to, self.ctx.deployed
-  result.suspended, result.stood_still_ms = ledger.most, ledger.stood_still
+  result.suspended, result.stood_still_ms = ledger.most, ledger.still.total
   if ledger.asked > ledger.most and not self.config.dry_run then result.perhaps_suspended = ledger.asked end
-  result.stood_still, result.lost = ledger:stood_still_by_pid(), ledger.lost
+  result.stood_still, result.lost = ledger.still:by_pid(), ledger.lost
   return true
 end
 

@@ -7,6 +7,7 @@
 
 local context = require "edeliver.relup.step.context"
 local core = require "edeliver.relup.core"
+local escape = require "edeliver.relup.base.escape"
 local finish = require "edeliver.relup.run.finish"
 local guard = require "edeliver.relup.undo.guard"
 local lease = require "edeliver.relup.undo.lease"
@@ -52,6 +53,8 @@ local function argument_of(step, ctx)
   return ctx.name and term.atom(ctx.name)
 end
 
+local SHOWN = 300 -- bytes of a failure in the log: all of it is in what the run says at its end
+
 -- Remembers how a step ended; the first failure is the run's.
 local function record(self, entry, result, message, code, traceback)
   entry.ms = core.now() - self.started - entry.at
@@ -61,7 +64,7 @@ local function record(self, entry, result, message, code, traceback)
     if not self.report.message then
       self.report.message, self.report.code = ("%s failed: %s"):format(entry.name, entry.message), entry.code
     end
-    self.ctx:log("error", ("%s failed after %.1f ms: %s"):format(entry.name, entry.ms, entry.message))
+    self.ctx:log("error", ("%s failed after %.1f ms: %s"):format(entry.name, entry.ms, escape.shortened(entry.message, SHOWN)))
   else
     entry.status, entry.result = "done", result
     local text = type(result) == "string" and ": " .. result or ""

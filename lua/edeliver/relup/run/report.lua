@@ -34,6 +34,7 @@ report.__index = report
 -- @field still_undone list of `{ key, undo }` that could not be undone
 -- @field ok whether every step was done and nothing is left
 -- @field code why not
+-- @field completed what ran to its end on the node although the run had failed meanwhile, in words: "the install"
 -- @field restarted whether the node has been restarted since the run began
 function report.new(fields)
   local self = setmetatable(fields, report)
@@ -73,10 +74,11 @@ function report:left_behind()
   return lines[1] and escape.text(table.concat(lines, "\n"))
 end
 
--- How it ended. A node that restarted has lost all its connections: nothing else matters as much.
-local function ending(self)
+--- How it ended, in words. A node that restarted has lost all its connections: nothing else matters as much.
+function report:ending()
   if self.ok then return "done" end
-  if not self.restarted then return "failed" end
+  local failed = self.code == "interrupted" and "interrupted" or "failed"
+  if not self.restarted then return self.completed and ("%s after %s ran to its end"):format(failed, self.completed) or failed end
   return ("failed, and %s RESTARTED: all connections that it had are gone"):format(self.node)
 end
 
@@ -84,7 +86,7 @@ end
 -- @treturn string
 function report:summary()
   local lines = { ("%s on %s%s: %s"):format(self.name or "a sequence", self.node,
-    self.version and (" to " .. self.version) or "", ending(self)) }
+    self.version and (" to " .. self.version) or "", self:ending()) }
   if self.would_suspend then
     lines[#lines + 1] = ("  dry run: nothing was touched; it would have suspended %s"):format(
       count.of(#self.would_suspend, "process"))

@@ -107,7 +107,7 @@ function context:resume(timeout) return self.ledger:resume(timeout) end
 function context:suspended() return self.ledger:suspended() end
 
 --- For how long somebody has been suspended by now, in ms; 0 where nobody is.
-function context:suspended_for() return self.ledger:suspended_for() end
+function context:suspended_for() return self.ledger.still:so_far() end
 
 --- Has the guard make calls on the node, and serves what a relup asks of us meanwhile.
 -- @tparam ?table options `before`, `within`, `serve` and `probe` as `undo.call_in_flight` takes them; for when it outlasts the

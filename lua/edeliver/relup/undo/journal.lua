@@ -7,6 +7,7 @@
 
 local json = require "dkjson"
 local core = require "edeliver.relup.core"
+local escape = require "edeliver.relup.base.escape"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -114,8 +115,7 @@ end
 
 -- A call that undoes something, for people and for us.
 local function undo_fields(entry)
-  local text = term.format(entry.term)
-  if #text > SHOWN then text = text:sub(1, SHOWN) .. "..." end
+  local text = escape.shortened(term.format(entry.term), SHOWN)
   return { key = entry.key, id = entry.number, call = text, etf = hex(core.encode(entry.term)) }
 end
 

@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.undo.journaled_calls
 
+local escape = require "edeliver.relup.base.escape"
 local erlang = require "edeliver.relup.node.erlang"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
@@ -107,7 +108,7 @@ function journaled_calls.describe(undo)
     for i, argument in ipairs(undo[3]) do arguments[i] = term.format(argument) end
     text = ("%s:%s(%s)"):format(term.format(atom(undo[1])), term.format(atom(undo[2])), table.concat(arguments, ", "))
   end
-  return #text > SHOWN and text:sub(1, SHOWN) .. "..." or text
+  return escape.shortened(text, SHOWN)
 end
 
 return journaled_calls

@@ -4,12 +4,15 @@
 -- each entry before the act (the journal, then the guard); one that fails stops the act. Undoing needs none of them, and works
 -- over a connection that broke. Knows no steps and no web servers.
 --
+-- Its `still` knows how long they stand still (`undo.stand_still`).
+--
 -- @classmod edeliver.relup.undo.ledger
 
 local bulk_result = require "edeliver.relup.node.bulk_result"
 local core = require "edeliver.relup.core"
 local counted = require "edeliver.relup.base.count"
 local shape = require "edeliver.relup.node.shape"
+local stand_still = require "edeliver.relup.undo.stand_still"
 local term = require "edeliver.relup.term"
 local written_file = require "edeliver.relup.undo.written_file"
 
@@ -27,7 +30,7 @@ local LATE = 30000 -- ms: for what was given up to end
 function ledger.new(node, options)
   options = options or {}
   return setmetatable({
-    node = node, pids = core.pids {}, undos = {}, observers = {}, asked = 0, most = 0, batches = {}, stood = {}, lost = {},
+    node = node, pids = core.pids {}, undos = {}, observers = {}, asked = 0, most = 0, lost = {}, still = stand_still.new(),
     check = options.check, dry = options.dry, log = options.log or function() end,
     claim = options.claim or function() return node:is_open() or node:reconnect() end,
   }, ledger)
@@ -54,9 +57,6 @@ end
 --- Everybody who was sent a suspend and has not confirmed a resume.
 function ledger:suspended() return self.pids end
 
---- For how long somebody has been suspended by now, in ms; 0 where nobody is.
-function ledger:suspended_for() return self.since and core.now() - self.since or 0 end
-
 --- Whether nothing is owed.
 function ledger:is_settled() return #self.pids == 0 and #self.undos == 0 end
 
@@ -74,9 +74,8 @@ end
 
 -- Nobody of these was asked, after all.
 local function drop(self, pids)
-  self.batches[#self.batches] = nil
   self.pids = self.pids:minus(pids)
-  if #self.pids == 0 then self.since = nil end
+  self.still:take_back(#self.pids == 0)
   self:tell("owed", self.pids)
 end
 
@@ -95,10 +94,9 @@ function ledger:suspend(pids, timeout)
     fine, message, code = self:tell("suspend", asked)
     if not fine then return nil, message, code end
   end
-  table.insert(self.batches, { pids = new, at = core.now() })
+  self.still:begin(new)
   self.pids = self.pids:plus(asked)
   self.asked = math.max(self.asked, #self.pids)
-  self.since = self.since or core.now()
   if self.dry then return "ok" end
   self.acting = true
   local answer, count, errors, sent = acted(self, self.node:bulk_suspend(asked, timeout))
@@ -114,42 +112,12 @@ local function again(self, act)
   return answer, message, code, more
 end
 
--- How long those were suspended that run again now, at most: from when they were asked to suspend until all answers were there.
-local function measure(self, gone_on)
-  local now = core.now()
-  for _, batch in ipairs(self.batches) do
-    local count = #batch.pids:both(gone_on)
-    if count > 0 then
-      table.insert(self.stood, { count = count, ms = now - batch.at })
-      batch.pids = batch.pids:minus(gone_on)
-    end
-  end
-end
-
---- How long each process was suspended, in ms: `{ p50 =, p99 =, max = }`; nil where none was resumed.
-function ledger:stood_still_by_pid()
-  local total, seen, answer = 0, 0, {}
-  table.sort(self.stood, function(a, b) return a.ms < b.ms end)
-  for _, part in ipairs(self.stood) do total = total + part.count end
-  for _, part in ipairs(self.stood) do
-    seen = seen + part.count
-    if not answer.p50 and seen * 2 >= total then answer.p50 = part.ms end
-    if not answer.p99 and seen * 100 >= total * 99 then answer.p99 = part.ms end
-    answer.max = part.ms
-  end
-  return total > 0 and answer or nil
-end
-
 -- Who has confirmed, or is dead, is owed nothing any more.
 local function confirm(self, asked, errors)
   local result = bulk_result.sort(asked, errors)
   for _, pid in result.dead:iter() do table.insert(self.lost, pid) end
-  measure(self, result.done)
   self.pids = self.pids:minus(result.done):minus(result.dead)
-  if #self.pids == 0 and self.since then
-    self.stood_still = (self.stood_still or 0) + core.now() - self.since
-    self.since = nil
-  end
+  self.still:finish(result.done, #self.pids == 0)
   if not self.dry then self:tell("owed", self.pids) end
 end
 
@@ -282,7 +250,8 @@ end
 
 --- The node was restarted: what was suspended there has ended with it. What is on its disk is still owed.
 function ledger:survive_restart()
-  self.pids, self.since = core.pids {}, nil
+  self.pids = core.pids {}
+  self.still:forget()
   for i = #self.undos, 1, -1 do
     if not ledger.is_durable(self.undos[i].undo) then table.remove(self.undos, i) end
   end
@@ -290,7 +259,8 @@ end
 
 --- Forgets everything: the guard has undone it.
 function ledger:forget()
-  self.pids, self.undos, self.since = core.pids {}, {}, nil
+  self.pids, self.undos = core.pids {}, {}
+  self.still:forget()
 end
 
 --- Settles everything, as far as the node lets us: resumes all that are owed it, those that are slow with more patience, then
