@@ -2,24 +2,21 @@
 -- leaks no descriptor, and the connection stays usable where it can.
 
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local chat = require "support.chat"
 local leaks = require "support.leaks"
 local process = require "support.process"
 
 describe("bad input", function()
-  local release, node, options
-
+  local node, options
+  local release = shared(chat.start)
   setup(function()
-    release = chat.start {}
     options = { cookie = release.cookie, epmd_port = release.epmd_port, timeout = 15000 * process.patience }
     node = assert(relup.connect(release.name, options))
   end)
 
-  teardown(function()
-    node:close()
-    release:stop()
-  end)
+  teardown(function() node:close() end)
 
   local open
   before_each(function() open = leaks.count_descriptors() end)

@@ -2,6 +2,7 @@
 
 local node = require "support.node"
 local process = require "support.process"
+local shared = require "support.shared"
 
 local SCRIPT = [[
   local relup = require "edeliver.relup"
@@ -42,9 +43,7 @@ local function count_in_memory(pid, text)
 end
 
 describe("the cookie in memory", function()
-  local erlang
-  setup(function() erlang = node.start {} end)
-  teardown(function() erlang:stop() end)
+  local erlang = shared(node.start)
 
   local function connected(given)
     local script = erlang.folder .. "/connected.lua"

@@ -3,23 +3,20 @@
 
 local relup = require "edeliver.relup"
 local core = require "edeliver.relup.core"
+local shared = require "support.shared"
 local test_node = require "support.node"
 local process = require "support.process"
 local term = relup.term
 local atom, tuple = term.atom, term.tuple
 
 describe("the C module", function()
-  local started, node, me
-
+  local node, me
+  local started = shared(test_node.start, { args = { "+P", "400000" } })
   setup(function()
-    started = test_node.start { args = { "+P", "400000" } }
-    node = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
+    node = started:connect()
     me = process.read_file("/proc/self/stat"):match "^%d+"
   end)
-  teardown(function()
-    node:close()
-    started:stop()
-  end)
+  teardown(function() node:close() end)
 
   -- Evaluates on the node, keeps the value there, fetches it, sends it back: is it the same?
   local function survives(expression)
@@ -192,7 +189,7 @@ describe("the C module", function()
       for i = 2, 6 do sets[i] = assert(node:processes()) end
       local pids = 5 * #sets[1]
       assert.is_true(pids > 500000)
-      local sanitized = (os.getenv "LD_PRELOAD" or ""):find("asan", 1, true) -- which keeps what was freed for a while
+      local sanitized = process.sanitized -- which keeps what was freed for a while
       if not sanitized then assert.is_true((resident() - before) / pids <= 40) end
       assert.is_true((collectgarbage "count" - lua_before) * 1024 / pids <= 1)
       -- Sets that nobody holds do not pile up, although the collector sees a few bytes of each.
@@ -222,7 +219,7 @@ describe("the C module", function()
 
     it("can be awaited once, by their own connection, in any order", function()
       local raw = node.connection
-      local other <close> = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
+      local other <close> = started:connect()
       local slow, fast = raw:request("timer", "sleep", { 100 }), raw:request("erlang", "node", {})
       assert.has_error(function() other.connection:await(fast, 10) end)
       assert.equal(atom(started.name), raw:await(fast))
@@ -233,7 +230,7 @@ describe("the C module", function()
 
     it("outlive nothing: nodes and calls are collected in any order", function()
       for i = 1, 6 do
-        local short = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
+        local short = started:connect()
         local call = short.connection:request("timer", "sleep", { 1000 })
         if i % 3 == 0 then short:close() end
         local kept = { node = i % 2 == 0 and short or nil, call = i % 2 == 1 and call or nil }

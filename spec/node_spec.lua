@@ -1,6 +1,7 @@
 -- What may be asked of a node, on a real one; what only the C core does is in core_spec.lua.
 
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
@@ -9,17 +10,10 @@ local process = require "support.process"
 local atom, tuple, charlist = term.atom, term.tuple, term.charlist
 
 describe("node", function()
-  local erlang, node
-
-  setup(function()
-    erlang = erlang_node.start {}
-    node = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
-  end)
-
-  teardown(function()
-    node:close()
-    erlang:stop()
-  end)
+  local node
+  local erlang = shared(erlang_node.start)
+  setup(function() node = erlang:connect() end)
+  teardown(function() node:close() end)
 
   -- Processes that answer sys messages, as a pid set.
   local function servers(count)
@@ -206,7 +200,7 @@ describe("node", function()
   it("closes with its scope, and opens again", function()
     local kept
     do
-      local own <close> = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+      local own <close> = erlang:connect()
       kept = own
       assert.equal("integer", math.type(own:pollfd()))
     end
@@ -245,7 +239,7 @@ describe("node", function()
   end)
 
   it("comes back only when the node has forgotten the old connection, of whose end it may know nothing", function()
-    local lost = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    local lost = erlang:connect()
     local old = lost.connection
     local call = text.checked "register(behind, self()), timer:sleep(infinity)."
     assert.equal("timeout", select(3, lost:act(call[1], call[2], call[3], 200)))

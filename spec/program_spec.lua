@@ -4,14 +4,13 @@
 local nodes = require "support.node"
 local process = require "support.process"
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 
 local atom = relup.term.atom
 
 describe("a program", function()
-  local node
 
-  setup(function() node = nodes.start() end)
-  teardown(function() node:stop() end)
+  local node = shared(nodes.start)
 
   -- Runs a Lua program to its end, with its standard descriptors as `redirections` have them.
   local function run(text, redirections, env)
@@ -90,7 +89,7 @@ describe("a program", function()
 
     it("as Latin-1, as Erlang's digest takes an atom", function()
       -- Set by a call, since erl_call would have to know it, too.
-      local first <close> = assert(relup.connect(node.name, { cookie = node.cookie, epmd_port = node.epmd_port }))
+      local first <close> = node:connect()
       assert(first:eval("erlang:set_cookie(node(), list_to_atom(\"caf\" ++ [233])).", {}))
       assert.equal(atom(node.name), (asks_as(EACUTE)))
       assert.equal("auth", (asks_as "cafe"))

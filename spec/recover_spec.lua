@@ -15,7 +15,7 @@ describe("recover", function()
   local release, sockets, node, folder, lines
 
   local function connect()
-    return assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+    return release:connect()
   end
 
   local function log(level, text) lines[#lines + 1] = level .. ": " .. text end

@@ -2,6 +2,7 @@
 
 local process = require "support.process"
 local program = require "cli.program"
+local shared = require "support.shared"
 local terminal = require "cli.terminal"
 local complete = require "edeliver.relup.repl.complete"
 local help = require "edeliver.relup.repl.help"
@@ -222,9 +223,7 @@ describe("the prompt without readline", function()
 end)
 
 describe("lua -i -l edeliver.relup", function()
-  local erlang
-  setup(function() erlang = node.start {} end)
-  teardown(function() erlang:stop() end)
+  local erlang = shared(node.start)
 
   local function lua(words, input)
     local line = ("cd %s && printf '%%s' %s | LUA_PATH=%s LUA_CPATH=%s %s 2>&1"):format(process.quote(process.root),
@@ -254,19 +253,15 @@ describe("lua -i -l edeliver.relup", function()
 end)
 
 describe("completion", function()
-  local erlang, connection, completer
-
+  local connection, completer
+  local erlang = shared(node.start)
   setup(function()
-    erlang = node.start {}
-    connection = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    connection = erlang:connect()
     local environment = { node = connection, relup = relup, nodes = {} }
     completer = complete.new(environment, function() return connection end)
   end)
 
-  teardown(function()
-    connection:close()
-    erlang:stop()
-  end)
+  teardown(function() connection:close() end)
 
   for before, expected in pairs {
     ["relup.seq"] = "relup.sequence",
@@ -333,7 +328,7 @@ describe("completion", function()
 
   it("offers nothing where the node is gone, and takes no time over it", function()
     local gone <close> = node.start {}
-    local lost = assert(relup.connect(gone.name, { cookie = gone.cookie, epmd_port = gone.epmd_port }))
+    local lost = gone:connect()
     gone:stop()
     local empty = complete.new({}, function() return lost end)
     assert.same({}, empty:matches(":lis", 2))

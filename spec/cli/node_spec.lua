@@ -5,6 +5,7 @@ local chat = require "support.chat"
 local clients = require "support.clients"
 local node = require "support.node"
 local process = require "support.process"
+local shared = require "support.shared"
 
 describe("edeliver-relup NODE", function()
   local release, sockets
@@ -199,9 +200,7 @@ describe("edeliver-relup NODE", function()
 end)
 
 describe("edeliver-relup on a node that is no release", function()
-  local plain
-  setup(function() plain = node.start {} end)
-  teardown(function() plain:stop() end)
+  local plain = shared(node.start)
 
   it("shows its status all the same", function()
     local shown = program.json("NODE status", { node = plain })

@@ -3,12 +3,11 @@
 local chat = require "support.chat"
 local process = require "support.process"
 local program = require "cli.program"
+local shared = require "support.shared"
 
 describe("edeliver-relup NODE", function()
-  local release
 
-  setup(function() release = chat.start { next = { "2.0.0" } } end)
-  teardown(function() release:stop() end)
+  local release = shared(chat.start, { next = { "2.0.0" } })
 
   local function run(line) return program.run("NODE " .. line, { node = release }) end
   local function json(line) return program.json("NODE " .. line, { node = release }) end

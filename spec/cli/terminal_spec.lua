@@ -2,6 +2,7 @@
 
 local process = require "support.process"
 local program = require "cli.program"
+local shared = require "support.shared"
 local terminal = require "cli.terminal"
 local chat = require "support.chat"
 local clients = require "support.clients"
@@ -13,10 +14,8 @@ local function open(on, words, options)
 end
 
 describe("a question before a node is touched that is not local", function()
-  local remote
   -- Short names carry the host's own name: as good as another machine for what the program can know.
-  setup(function() remote = node.start { short = true } end)
-  teardown(function() remote:stop() end)
+  local remote = shared(node.start, { short = true })
 
   it("names what will be done, and takes no for an answer", function()
     local screen <close> = open(remote, { remote.name, "call", "erlang", "node" })
@@ -77,9 +76,7 @@ describe("a question before a node is touched that is not local", function()
 end)
 
 describe("the cookie", function()
-  local erlang
-  setup(function() erlang = node.start {} end)
-  teardown(function() erlang:stop() end)
+  local erlang = shared(node.start)
 
   local function cookie_file(mode)
     local path = erlang.folder .. "/cookie-" .. mode
@@ -138,9 +135,7 @@ describe("the cookie", function()
 end)
 
 describe("a terminal", function()
-  local release
-  setup(function() release = chat.start { next = {} } end)
-  teardown(function() release:stop() end)
+  local release = shared(chat.start, { next = {} })
 
   it("has colours, unless NO_COLOR or --no-color says otherwise", function()
     local function colored(words, env)

@@ -1,13 +1,12 @@
 local check = require "edeliver.relup.instructions.check_processes_running_old_code"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local live = require "support.live"
 
 local atom, list = term.atom, term.list
 
 describe("check_processes_running_old_code", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   local function run(config, argument) return chat:run("check_processes_running_old_code", chat:context(config), argument) end
   local function dry_run()

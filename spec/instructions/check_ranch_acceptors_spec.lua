@@ -1,9 +1,8 @@
 local live = require "support.live"
+local shared = require "support.shared"
 
 describe("check_ranch_acceptors", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   local function run(config)
     local ctx = chat:context(config)

@@ -2,6 +2,7 @@ local chat_release = require "support.chat"
 local clients = require "support.clients"
 local live = require "support.live"
 local process = require "support.process"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 for _, version in ipairs { 2, 1 } do
@@ -10,15 +11,10 @@ for _, version in ipairs { 2, 1 } do
       pending("needs ranch " .. version .. ": see tools/erlang-libs")
       return
     end
-    local chat, sockets
-    setup(function()
-      chat = live.start { ranch = version }
-      sockets = clients.open { port = chat.ports.endpoint, count = 3 }
-    end)
-    teardown(function()
-      sockets:stop()
-      chat:stop()
-    end)
+    local sockets
+    local chat = shared(live.start, { ranch = version })
+    setup(function() sockets = clients.open { port = chat.ports.endpoint, count = 3 } end)
+    teardown(function() sockets:stop() end)
 
     local function run(ctx, patience)
       local core = require "edeliver.relup.core"

@@ -2,11 +2,10 @@ local clients = require "support.clients"
 local live = require "support.live"
 local rerun = require "edeliver.relup.instructions.rerun_failed_requests"
 local finish = require "edeliver.relup.instructions.finish_running_requests"
+local shared = require "support.shared"
 
 describe("rerun_failed_requests", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   it("tells nobody where the run had nobody to tell", function()
     local ctx = chat:context()

@@ -1,11 +1,10 @@
 local resume = require "edeliver.relup.instructions.resume_channels"
 local clients = require "support.clients"
 local live = require "support.live"
+local shared = require "support.shared"
 
 describe("resume_channels", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   it("resumes whom the run has asked, and nobody else", function()
     local sockets <close> = clients.open { port = chat.ports.endpoint, count = 3, interval = 50 }

@@ -1,13 +1,12 @@
 local atom = require("edeliver.relup.term").atom
 local resume = require "edeliver.relup.instructions.resume_ranch_acceptors"
+local shared = require "support.shared"
 local suspend = require "edeliver.relup.instructions.suspend_ranch_acceptors"
 local clients = require "support.clients"
 local live = require "support.live"
 
 describe("resume_ranch_acceptors", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   it("by hand, restarts the acceptors that it finds stopped", function()
     local printed, result = live.by_hand(suspend.run, chat.node, atom "chat")

@@ -1,6 +1,7 @@
 local chat_release = require "support.chat"
 local clients = require "support.clients"
 local live = require "support.live"
+local shared = require "support.shared"
 local suspend_channels = require "edeliver.relup.instructions.suspend_channels"
 
 for _, version in ipairs { 2, 1 } do
@@ -9,9 +10,7 @@ for _, version in ipairs { 2, 1 } do
       pending("needs ranch " .. version .. ": see tools/erlang-libs")
       return
     end
-    local chat
-    setup(function() chat = live.start { ranch = version } end)
-    teardown(function() chat:stop() end)
+    local chat = shared(live.start, { ranch = version })
 
     local function connections(config)
       return assert(require("edeliver.relup.web").find(chat.node, "chat", config)):connections()

@@ -1,6 +1,7 @@
 local chat_release = require "support.chat"
 local clients = require "support.clients"
 local live = require "support.live"
+local shared = require "support.shared"
 
 for _, version in ipairs { 2, 1 } do
   describe("suspend_ranch_acceptors on ranch " .. version, function()
@@ -8,9 +9,7 @@ for _, version in ipairs { 2, 1 } do
       pending("needs ranch " .. version .. ": see tools/erlang-libs")
       return
     end
-    local chat
-    setup(function() chat = live.start { ranch = version } end)
-    teardown(function() chat:stop() end)
+    local chat = shared(live.start, { ranch = version })
 
     it("lets whoever connects meanwhile wait, and be served after the resume; open sockets live on", function()
       local ctx = chat:context()

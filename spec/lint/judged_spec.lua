@@ -5,6 +5,7 @@ local consult = require "edeliver.relup.consult"
 local chat = require "support.chat"
 local lint = require "edeliver.relup.lint"
 local process = require "support.process"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local READ = '{load_object_code,{shop,"2.0.0",[%s]}}'
@@ -147,14 +148,10 @@ end)
 
 -- The same through release_handler's own door, with relups on the disk of a real release.
 describe("lint agrees with the release_handler of a release about", function()
-  local release
 
-  setup(function()
-    release = chat.start()
-    assert(release:eval 'release_handler:unpack_release("chat-2.0.0")')
-  end)
+  local release = shared(chat.start)
+  setup(function() assert(release:eval 'release_handler:unpack_release("chat-2.0.0")') end)
 
-  teardown(function() release:stop() end)
 
   local MARK = "[{apply,{persistent_term,put,[way,%s]}}]"
   local CHAT = '{load_object_code,{chat,"2.0.0",[chat_http]}}'

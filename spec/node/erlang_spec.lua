@@ -1,6 +1,6 @@
 -- Erlang text as calls: what is said of a wrong one before anything is sent, and what a node makes of a right one.
 
-local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
 
@@ -16,17 +16,10 @@ local function names()
 end
 
 describe("Erlang modules", function()
-  local started, node
-
-  setup(function()
-    started = erlang_node.start {}
-    node = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
-  end)
-
-  teardown(function()
-    node:close()
-    started:stop()
-  end)
+  local node
+  local started = shared(erlang_node.start)
+  setup(function() node = started:connect() end)
+  teardown(function() node:close() end)
 
   it("are run with the arguments of run/N bound, whose names are found in the text", function()
     assert.is_true(node:run("forget", { Carrier = node:run("carrier", { Pid = node:self() }), New = node:self() }))
@@ -60,7 +53,7 @@ describe("Erlang modules", function()
 
   it("make calls that can be kept, and made over any connection", function()
     local call = node:expression("restart_children", { Children = { tuple { atom "nobody", 1 } } })
-    local other <close> = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
+    local other <close> = started:connect()
     assert.equal(atom "ok", other:call(table.unpack(call)))
     assert.equal(atom "ok", other:act(table.unpack(call)))
   end)
@@ -103,17 +96,10 @@ describe("Erlang modules", function()
 end)
 
 describe("Erlang text", function()
-  local started, node
-
-  setup(function()
-    started = erlang_node.start {}
-    node = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
-  end)
-
-  teardown(function()
-    node:close()
-    started:stop()
-  end)
+  local node
+  local started = shared(erlang_node.start)
+  setup(function() node = started:connect() end)
+  teardown(function() node:close() end)
 
   it("is evaluated, with variables bound", function()
     assert.equal(42, node:eval("X + 1.", { X = 41 }))

@@ -1,25 +1,19 @@
 -- The fence: a process on the node lets acts in, at the last moment, or they are not done at all.
 
 local erlang_node = require "support.node"
-local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local atom, tuple = term.atom, term.tuple
 
 describe("a fence", function()
-  local erlang, node
+  local node
 
   for _, rex in ipairs { false, true } do
     describe(rex and "with rex" or "with spawn requests", function()
-      setup(function()
-        erlang = erlang_node.start {}
-        node = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port, rex = rex }))
-      end)
-
-      teardown(function()
-        node:close()
-        erlang:stop()
-      end)
+      local erlang = shared(erlang_node.start)
+      setup(function() node = erlang:connect { rex = rex } end)
+      teardown(function() node:close() end)
 
       -- A gate that lets in those who ask with `key`, and remembers them; any other is turned away.
       local function gate()

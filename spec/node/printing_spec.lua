@@ -2,23 +2,18 @@
 
 local nodes = require "support.node"
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local atom, charlist, tuple = relup.term.atom, relup.term.charlist, relup.term.tuple
 
 for _, rex in ipairs { false, true } do
   describe(rex and "output of calls through rex" or "output of calls", function()
-    local erlang, node, shown
+    local node, shown
 
     local function show(text) shown[#shown + 1] = text end
 
-    setup(function()
-      erlang = nodes.start()
-      node = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port, rex = rex }))
-    end)
-
-    teardown(function()
-      node:close()
-      erlang:stop()
-    end)
+    local erlang = shared(nodes.start)
+    setup(function() node = erlang:connect { rex = rex } end)
+    teardown(function() node:close() end)
 
     before_each(function()
       shown = {}

@@ -3,15 +3,14 @@
 local erlang_node = require "support.node"
 local process = require "support.process"
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local atom = term.atom
 
 describe("a connection that is opened again", function()
-  local erlang
 
-  setup(function() erlang = erlang_node.start {} end)
-  teardown(function() erlang:stop() end)
+  local erlang = shared(erlang_node.start)
 
   local function connect(options)
     options = options or {}

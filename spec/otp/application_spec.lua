@@ -1,10 +1,9 @@
 local application = require "edeliver.relup.otp.application"
 local live = require "support.live"
+local shared = require "support.shared"
 
 describe("otp.application", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   it("gives the modules of an application", function()
     local names = {}

@@ -4,15 +4,13 @@ local live = require "support.live"
 local nodes = require "support.node"
 local process = require "support.process"
 local relup = require "edeliver.relup.otp.relup"
-local connect = require("edeliver.relup").connect
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local atom = term.atom
 
 describe("otp.relup", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   it("has nothing before the release is unpacked", function()
     local modules, message, code = relup.loaded_modules(chat.node, "2.0.0")
@@ -40,7 +38,7 @@ describe("otp.relup, on a node without releases", function()
 
   setup(function()
     started = nodes.start()
-    node = assert(connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
+    node = started:connect()
     folder = process.temporary_folder()
     assert(node:call("application", "set_env", { atom "sasl", atom "releases_dir", term.charlist(folder) }))
   end)

@@ -1,17 +1,17 @@
+local shared = require "support.shared"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
 local live = require "support.live"
 
 describe("otp.supervisor", function()
-  local chat, acceptors
+  local acceptors
   local top = term.atom "Elixir.Chat.Supervisor"
+  local chat = shared(live.start)
   setup(function()
-    chat = live.start()
     acceptors = assert(chat.node:eval [[
       Children = supervisor:which_children(ranch_server:get_listener_sup(chat_workers)),
       element(2, lists:keyfind(ranch_acceptors_sup, 1, Children)).]])
   end)
-  teardown(function() chat:stop() end)
 
   it("reads the children of several supervisors at once", function()
     local found = assert(supervisor.which_children(chat.node, { top, acceptors }))

@@ -1,6 +1,5 @@
 -- A plan from what runs on a real node, a plain mix release, to a release: as from its folder, and what only the node can say.
 
-local connect = require("edeliver.relup.node").connect
 local plan = require "edeliver.relup.plan"
 local process = require "support.process"
 local program = require "cli.program"
@@ -13,7 +12,7 @@ describe("a plan against a node", function()
   setup(function()
     folder, built = process.temporary_folder(), releases.built()
     running = releases.start(releases.copy("1.0.0", folder))
-    node = assert(connect(running.name, { cookie = running.cookie, epmd_port = running.epmd_port }))
+    node = running:connect()
   end)
   teardown(function()
     if node then node:close() end

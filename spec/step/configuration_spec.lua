@@ -1,16 +1,13 @@
 -- What an install would make of the configuration is said before it: on a real release, whose sys.config is changed.
 
 local refusals = require "support.refusals"
+local shared = require "support.shared"
 
 describe("the configuration of a release", function()
-  local scene
   local PLAIN = "[{sasl,[{sasl_error_logger,false}]},{chat,[{colour,blue}]}].\n"
 
-  setup(function()
-    scene = refusals.start { next = { "2.0.0" } }
-    assert(scene.release:eval '{ok, _} = release_handler:unpack_release("chat-2.0.0")')
-  end)
-  teardown(function() scene:stop() end)
+  local scene = shared(refusals.start, { next = { "2.0.0" } })
+  setup(function() assert(scene.release:eval '{ok, _} = release_handler:unpack_release("chat-2.0.0")') end)
   after_each(function() scene:write("releases/2.0.0/sys.config", PLAIN) end)
 
   local function dry(config, options)

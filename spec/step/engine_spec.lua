@@ -4,6 +4,7 @@ local chat = require "support.chat"
 local clients = require "support.clients"
 local process = require "support.process"
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local STEPS = {
@@ -15,11 +16,10 @@ local STEPS = {
 local SOCKETS = 60
 
 describe("config.engine", function()
-  local release, node, sockets
-
+  local node, sockets
+  local release = shared(chat.start, { next = { "2.1.0", "2.0.1-late" } })
   setup(function()
-    release = chat.start { next = { "2.1.0", "2.0.1-late" } }
-    node = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+    node = release:connect()
     sockets = clients.start()
     sockets:open { port = release.ports.endpoint, count = SOCKETS, interval = 500 }
   end)
@@ -27,7 +27,6 @@ describe("config.engine", function()
   teardown(function()
     node:close()
     sockets:stop()
-    release:stop()
   end)
 
   local function run(version, fields)

@@ -3,23 +3,20 @@
 local guard = require "edeliver.relup.undo.guard"
 local process = require "support.process"
 local refusals = require "support.refusals"
-local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
+local shared = require "support.shared"
 
 describe("the environment of the applications", function()
-  local scene
-
   -- A version whose sys.config says something else, and whose relup fails right before the point of no return: not when it is
   -- checked, for that evaluates it, too.
+  local scene = shared(refusals.start, { next = { "2.0.0" } })
   setup(function()
-    scene = refusals.start { next = { "2.0.0" } }
     assert(scene.release:eval '{ok, _} = release_handler:unpack_release("chat-2.0.0")')
     scene:write("releases/2.0.0/sys.config", "[{sasl,[{sasl_error_logger,false}]},{chat,[{colour,blue}]}].\n")
     local text = scene:read "releases/2.0.0/relup"
     scene:write("releases/2.0.0/relup", (text:gsub("point_of_no_return", "{apply,{chat_misfit,fail,[]}},point_of_no_return", 1)))
     assert(scene.release:eval "application:set_env(chat, colour, fun() -> red end), application:set_env(chat, only_here, 1)")
   end)
-  teardown(function() scene:stop() end)
 
   local function state()
     return scene.release:eval [=[{lists:sort(application:loaded_applications()),
@@ -41,9 +38,7 @@ describe("the environment of the applications", function()
   it("is put back by the process that keeps it, where operator and guard are gone", function()
     local before = state()
     fail_when "slowly"
-    local operator = assert(relup.connect(scene.release.name, {
-      cookie = scene.release.cookie, epmd_port = scene.release.epmd_port,
-    }))
+    local operator = scene.release:connect()
     local the_guard = assert(guard.start(operator, { who = "ann" }))
     local ctx = scene:context { version = "2.0.0" }
     ctx.guard = the_guard

@@ -7,22 +7,16 @@ local process = require "support.process"
 local relup = require "edeliver.relup"
 local relup_on = require "edeliver.relup.otp.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local atom = term.atom
 
 describe("install", function()
-  local release, node, lines
-
-  setup(function()
-    release = chat.start { next = { "2.0.0", "2.0.1-early" } }
-    node = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
-  end)
-
-  teardown(function()
-    node:close()
-    release:stop()
-  end)
+  local node, lines
+  local release = shared(chat.start, { next = { "2.0.0", "2.0.1-early" } })
+  setup(function() node = release:connect() end)
+  teardown(function() node:close() end)
 
   before_each(function() lines = {} end)
 
@@ -100,7 +94,7 @@ describe("install", function()
 
   it("tells a node that restarted from one that refused", function()
     local other <close> = chat.start { next = { "2.0.1-late" } }
-    local connected <close> = assert(relup.connect(other.name, { cookie = other.cookie, epmd_port = other.epmd_port }))
+    local connected <close> = other:connect()
     local sockets <close> = clients.start()
     sockets:open { port = other.ports.endpoint, count = 1 }
     local report, message, unfinished = relup.sequence { "install" }:run(connected, {

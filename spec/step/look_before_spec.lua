@@ -2,15 +2,13 @@
 -- and who is in the way of release_handler's walk. On real releases, with sockets open.
 
 local refusals = require "support.refusals"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local atom = term.atom
 
 describe("before an install", function()
-  local scene
-
-  setup(function() scene = refusals.start { next = { "2.0.0", "2.1.0" } } end)
-  teardown(function() scene:stop() end)
+  local scene = shared(refusals.start, { next = { "2.0.0", "2.1.0" } })
 
   -- In 2.1.0, the release handler suspends processes, and so walks the supervision trees.
   local function unpack_both()

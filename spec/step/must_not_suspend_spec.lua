@@ -9,25 +9,24 @@ local process = require "support.process"
 local relup = require "edeliver.relup"
 local must_not_suspend = require "edeliver.relup.step.must_not_suspend"
 local servers = require "support.servers"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 local atom = term.atom
 
 describe("must_not_suspend", function()
-  local release, sockets, node
-
+  local sockets, node
+  local release = shared(chat.start, { next = {} })
   setup(function()
-    release = chat.start { next = {} }
     sockets = clients.start()
     sockets:open { port = release.ports.endpoint, count = 5 }
     sockets:open { port = release.ports.plain, count = 3, topic = false }
-    node = assert(relup.connect(release.name, { cookie = release.cookie, epmd_port = release.epmd_port }))
+    node = release:connect()
   end)
 
   teardown(function()
     node:close()
     sockets:stop()
-    release:stop()
   end)
 
   local function whereis(name) return node:call("erlang", "whereis", { atom(name) }) end
@@ -99,10 +98,8 @@ local function started(node, call)
 end
 
 describe("must_not_suspend knows a supervisor", function()
-  local live
 
-  setup(function() live = servers.start() end)
-  teardown(function() live:stop() end)
+  local live = shared(servers.start)
 
   local function child_of(sup) return assert(live.node:call("kiosk_sup2", "which_children", { sup }))[1][2] end
 
@@ -147,7 +144,7 @@ describe("must_not_suspend knows Elixir's", function()
     local ebin = process.output [[elixir -e 'IO.write(:code.lib_dir(:elixir, :ebin))' 2>/dev/null]]
     if ebin == "" then return pending "needs Elixir" end
     local erlang <close> = erlang_node.start { args = { "-pa", ebin, compiled "servers" } }
-    local node <close> = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    local node <close> = erlang:connect()
     assert(node:call("application", "ensure_all_started", { atom "elixir" }, 20000))
     local dynamic = started(node, "'Elixir.DynamicSupervisor':start_link([{strategy, one_for_one}])")
     local partitions = started(node, [['Elixir.PartitionSupervisor':start_link([{name, kiosk_partitions}, {partitions, 2},

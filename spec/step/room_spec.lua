@@ -3,12 +3,11 @@
 
 local live = require "support.live"
 local room = require "edeliver.relup.step.room"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 describe("step.room", function()
-  local chat
-  setup(function() chat = live.start { next = {} } end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start, { next = {} })
 
   -- The node, but for what it says of its room.
   local function node_with(free, forbidden)

@@ -3,15 +3,14 @@
 local chat = require "support.chat"
 local process = require "support.process"
 local refusals = require "support.refusals"
+local shared = require "support.shared"
 
 describe("the tarball of a release", function()
-  local scene
 
+  local scene = shared(refusals.start, { next = {} })
   setup(function()
-    scene = refusals.start { next = {} }
     scene:shell(("mkdir $T/as_built && tar -xzf %s/chat-2.0.0.tar.gz -C $T/as_built"):format(process.quote(chat.built())))
   end)
-  teardown(function() scene:stop() end)
 
   -- Puts a tarball of 2.0.0 on the node, after some changes of what it holds.
   local function put(name, change)

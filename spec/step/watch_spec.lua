@@ -1,12 +1,11 @@
 local clients = require "support.clients"
 local live = require "support.live"
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local watch = require "edeliver.relup.step.watch"
 
 describe("standing", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   -- Messages that wait for every websocket.
   local function pester(pids, count)

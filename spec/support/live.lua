@@ -12,8 +12,7 @@ local methods = {}
 -- @return an object with `release`, `node`, `ports` and the methods below
 function live.start(options)
   local release = chat.start(options)
-  local node = assert(require("edeliver.relup.node").connect(release.name,
-    { cookie = release.cookie, epmd_port = release.epmd_port }))
+  local node = release:connect()
   return setmetatable({ release = release, node = node, ports = release.ports }, {
     __index = methods, __close = function(self) self:stop() end,
   })

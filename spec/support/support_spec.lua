@@ -5,6 +5,7 @@ local process = require "support.process"
 local node = require "support.node"
 local chat = require "support.chat"
 local clients = require "support.clients"
+local shared = require "support.shared"
 
 local function gone(pid)
   return process.wait_until(function() return not process.read_file("/proc/" .. pid .. "/stat") end, 3000)
@@ -74,9 +75,7 @@ for _, ranch in ipairs { 2, 1 } do
       pending("needs ranch " .. ranch .. ": see tools/erlang-libs")
       return
     end
-    local release
-    setup(function() release = chat.start { ranch = ranch } end)
-    teardown(function() release:stop() end)
+    local release = shared(chat.start, { ranch = ranch })
 
     it("is a permanent release, under a listener of that ranch", function()
       assert.same({ ["1.0.0"] = "permanent" }, release:releases())

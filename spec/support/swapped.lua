@@ -4,7 +4,6 @@
 local guard = require "edeliver.relup.undo.guard"
 local node_of = require "support.node"
 local process = require "support.process"
-local relup = require "edeliver.relup"
 local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
 
@@ -31,7 +30,7 @@ function swapped.start()
   file:write(('[{release,"swapped","1","0",[{swapped,"1","%s/lib/swapped-1"},{swapped,"2","%s/lib/swapped-2"}],permanent}].\n')
     :format(folder, folder))
   file:close()
-  local node = assert(relup.connect(started.name, { cookie = started.cookie, epmd_port = started.epmd_port }))
+  local node = started:connect()
   local self = setmetatable({ started = started, node = node, folder = folder }, { __index = methods })
   assert(started:eval(([=[os:putenv("RELDIR", %q), code:add_patha(%q), [{module, M} = code:ensure_loaded(M)
     || M <- [swapped_server, swapped_library, swapped_late, swapped_funs]] ]=]):format(folder, folder .. "/lib/swapped-1/ebin")))

@@ -3,7 +3,7 @@
 local calls = require "edeliver.relup.undo.call_in_flight"
 local core = require "edeliver.relup.core"
 local guard = require "edeliver.relup.undo.guard"
-local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local erlang_text = require "edeliver.relup.node.erlang"
 local erlang_node = require "support.node"
@@ -14,21 +14,10 @@ local atom, tuple, list = term.atom, term.tuple, term.list
 local GRACE = 300
 
 describe("guard", function()
-  local erlang, node
-
-  local function connect()
-    return assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
-  end
-
-  setup(function()
-    erlang = erlang_node.start {}
-    node = connect()
-  end)
-
-  teardown(function()
-    node:close()
-    erlang:stop()
-  end)
+  local node
+  local erlang = shared(erlang_node.start)
+  setup(function() node = erlang:connect() end)
+  teardown(function() node:close() end)
 
   -- One that a spec has left behind would spoil all that follow.
   after_each(function()
@@ -111,7 +100,7 @@ describe("guard", function()
 
   it("resumes everybody, then undoes the last act first, when the operator is gone", function()
     local pids = servers(1000)
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { who = "ann", grace = GRACE }))
     assert(one:suspend(pids))
     local first, second = noting "first", noting "second"
@@ -140,7 +129,7 @@ describe("guard", function()
     local asleep = assert(node:eval "{ok, P} = gen_event:start([{hibernate_after, 1}]), P.")
     local function sleeps() return node:process_info(asleep, { "current_function" }).current_function[2] == atom "hibernate" end
     assert.truthy(process.wait_until(sleeps))
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { who = "ann", grace = GRACE }))
     assert(one:suspend(node:pids { late, asleep }))
     -- What hands out its suspend is late as well: the guard's first resume finds nobody suspended.
@@ -169,7 +158,7 @@ describe("guard", function()
   end
 
   it("tries again what failed, until it worked; the other calls are made meanwhile", function()
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { who = "ann", grace = GRACE }))
     assert(one:apply { noting "despite_failure", works_at_last "error(oops)", works_at_last "{error, oops}" })
     operator:close()
@@ -195,7 +184,7 @@ describe("guard", function()
   end)
 
   it("does not wait for calls that never return", function()
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { grace = GRACE }))
     assert(one:apply { noting "behind", { term = tuple { atom "timer", atom "sleep", list { 60000 } } } })
     operator:close()
@@ -207,7 +196,7 @@ describe("guard", function()
   -- The node has as many processes as it can have: nothing can be spawned, by nobody.
   it("undoes on a node that is out of processes", function()
     local full <close> = erlang_node.start { args = { "+P", "1024" } }
-    local function to_full() return assert(relup.connect(full.name, { cookie = full.cookie, epmd_port = full.epmd_port })) end
+    local function to_full() return full:connect() end
     local operator, observer <close> = to_full(), to_full()
     local pids = observer:pids(assert(observer:eval "[element(2, gen_event:start()) || _ <- lists:seq(1, 50)]."))
     local one = assert(guard.start(operator, { grace = GRACE }))
@@ -238,7 +227,7 @@ describe("guard", function()
 
   it("has nothing to undo of what was settled", function()
     local pids = servers(10)
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { grace = GRACE }))
     assert(one:suspend(pids))
     local entry = noting "settled"
@@ -255,7 +244,7 @@ describe("guard", function()
 
   it("takes an operator back within the grace period, also under another name", function()
     local pids = servers(10)
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { who = "ann", grace = 2000 }))
     assert(one:suspend(pids))
     assert.equal("ok", (operator:bulk_suspend(pids, 5000)))
@@ -274,7 +263,7 @@ describe("guard", function()
   end)
 
   it("tells an operator who comes back too late", function()
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { grace = 100 }))
     operator:close()
     assert.truthy(wait_until_gone())
@@ -287,7 +276,7 @@ describe("guard", function()
 
   it("counts an operator as lost who is connected and gives no sign of life", function()
     local pids = servers(10)
-    local operator <close> = connect()
+    local operator <close> = erlang:connect()
     local one = assert(guard.start(operator, { who = "ann", grace = GRACE, lease = 600 }))
     assert(one:suspend(pids))
     assert.equal("ok", (operator:bulk_suspend(pids, 5000)))
@@ -307,7 +296,7 @@ describe("guard", function()
 
   it("lets an operator go on who was only slow", function()
     local pids = servers(1)
-    local operator <close> = connect()
+    local operator <close> = erlang:connect()
     local one = assert(guard.start(operator, { grace = 3000, lease = 300 }))
     assert(one:suspend(pids))
     assert.truthy(process.wait_until(function() return guard.who(node).status == "gone" end, 3000))
@@ -433,7 +422,7 @@ describe("guard", function()
     it("answers for a lost operator: fails before the point of no return, ok after all is undone past it", function()
       local pids = servers(10)
       for _, case in ipairs { { before = 1, expected = "the operator is gone" }, { before = 0, expected = "{ok,ok}" } } do
-        local operator = connect()
+        local operator = erlang:connect()
         local one = assert(guard.start(operator, { grace = GRACE }))
         assert(one:suspend(pids))
         assert.equal("ok", (node:bulk_suspend(pids, 5000)))
@@ -469,7 +458,7 @@ describe("guard", function()
 
     -- Suspends processes, has a call made, and is gone.
     local function lost_operator(pids, call, options)
-      local operator = connect()
+      local operator = erlang:connect()
       local one = assert(guard.start(operator, { who = "ann", grace = 100, patience = options.patience }))
       assert(one:suspend(pids))
       assert.equal("ok", (node:bulk_suspend(pids, 5000)))
@@ -583,7 +572,7 @@ describe("guard", function()
     end)
 
     it("keeps its result for an operator whose connection breaks meanwhile", function()
-      local operator <close> = connect()
+      local operator <close> = erlang:connect()
       local one = assert(guard.start(operator, { grace = 3000 }))
       local finished = { "lists", "map", { assert(node:eval [[
         fun(N) -> gen_server:call(edeliver_relup, {run, step, [N]}, infinity), N * 200 end.]]), list { 21 } } }

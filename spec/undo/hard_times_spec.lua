@@ -1,7 +1,6 @@
 -- The guard in hard times, on a real node: flooded, frozen together with its node, or raced for.
 
 local guard = require "edeliver.relup.undo.guard"
-local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
 local process = require "support.process"
@@ -12,13 +11,9 @@ local GRACE = 300
 describe("a guard in hard times", function()
   local erlang, node, pids
 
-  local function connect()
-    return assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
-  end
-
   local function start(arguments)
     erlang = erlang_node.start { args = arguments }
-    node = connect()
+    node = erlang:connect()
     pids = node:pids(assert(node:eval "[element(2, gen_event:start()) || _ <- lists:seq(1, 50)]."))
   end
 
@@ -29,7 +24,7 @@ describe("a guard in hard times", function()
 
   -- An operator that has suspended all of them.
   local function suspended_by_one(options)
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, options))
     assert(one:suspend(pids))
     assert.equal("ok", (operator:bulk_suspend(pids, 5000)))
@@ -89,7 +84,7 @@ describe("a guard in hard times", function()
 
   it("outgrows the heap that a node allows its processes", function()
     start { "+hmax", "262144" }
-    local operator = connect()
+    local operator = erlang:connect()
     local one = assert(guard.start(operator, { grace = GRACE }))
     local many = {}
     for i = 1, 100 do

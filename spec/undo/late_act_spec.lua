@@ -4,6 +4,7 @@
 local guard = require "edeliver.relup.undo.guard"
 local proxy = require "support.proxy"
 local relup = require "edeliver.relup"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
 local process = require "support.process"
@@ -11,11 +12,10 @@ local process = require "support.process"
 local atom, tuple, list = term.atom, term.tuple, term.list
 
 describe("a late act", function()
-  local erlang, observer, between
-
+  local observer, between
+  local erlang = shared(erlang_node.start)
   setup(function()
-    erlang = erlang_node.start {}
-    observer = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    observer = erlang:connect()
     between = proxy.start(assert(erlang:eval [[
       [Name, Host] = string:split(atom_to_list(node()), "@"),
       {port, Port, _} = erl_epmd:port_please(Name, Host), Port]]))
@@ -24,7 +24,6 @@ describe("a late act", function()
   teardown(function()
     observer:close()
     between:stop()
-    erlang:stop()
   end)
 
   local function is_set(word)
@@ -59,7 +58,7 @@ describe("a late act", function()
   end)
 
   it("that is being done when the guard undoes is ended first", function()
-    local operator <close> = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    local operator <close> = erlang:connect()
     local one = assert(guard.start(operator, { who = "ann", grace = 200 }))
     local undone = tuple { atom "application", atom "set_env", list { atom "kernel", atom "undone", true } }
     assert(one:apply { { undo = {}, term = undone } })

@@ -17,7 +17,7 @@ describe("an undo", function()
 
   setup(function()
     erlang = erlang_node.start { args = { "-pa", process.root .. "/build/erlang/ranch2/ranch-2.1.0/ebin" } }
-    node = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+    node = erlang:connect()
     folder = process.temporary_folder()
     assert(node:eval "{ok, _} = application:ensure_all_started(ranch), ok.")
   end)

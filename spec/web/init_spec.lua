@@ -5,8 +5,7 @@ local support = require "support.node"
 describe("web", function()
   it("says what it looked at on a node without ranch", function()
     local plain <close> = support.start()
-    local node <close> = assert(require("edeliver.relup.node").connect(plain.name,
-      { cookie = plain.cookie, epmd_port = plain.epmd_port }))
+    local node <close> = plain:connect()
     local site, message, code = web.find(node, "kernel")
     assert.is_nil(site)
     assert.matches("ranch does not run on " .. plain.name, message, 1, true)

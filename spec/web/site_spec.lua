@@ -1,11 +1,10 @@
+local shared = require "support.shared"
 local web = require "edeliver.relup.web"
 local clients = require "support.clients"
 local live = require "support.live"
 
 describe("web.site", function()
-  local chat
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   local function site(name) return assert(web.find(chat.node, "chat", { port = chat.ports[name] })) end
 

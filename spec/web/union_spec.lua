@@ -1,14 +1,12 @@
 local clients = require "support.clients"
 local servers = require "support.servers"
+local shared = require "support.shared"
 local web = require "edeliver.relup.web"
 
 describe("web.union", function()
-  local chat, kiosk, booth
-  setup(function()
-    chat = servers.start()
-    kiosk, booth = chat:serve "kiosk", chat:serve "booth"
-  end)
-  teardown(function() chat:stop() end)
+  local kiosk, booth
+  local chat = shared(servers.start)
+  setup(function() kiosk, booth = chat:serve "kiosk", chat:serve "booth" end)
 
   it("says which endpoints other applications have, and finds them when they are named", function()
     local none, message, code = web.find(chat.node, "stdlib", {})

@@ -1,4 +1,5 @@
 local ranch = require "edeliver.relup.web.listeners.ranch"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local chat_release = require "support.chat"
 local clients = require "support.clients"
@@ -10,13 +11,12 @@ for _, version in ipairs { 2, 1 } do
       pending("needs ranch " .. version .. ": see tools/erlang-libs")
       return
     end
-    local chat, by_ref
+    local by_ref
+    local chat = shared(live.start, { ranch = version })
     setup(function()
-      chat = live.start { ranch = version }
       by_ref = {}
       for _, listener in ipairs(assert(ranch.listeners(chat.node))) do by_ref[listener.ref.name] = listener end
     end)
-    teardown(function() chat:stop() end)
 
     it("lists listeners with their ports, applications and endpoints", function()
       assert.equal(chat.ports.endpoint, by_ref["Elixir.Chat.Endpoint.HTTP"].port)

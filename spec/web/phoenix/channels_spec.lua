@@ -1,13 +1,12 @@
 local channels = require "edeliver.relup.web.phoenix.channels"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local clients = require "support.clients"
 local live = require "support.live"
 
 describe("web.channels", function()
-  local chat
   local endpoints = { term.atom "Elixir.Chat.Endpoint" }
-  setup(function() chat = live.start() end)
-  teardown(function() chat:stop() end)
+  local chat = shared(live.start)
 
   local function connections()
     return chat.node:pids(assert(chat.node:eval "ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)."))

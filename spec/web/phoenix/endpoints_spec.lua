@@ -1,14 +1,11 @@
 local endpoints = require "edeliver.relup.web.phoenix.endpoints"
 local servers = require "support.servers"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
 describe("web.endpoints", function()
-  local chat
-  setup(function()
-    chat = servers.start()
-    chat:serve "kiosk"
-  end)
-  teardown(function() chat:stop() end)
+  local chat = shared(servers.start)
+  setup(function() chat:serve "kiosk" end)
 
   it("finds endpoints by what their modules export, with their applications", function()
     local found = assert(endpoints.all(chat.node))

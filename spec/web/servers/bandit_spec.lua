@@ -1,16 +1,14 @@
 local relup = require "edeliver.relup"
 local servers = require "support.servers"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local web = require "edeliver.relup.web"
 local live = require "support.live"
 
 describe("web.bandit", function()
-  local chat, port
-  setup(function()
-    chat = servers.start()
-    port = chat:serve "kiosk"
-  end)
-  teardown(function() chat:stop() end)
+  local port
+  local chat = shared(servers.start)
+  setup(function() port = chat:serve "kiosk" end)
 
   local function site(config) return assert(web.find(chat.node, "kiosk", config)) end
 

@@ -1,14 +1,12 @@
 local servers = require "support.servers"
+local shared = require "support.shared"
 local web = require "edeliver.relup.web"
 local live = require "support.live"
 
 describe("web.cowboy_1", function()
-  local chat, port
-  setup(function()
-    chat = servers.start()
-    port = chat:serve "booth"
-  end)
-  teardown(function() chat:stop() end)
+  local port
+  local chat = shared(servers.start)
+  setup(function() port = chat:serve "booth" end)
 
   local function site() return assert(web.find(chat.node, "booth", {})) end
 

@@ -1,4 +1,5 @@
 local cowboy_on_ranch = require "edeliver.relup.web.servers.cowboy_on_ranch"
+local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local live = require "support.live"
 local chat_release = require "support.chat"
@@ -9,9 +10,7 @@ for _, version in ipairs { 2, 1 } do
       pending("needs ranch " .. version .. ": see tools/erlang-libs")
       return
     end
-    local chat
-    setup(function() chat = live.start { ranch = version } end)
-    teardown(function() chat:stop() end)
+    local chat = shared(live.start, { ranch = version })
 
     local function find(name, config) return cowboy_on_ranch.find(chat.node, name, config) end
 

@@ -15,7 +15,7 @@ local STEPS = {
 
 it("web.cowboy passes over those that a connection is linked to on another node", function()
   local erlang <close> = erlang_node.start()
-  local node <close> = assert(relup.connect(erlang.name, { cookie = erlang.cookie, epmd_port = erlang.epmd_port }))
+  local node <close> = erlang:connect()
   local connection = node:call("erlang", "spawn", { term.atom "timer", term.atom "sleep", term.list { term.atom "infinity" } })
   local here, there = node:call("erlang", "whereis", { term.atom "init" }), node:self()
   local asked

@@ -6,17 +6,15 @@ local live = require "support.live"
 local must_not_suspend = require "edeliver.relup.step.must_not_suspend"
 local relup = require "edeliver.relup"
 local servers = require "support.servers"
+local shared = require "support.shared"
 local web = require "edeliver.relup.web"
 
 local atom = relup.term.atom
 
 describe("web.supervised", function()
-  local chat, port
-  setup(function()
-    chat = servers.start()
-    port = tonumber(chat.release:eval "kiosk_connection_sup:start_listener(chat_supervised)")
-  end)
-  teardown(function() chat:stop() end)
+  local port
+  local chat = shared(servers.start)
+  setup(function() port = tonumber(chat.release:eval "kiosk_connection_sup:start_listener(chat_supervised)") end)
 
   local function site() return assert(web.find(chat.node, "chat", { listener = "chat_supervised" })) end
 
@@ -54,20 +52,18 @@ describe("web.supervised on RabbitMQ", function()
     pending("needs a broker: see tools/erlang-libs")
     return
   end
-  local rabbit, beside, node, other
-
+  local beside, node, other
+  local rabbit = shared(broker.start)
   setup(function()
-    rabbit = broker.start()
     beside = erlang_node.start { args = { "-pa", compiled "broker" } }
-    node = assert(relup.connect(rabbit.name, { cookie = rabbit.cookie, epmd_port = rabbit.epmd_port }))
-    other = assert(relup.connect(beside.name, { cookie = beside.cookie, epmd_port = beside.epmd_port }))
+    node = rabbit:connect()
+    other = beside:connect()
   end)
 
   teardown(function()
     node:close()
     other:close()
     beside:stop()
-    rabbit:stop()
   end)
 
   local function call(fun, ...) return assert(other:call("broker_clients", fun, { ... }, 30000)) end
