@@ -76,6 +76,20 @@ describe("a script", function()
     assert.is_false(made.stops[1].children)
   end)
 
+  it("has added applications started by its first stop, where nothing has been done before", function()
+    local added, start = '{load_object_code,{b,"1",[o]}}', "{apply,{application,start,[b,permanent]}}"
+    local load_o = "{load,{o,brutal_purge,brutal_purge}}"
+    local made = fused(added, CODE, "point_of_no_return", load_o, start, "{suspend,[m]}", LOAD_M, "{code_change,up,[{m,x}]}",
+      "{resume,[m]}")
+    is(made, '{load_object_code,{b,"1",[]}}', '{load_object_code,{a,"2",[n]}}', CALL:format(1), "point_of_no_return")
+    assert.same({ { application = term.atom "b", version = "1", type = term.atom "permanent" } }, made.stops[1].starts)
+    assert.equal(2, #made.stops[1].load)
+    -- What has been loaded before may be what it counts on.
+    made = fused(added, CODE, "point_of_no_return", LOAD_M, load_o, start, LOAD_N)
+    is(made, '{load_object_code,{b,"1",[]}}', KEPT, CALL:format(1), "point_of_no_return", start, CALL:format(2))
+    assert.same({}, made.stops[1].starts)
+  end)
+
   it("that was left behind by an upgrade is known", function()
     local made = fused(CODE, "point_of_no_return", LOAD_M)
     assert.is_true(fuse.is_fused(made.script))

@@ -27,14 +27,27 @@ function swapped.start()
     app:close()
   end
   local file = assert(io.open(folder .. "/RELEASES", "w"))
-  file:write(('[{release,"swapped","1","0",[{swapped,"1","%s/lib/swapped-1"},{swapped,"2","%s/lib/swapped-2"}],permanent}].\n')
-    :format(folder, folder))
+  file:write((('[{release,"swapped","1","0",[{swapped,"1","LIB/swapped-1"},{swapped,"2","LIB/swapped-2"},'
+    .. '{swapped_added,"1","LIB/swapped_added-1"}],permanent}].\n'):gsub("LIB", folder .. "/lib")))
   file:close()
   local node = started:connect()
   local self = setmetatable({ started = started, node = node, folder = folder }, { __index = methods })
   assert(started:eval(([=[os:putenv("RELDIR", %q), code:add_patha(%q), [{module, M} = code:ensure_loaded(M)
     || M <- [swapped_server, swapped_library, swapped_late, swapped_funs]] ]=]):format(folder, folder .. "/lib/swapped-1/ebin")))
   return self
+end
+
+--- Adds an application to what lies on the disk, and a stop that brings it.
+function methods:bring_application(stop)
+  local ebin = self.folder .. "/lib/swapped_added-1/ebin"
+  assert(os.execute(("mkdir -p %s && erlc -o %s %s/spec/support/swapped/added/*.erl"):format(ebin, ebin, process.root)))
+  local app = assert(io.open(ebin .. "/swapped_added.app", "w"))
+  app:write('{application,swapped_added,[{vsn,"1"},{modules,[swapped_added]},{registered,[]},{applications,[kernel,stdlib]},'
+    .. '{mod,{swapped_added,[]}}]}.\n')
+  app:close()
+  stop.load[#stop.load + 1] = { module = atom "swapped_added", application = atom "swapped_added", version = "1" }
+  stop.starts = { { application = atom "swapped_added", version = "1", type = atom "temporary" } }
+  return stop
 end
 
 --- Starts so many servers of a kind ("good", "fails", "crashes", "slow"): a pid set.

@@ -7,8 +7,8 @@
 %%
 %% Stops is a list of #{id, cancels, load => [{Module, Application, Version} | {Module, Path}], remove => [Module],
 %% change => [{Module, up | down | static, Extra}], suspend => [Module], paths => [{app, Application, Version} | {From, To}],
-%% children => whether new children of changed supervisors are started, and removed ones ended}: a way down changes before the load,
-%% unless it is static.
+%% children => whether new children of changed supervisors are started, and removed ones ended, starts => [{Application, Version, Type}]
+%% of applications that are added, which start before anybody is suspended}: a way down changes before the load, unless it is static.
 %% Named is [{Module, Pid, Supervisor}]: who supervision trees name, and nothing else tells; Options #{timeout, on_failed => rollback | restart, max_stand_still}. Gives {ok, Pid, Found} | {error, Reason}.
 %%
 %% It answers gen_server calls:
@@ -132,7 +132,10 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       [] -> ok;
       Lingering -> throw({error, {old_code, Lingering}})
     end,
-    {Late, Plain} = lists:partition(OnLoad, Changed),
+    {Early, Later} = lists:partition(fun({Module, _, _}) ->
+      case lists:keyfind(Module, 1, Load) of {_, App, _} -> lists:keymember(App, 1, maps:get(starts, Stop)); _ -> false end
+    end, Changed),
+    {Late, Plain} = lists:partition(OnLoad, Later),
     %% Everything that goes back has to be there now: a file may be gone, or of another version, when it is wanted.
     Old = [{Module, Current(Module)} || Module <- Touched, Loaded(Module) =/= none],
     Wanted = [Current0 || {Module, _, _} <- Plain, {_, Current0} <- [lists:keyfind(Module, 1, Old)]],
@@ -161,7 +164,8 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     Stop#{prepared => Ready(Plain), late => Late, back => Back, touched => Touched,
           funs => lists:foldl(fun({Module, Of0}, All) -> maps:update_with(Module, fun(Some) -> [Of0 | Some] end, [Of0], All) end,
                               #{}, Funs),
-          paths => Paths, fresh => Fresh, ids => maps:from_list(Children),
+          paths => Paths, fresh => [Module || {Module, _, _} <- Later], ids => maps:from_list(Children),
+          starts => [{App, Type, Folder(App, Version), Early} || {App, Version, Type} <- maps:get(starts, Stop)],
           %% What is changed before the load and behind it, and how each is changed back.
           before => Changes([down], fun(_, Module) -> {down, To(Module)} end),
           behind => Changes([up, static], fun(up, Module) -> From(Module); (static, Module) -> {down, To(Module)} end),
@@ -362,11 +366,45 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     Ref = case Call of [alias | Alias] -> Alias; _ -> Call end,
     Pid ! {'DOWN', Ref, process, self(), {edeliver_relup, Reason}}
   end,
+  %% Applications that are added, each with its code: {ok, Begun}, or {error, Reason}, and they are as they were.
+  StopApplication = fun({App, Path, Loaded0, WasLoaded}) ->
+    application:stop(App),
+    WasLoaded orelse application:unload(App),
+    [begin code:delete(Module), code:soft_purge(Module) end || {Module, _, _} <- Loaded0],
+    code:del_path(Path)
+  end,
+  StartApplications = fun Next([], Begun) -> {ok, Begun};
+                          Next([{App, Type, Path, Code} | Others], Begun) ->
+    case lists:keymember(App, 1, application:which_applications()) of
+      true -> Next(Others, Begun);
+      false ->
+        WasLoaded = lists:keymember(App, 1, application:loaded_applications()),
+        code:add_pathz(Path),
+        One = {App, Path, [Each || {_, File0, _} = Each <- Code, filename:dirname(File0) =:= Path], WasLoaded},
+        Failed = [{Module, Reason} || {Module, File0, Bytes} <- element(3, One),
+                                      {error, Reason} <- [code:load_binary(Module, File0, Bytes)]],
+        case Failed =:= [] andalso application:start(App, Type) of
+          ok -> Next(Others, [One | Begun]);
+          Problem ->
+            lists:foreach(StopApplication, [One | Begun]),
+            {error, {not_started, App, case Problem of {error, Reason} -> Reason; false -> Failed end}}
+        end
+    end
+  end,
+  SwapWith = fun(Stop, Held) ->
+    case StartApplications(maps:get(starts, Stop), []) of
+      {error, Reason} -> {refused, Reason, #{}};
+      {ok, Begun} ->
+        Result = Swap(Stop, Held),
+        element(1, Result) =:= refused andalso lists:foreach(StopApplication, Begun),
+        Result
+    end
+  end,
   Perform = fun(From, Id, #{stops := Left} = S) ->
     case maps:take(Id, Left) of
       {Stop, Others} ->
         process_flag(priority, high),
-        {Kind, What, Report} = Swap(Stop, maps:get(held, S)),
+        {Kind, What, Report} = SwapWith(Stop, maps:get(held, S)),
         process_flag(priority, normal),
         case Kind =:= ok orelse not maps:get(cancels, Stop) of
           true -> gen_server:reply(From, ok);

@@ -26,7 +26,7 @@ fuse.REASONS = {
 }
 
 -- A stop as it is collected: what its instructions say of each module.
-local function new_stop() return { load = {}, remove = {}, change = {}, suspend = {}, purge = {}, at = {} } end
+local function new_stop() return { load = {}, remove = {}, change = {}, suspend = {}, purge = {}, at = {}, starts = {} } end
 
 local function each(value) return ipairs(value or {}) end
 
@@ -80,6 +80,32 @@ function COLLECT.code_change(stop, instruction, position)
   end
 end
 
+-- `{ application =, type = a term }` of `{apply, {application, start, [Application, Type]}}`.
+local function start_of(instruction)
+  local module, fun, arguments = effects.applies(instruction)
+  if module ~= atom "application" or fun ~= atom "start" or term.kind(arguments) ~= "list" then return nil end
+  if #arguments < 1 or #arguments > 2 then return nil end
+  return { application = arguments[1], type = arguments[2] or atom "temporary" }
+end
+
+-- An application that a relup adds is started before anything else: where the script has done nothing but to load such
+-- applications, the swap starts it, and what comes behind belongs to the same stop.
+local function takes_start(run, instruction, versions)
+  local start = start_of(instruction)
+  start = start and versions[key(start.application)] and start
+  if not start then return false end
+  local stop, added = run.stop, { [key(start.application)] = true }
+  if #stop.suspend + #stop.remove + #stop.change + #stop.purge > 0 then return false end
+  for _, before in ipairs(stop.starts) do added[key(before.application)] = true end
+  for _, module in ipairs(stop.load) do
+    local from = stop.files[key(module)]
+    if not from or not added[key(from.application)] then return false end
+  end
+  start.version = versions[key(start.application)]
+  stop.starts[#stop.starts + 1] = start
+  return true
+end
+
 -- What is wrong with a whole run, in words; nil where it may be a swap.
 local function obstacle(stop)
   for _, module in ipairs(stop.suspend) do
@@ -102,18 +128,19 @@ local function obstacle(stop)
   return #stop.load + #stop.remove == 0 and "it loads nothing" or nil
 end
 
--- The modules of all load_object_code instructions: by module its application and version.
+-- The modules of all load_object_code instructions: by module its application and version; and by application its version.
 local function object_code(script)
-  local files = {}
+  local files, versions = {}, {}
   for _, instruction in ipairs(script) do
     local application, version, modules = effects.object_code(instruction)
+    if application then versions[key(application)] = term.text(version) end
     for _, module in each(modules) do files[key(module)] = { application = application, version = term.text(version) } end
   end
-  return files
+  return files, versions
 end
 
 -- Splits what stands behind the point of no return: `{ stop }` for a run that may be a swap, `{ instruction }` for the rest.
-local function split(script, from, files)
+local function split(script, from, files, versions)
   local parts, left, run = {}, {}, nil
   local function close()
     if not run then return end
@@ -129,7 +156,9 @@ local function split(script, from, files)
   for position = from, #script do
     local instruction = script[position]
     local name = effects.name(instruction)
-    if COLLECT[name] then
+    if run and #parts == 0 and takes_start(run, instruction, versions) then
+      run.instructions[#run.instructions + 1] = instruction
+    elseif COLLECT[name] then
       if not run then run = { stop = new_stop(), instructions = {}, position = position } end
       run.stop.files = files
       run.instructions[#run.instructions + 1] = instruction
@@ -181,6 +210,7 @@ end
 local function finished(stop, id, cancels, additions)
   local found = {
     id = id, cancels = cancels, load = {}, remove = {}, change = {}, suspend = {}, paths = {}, children = additions.children,
+    starts = stop.starts,
   }
   for _, module in ipairs(stop.load) do
     local from = stop.files[key(module)]
@@ -227,7 +257,8 @@ end
 -- @return[1] `{ script = the list of instructions that is left, with a call for each swap, stops = a list of `{ id =, cancels =
 -- whether a failure still cancels the upgrade, load = list of { module =, application =, version = }, remove = list of modules,
 -- suspend = list of modules, change = list of { module =, mode = "up" | "down" | "static" (down, but changed
--- behind the load), extra = }, paths = list of { application =, version = } or { from =, to = }, children = boolean }`,
+-- behind the load), extra = }, paths = list of { application =, version = } or { from =, to = }, children = boolean,
+-- starts = list of { application =, version =, type = }: added applications, to be started before anybody is suspended }`,
 -- left = list of `{ position =, count =, reason = }` of what stays OTP's }`
 -- @return[2] nil, message, "no_point_of_no_return"
 function fuse.script(script, additions)

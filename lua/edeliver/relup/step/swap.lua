@@ -44,7 +44,8 @@ local function terms_of(stops)
   for i, stop in ipairs(stops) do
     local load, change = {}, {}
     for k, each in ipairs(stop.load) do load[k] = swap.code(each) end
-    local paths = {}
+    local paths, starts = {}, {}
+    for k, each in ipairs(stop.starts or {}) do starts[k] = tuple { each.application, charlist(each.version), each.type } end
     for k, each in ipairs(stop.paths or {}) do
       paths[k] = each.application and tuple { atom "app", each.application, charlist(each.version) }
         or tuple { charlist(each.from), charlist(each.to) }
@@ -53,7 +54,7 @@ local function terms_of(stops)
     found[i] = map {
       atom "id", stop.id, atom "cancels", stop.cancels, atom "load", list(load), atom "remove", list(stop.remove),
       atom "change", list(change), atom "suspend", list(stop.suspend), atom "paths", list(paths),
-      atom "children", stop.children == true,
+      atom "children", stop.children == true, atom "starts", list(starts),
     }
   end
   return list(found)
