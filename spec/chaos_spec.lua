@@ -15,6 +15,15 @@ local first = number "EDR_CHAOS_SEED" or number "EDR_CHAOS_FIRST" or 40
 local alone = number "EDR_CHAOS_SEED"
 local rounds = number "EDR_CHAOS_ROUNDS" or alone and 1 or 20
 
+-- What the node of a round that failed has printed, for whoever wants to know why: in the folder EDR_CHAOS_LOGS.
+local function save_log(seed, printed)
+  local folder = os.getenv "EDR_CHAOS_LOGS"
+  if not folder then return end
+  local file = assert(io.open(("%s/%d-%d.log"):format(folder, seed, os.time()), "w"))
+  file:write(printed)
+  file:close()
+end
+
 describe("chaos:", function()
   local scene
   local counts, started = {}, nil
@@ -46,6 +55,7 @@ describe("chaos:", function()
       end
       counts[outcome] = (counts[outcome] or 0) + 1
       if #problems > 0 then
+        save_log(seed, scene.release:printed())
         error(("EDR_CHAOS_SEED=%d tools/test lua spec/chaos_spec.lua: %s\n  %s\n%s"):format(
           seed, plan.text, table.concat(problems, "\n  "), printed), 0)
       end
