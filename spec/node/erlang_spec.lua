@@ -3,6 +3,7 @@
 local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
+local process = require "support.process"
 
 local atom, tuple = term.atom, term.tuple
 
@@ -91,6 +92,21 @@ describe("Erlang modules", function()
       assert.matches("\n%-module%(" .. name .. "%)%.", text, name)
       local body = assert(text:match "\nrun%([%w_,%s]*%)%s*%->(.*)$", name)
       assert.equal(1, node:eval("F = fun() -> " .. body:gsub("%.%s*$", "") .. " end, is_function(F), 1."), name)
+    end
+  end)
+
+  -- Where the time of a receive that erl_eval evaluates ends in the middle of a match, the emulator crashes: see guard.erl.
+  it("have no receive with a time of its own", function()
+    for _, name in ipairs(names()) do
+      local timed = node:eval([[
+        {ok, Forms} = epp:parse_file(Path, []),
+        Timed = fun Timed({'receive', Where, _, Time, _}) when element(1, Time) =/= integer; element(3, Time) =/= 0 -> [Where];
+                    Timed(Form) when is_tuple(Form) -> Timed(tuple_to_list(Form));
+                    Timed([Head | Tail]) -> Timed(Head) ++ Timed(Tail);
+                    Timed(_) -> []
+                end,
+        Timed(Forms).]], { Path = ("%s/lua/edeliver/relup/erlang/%s.erl"):format(process.root, name) })
+      assert.equal("[]", tostring(timed), name)
     end
   end)
 end)

@@ -35,7 +35,8 @@ end
 
 --- What happened since the mark.
 -- @return `{ lines =, suspended =, acceptors =, asked =, code =, guard = how it is now, most = and least = of the numbers,
--- codes = the versions that were loaded one after the other, starts = how often the node has started, creation = its newest }`
+-- codes = the versions that were loaded one after the other, starts = how often the node has started, creation = its newest,
+-- before = the version that was loaded when it ended }`
 function methods:seen()
   local file = assert(io.open(self.path, "rb"))
   file:seek("set", self.read)
@@ -44,7 +45,7 @@ function methods:seen()
   for name, value in seen.lines:gmatch "%d+ (%l+) (%S+)\n" do
     local number = tonumber(value)
     if name == "start" then
-      seen.starts, seen.creation = seen.starts + 1, value
+      seen.starts, seen.creation, seen.before = seen.starts + 1, value, seen.code
     elseif name == "code" then
       if value ~= "none" and value ~= seen.code then table.insert(seen.codes, value) end
       seen.code = value ~= "none" and value or seen.code

@@ -218,3 +218,28 @@ describe("support.chat with a second version that fails", function()
     assert.equal("1.0.0", release:version())
   end)
 end)
+
+describe("support.verdict", function()
+  local observer = require "support.observer"
+  local verdict = require "support.verdict"
+
+  -- What is not true of a run that ended with ok, on a node that was killed then, where it runs 1.0.0 again.
+  local function lies(record)
+    local path = process.temporary_folder() .. "/observed"
+    local file = assert(io.open(path, "w"))
+    file:write(record)
+    file:close()
+    local seen = observer.new(path):seen()
+    process.remove_folder(path:match "^(.*)/")
+    return verdict.lies {
+      status = 0, printed = "", seen = seen, version = "2.0.0", dead = true,
+      document = { exit = 0, result = { ok = true, suspended = 60, steps = {} } },
+    }
+  end
+
+  it("takes the version for the right one that ran until the node was killed, and no other", function()
+    assert.same({}, lies "1 code 1.0.0\n2 code 2.0.0\n3 start 7\n4 code 1.0.0\n")
+    assert.same({}, lies "1 code 1.0.0\n2 code 2.0.0\n")
+    assert.same({ "ok, and 1.0.0 runs instead of 2.0.0" }, lies "1 code 1.0.0\n3 start 7\n4 code 1.0.0\n")
+  end)
+end)

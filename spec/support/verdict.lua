@@ -27,8 +27,10 @@ local function about_the_install(add, facts, result)
       if #seen.codes < 2 and not facts.restarted then add "an install is done, and no code was changed" end
     end
   end
-  if result.ok and seen.code ~= facts.version then
-    add(("ok, and %s runs instead of %s"):format(tostring(seen.code), facts.version))
+  -- A node that somebody killed has ended after the run, or there would be no ok.
+  local runs = facts.dead and seen.before or seen.code
+  if result.ok and runs ~= facts.version then
+    add(("ok, and %s runs instead of %s"):format(tostring(runs), facts.version))
   end
 end
 

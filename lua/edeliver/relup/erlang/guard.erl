@@ -3,6 +3,9 @@
 %% Token is a binary that only the operator's program knows, Operator its pid, Who (text) names it to others; Grace, Lease and
 %% Patience are ms. What is done for every process is left to compiled functions: 100,000 of them are no trouble.
 %%
+%% No receive has a time of its own: timers send messages instead. Where such a time ends while erl_eval matches a message, and the
+%% process has used up its turn, the emulator crashes, with the whole node (docs/internals/chaos.md).
+%%
 %% It answers gen_server calls. Those of the operator's program are {Token, Epoch, What}: Epoch begins with 0 and grows whenever it
 %% comes back, and what it has asked for before is refused from then on, however late it arrives.
 %%   hello                          {ok, self()} | {busy, who's answer}; without one it leaves after five seconds
@@ -63,6 +66,15 @@ Make = fun({file, write_file, [Path, Content]}) ->
 Worker = fun Worker() -> receive {make, From, Ref, What} -> From ! {made, Ref, catch Make(What)}, Worker() end end,
 Hire = fun(Fun) -> try spawn_link(Fun) of Pid -> [Pid] catch error:system_limit -> [] end end,
 
+Alarm = fun(Ms) -> erlang:start_timer(Ms, self(), late) end,
+
+%% Waits for a process to end, for five seconds at most.
+AwaitEnd = fun(Ref) ->
+    Late = Alarm(5000),
+    receive {'DOWN', Ref, process, _, _} -> ok; {timeout, Late, _} -> demonitor(Ref, [flush]) end,
+    erlang:cancel_timer(Late)
+end,
+
 Log = fun(#{logger := To}, Level, Format, Arguments) -> To ! {Level, Format, Arguments} end,
 
 %% What is owed -----------------------------------------------------------------------------------------------------------
@@ -119,12 +131,15 @@ end,
 Call = fun(_, []) -> {no_room, []};
           (What, [Worker1 | Spare] = Workers) ->
     Ref = monitor(process, Worker1),
+    Late = Alarm(5000),
     Worker1 ! {make, self(), Ref, What},
-    receive
+    Outcome = receive
         {made, Ref, Result} -> demonitor(Ref, [flush]), {Result, Workers};
-        {'DOWN', Ref, process, _, Reason} -> {{'EXIT', Reason}, Spare}
-    after 5000 -> demonitor(Ref, [flush]), exit(Worker1, kill), {timeout, Spare}
-    end
+        {'DOWN', Ref, process, _, Reason} -> {{'EXIT', Reason}, Spare};
+        {timeout, Late, _} -> demonitor(Ref, [flush]), exit(Worker1, kill), {timeout, Spare}
+    end,
+    erlang:cancel_timer(Late),
+    Outcome
 end,
 
 %% What was to be undone may be gone, or be undone already: then nothing is left to do.
@@ -171,22 +186,28 @@ Settle = fun(S, Why) -> case Owes(S) of true -> Undo(S, Why); false -> S end end
 
 %% Who acts ---------------------------------------------------------------------------------------------------------------
 
-%% What was sent over the operator's connection and has not arrived never will. Where Ref has fired, that connection is gone
+%% A monitor of the operator. One of a node that is not connected would have net_kernel look for it, which cannot find it, and which
+%% ends the node where there is no room for a process.
+Watch = fun(Pid) ->
+    case lists:member(node(Pid), nodes(connected)) of
+        true -> monitor(process, Pid);
+        false -> Ref = make_ref(), self() ! {'DOWN', Ref, process, Pid, noconnection}, Ref
+    end
+end,
+
+%% What was sent over the operator's connection and has not arrived never will. Where its monitor has fired, that connection is gone
 %% already; its node's name may be another's by now.
-Cut = fun(Ref, Pid) ->
-    case demonitor(Ref, [flush, info]) of
-        true ->
-            Gone = monitor(process, Pid),
-            erlang:disconnect_node(node(Pid)),
-            receive {'DOWN', Gone, process, _, _} -> ok after 5000 -> demonitor(Gone, [flush]) end;
-        false -> ok
+Cut = fun(none, _) -> ok;
+         (Ref, Pid) ->
+    receive {'DOWN', Ref, process, _, _} -> ok
+    after 0 -> erlang:disconnect_node(node(Pid)), AwaitEnd(Ref)
     end
 end,
 
 %% Kills those that act right now; the status is lost from now on, so that no other may act.
 Shut = fun(#{entered := Entered} = S) ->
     _ = [exit(Pid, kill) || Pid <- maps:values(Entered)],
-    _ = [receive {'DOWN', Ref, process, _, _} -> ok after 5000 -> ok end || Ref <- maps:keys(Entered)],
+    lists:foreach(AwaitEnd, maps:keys(Entered)),
     S#{entered := #{}, status := lost}
 end,
 
@@ -274,8 +295,11 @@ Serve = fun(hello, _, S) -> {{ok, self()}, S};
                    _ -> {ok, S}
                end;
            ({back, Pid}, _, #{monitor := Ref, operator := Former} = S) ->
-               case node(Former) =:= node(Pid) of true -> demonitor(Ref, [flush]); false -> Cut(Ref, Former) end,
-               {ok, S#{operator := Pid, monitor := monitor(process, Pid)}};
+               case node(Former) =:= node(Pid) of
+                   true -> [demonitor(Ref, [flush]) || Ref =/= none];
+                   false -> Cut(Ref, Former)
+               end,
+               {ok, S#{operator := Pid, monitor := Watch(Pid)}};
            (_, _, S) -> {{error, unknown}, S}
         end,
 
@@ -349,13 +373,25 @@ Turns = fun(#{turns := none} = S, 0) ->
            (S, _) -> S#{turns := none}
         end,
 
+%% The next message; Nothing where none came in time.
+Nothing = make_ref(),
+NextMessage = fun(infinity) -> receive Message -> Message end;
+                 (0) -> receive Message -> Message after 0 -> Nothing end;
+                 (Wait) ->
+    Late = Alarm(Wait),
+    Message = receive Any -> Any end,
+    erlang:cancel_timer(Late),
+    case Message of {timeout, Late, _} -> Nothing; _ -> Message end
+end,
+
 Loop = fun Loop(S0) ->
     Current = case S0 of #{status := lost, performing := none} -> TellLeft(S0); _ -> S0 end,
     case Ended(Current) of true -> ok; false ->
     Wait = Due(Current),
     #{epoch := Epoch} = S = Turns(Current, Wait),
     case S of #{turns := 0} -> Loop(Overdue(S#{turns := none})); _ ->
-    receive
+    case NextMessage(Wait) of
+        Nothing -> Loop(Overdue(S#{turns := none}));
         {'$gen_call', From, {Token, Epoch, leave}} ->
             Free = S#{status := lost, pids := [], undos := []},
             case S of
@@ -419,11 +455,11 @@ Loop = fun Loop(S0) ->
             end;
         {'DOWN', _, process, Pid, Reason} when map_get(performing, S) =:= Pid ->
             self() ! {performed, Pid, {'EXIT', Reason}}, Loop(S);
-        {'DOWN', Ref, process, _, _} when map_get(monitor, S) =:= Ref, map_get(status, S) =:= here ->
-            Loop(Miss(S, "has lost its connection"));
+        {'DOWN', Ref, process, _, _} when map_get(monitor, S) =:= Ref ->
+            Gone1 = S#{monitor := none},
+            Loop(case S of #{status := here} -> Miss(Gone1, "has lost its connection"); _ -> Gone1 end);
         {probe, yes} when map_get(status, S) =/= lost -> Loop(Here(S));
         _ -> Loop(S)
-    after Wait -> Loop(Overdue(S#{turns := none}))
     end
     end
     end
@@ -433,12 +469,13 @@ case catch register(edeliver_relup, self()) of
     true ->
         [Box] = Hire(fun() -> timer:sleep(infinity) end),
         [To] = Hire(Logger),
-        Loop(#{epoch => 0, operator => Operator, monitor => monitor(process, Operator), status => new, deadline => Now() + 5000,
+        Loop(#{epoch => 0, operator => Operator, monitor => Watch(Operator), status => new, deadline => Now() + 5000,
                heard => Now(), probe_at => Now(), pids => [], undos => [], events => [], last => 0, waiting => none,
                calls => #{}, performing => none, before => infinity, within => infinity, seen => 0, why => "", asking => [],
                entered => #{}, tries => 0, turns => none, box => Box, logger => To, workers => Hire(Worker) ++ Hire(Worker)}),
         ok;
     _ ->
         First = (catch gen_server:call(edeliver_relup, who, 2000)),
-        receive {'$gen_call', From, {Token, _, hello}} -> gen_server:reply(From, {busy, First}) after 5000 -> ok end
+        Late = Alarm(5000),
+        receive {'$gen_call', From, {Token, _, hello}} -> gen_server:reply(From, {busy, First}); {timeout, Late, _} -> ok end
 end.

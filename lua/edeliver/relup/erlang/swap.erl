@@ -435,7 +435,20 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       #{state := purging} -> 0;
       _ -> infinity
     end,
-    receive
+    %% No receive here has a time of its own: see guard.erl.
+    Timer = case Due of infinity -> none; _ -> erlang:start_timer(Due, self(), due) end,
+    Message = receive Any -> Any end,
+    _ = [erlang:cancel_timer(Timer) || Timer =/= none],
+    case Message of
+      {timeout, Timer, due} ->
+        case S of
+          #{unpurged := [_ | _]} -> Loop(PurgeOne(S));
+          #{lingering := []} -> ok;
+          #{lingering := Lingering, rounds := Rounds} ->
+            Rounds =:= 0 andalso
+              logger:log(warning, "edeliver_relup: old code of ~0tp is still in use, and not purged", [Lingering]),
+            Loop(S#{unpurged := Lingering, lingering := [], rounds := Rounds - 1, pause := 0})
+        end;
       {'$gen_call', From, {swap, _}} when State =:= prepared -> gen_server:reply(From, ok), Loop(S);
       {'$gen_call', From, {swap, Id}} when State =:= armed -> Loop(Perform(From, Id, S));
       {'$gen_call', From, {swap, Id}} -> Fail(From, {too_late, Id}), Loop(S);
@@ -459,15 +472,6 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       {'$gen_call', From, _} -> gen_server:reply(From, {error, unknown}), Loop(S);
       {'DOWN', _, process, Guard, _} -> Loop(S#{state := purging});
       _ -> Loop(S)
-    after Due ->
-      case S of
-        #{unpurged := [_ | _]} -> Loop(PurgeOne(S));
-        #{lingering := []} -> ok;
-        #{lingering := Lingering, rounds := Rounds} ->
-          Rounds =:= 0 andalso
-            logger:log(warning, "edeliver_relup: old code of ~0tp is still in use, and not purged", [Lingering]),
-          Loop(S#{unpurged := Lingering, lingering := [], rounds := Rounds - 1, pause := 0})
-      end
     end
   end,
   {Swapper, Monitor} = spawn_monitor(fun() ->

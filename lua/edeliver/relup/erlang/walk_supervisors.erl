@@ -53,18 +53,23 @@ run(Timeout, Patience, Modules) ->
       true -> {[Each | Ask], Found}
     end
   end,
-  %% The children of those that answer, and who does not.
+  %% The children of those that answer, and who does not. No receive here has a time of its own: see guard.erl.
   Collect = fun Collect(Open, Got, _) when Open =:= #{} -> {Got, []};
                 Collect(Open, Got, Until) ->
     receive
       {{walk, Pid}, Children} when is_map_key(Pid, Open) ->
-        Collect(maps:remove(Pid, Open), [{map_get(Pid, Open), Children} | Got], Until)
-    after 50 ->
-      Alive = maps:filter(fun(Pid, _) -> is_process_alive(Pid) end, Open),
-      case erlang:monotonic_time(millisecond) > Until of
-        true -> {Got, maps:values(Alive)};
-        false -> Collect(Alive, Got, Until)
-      end
+        Collect(maps:remove(Pid, Open), [{map_get(Pid, Open), Children} | Got], Until);
+      {look, Before} ->
+        %% Those that are dead never will: looked for where nobody has answered since the last look.
+        Alive = case map_size(Open) of
+          Before -> maps:filter(fun(Pid, _) -> is_process_alive(Pid) end, Open);
+          _ -> Open
+        end,
+        erlang:send_after(50, self(), {look, map_size(Alive)}),
+        case erlang:monotonic_time(millisecond) > Until of
+          true -> {Got, maps:values(Alive)};
+          false -> Collect(Alive, Got, Until)
+        end
     end
   end,
   Interesting = fun(Children) when is_list(Children) ->
@@ -120,7 +125,9 @@ run(Timeout, Patience, Modules) ->
     [{root, Root, Application, undefined, undefined}
       || {Application, Master} <- Masters, is_pid(Master), {Root, _} <- [application_master:get_child(Master)], is_pid(Root)]
   end,
-  {Walker, Ref} = spawn_monitor(fun() -> exit(Walk(Top(), 0, [], [])) end),
-  receive {'DOWN', Ref, process, Walker, Result} -> Result
-  after Timeout -> demonitor(Ref, [flush]), exit(Walker, kill), timeout
+  {Walker, Ref} = spawn_monitor(fun() -> self() ! {look, 0}, exit(Walk(Top(), 0, [], [])) end),
+  Late = erlang:start_timer(Timeout, self(), late),
+  receive
+    {'DOWN', Ref, process, Walker, Result} -> Result;
+    {timeout, Late, _} -> demonitor(Ref, [flush]), exit(Walker, kill), timeout
   end.
