@@ -2,6 +2,7 @@ local chat_release = require "support.chat"
 local clients = require "support.clients"
 local live = require "support.live"
 local process = require "support.process"
+local servers = require "support.servers"
 local shared = require "support.shared"
 local term = require "edeliver.relup.term"
 
@@ -12,7 +13,7 @@ for _, version in ipairs { 2, 1 } do
       return
     end
     local sockets
-    local chat = shared(live.start, { ranch = version })
+    local chat = shared(servers.start, { ranch = version })
     setup(function() sockets = clients.open { port = chat.ports.endpoint, count = 3 } end)
     teardown(function() sockets:stop() end)
 
@@ -32,6 +33,13 @@ for _, version in ipairs { 2, 1 } do
       local result, took = run(chat:context(), 5000)
       assert.equal("no running requests", result)
       assert.is_true(took < 2000 * process.patience)
+    end)
+
+    it("does not wait for polls that wait, and tells them nothing", function()
+      local poll = sockets:get(chat.ports.endpoint, "/poll?ms=3000")
+      live.eventually(function() return chat:polls() == 1 end)
+      assert.equal("no running requests", (run(chat:context(), 5000)))
+      assert.equal("200 nothing", sockets:body(poll, 5000))
     end)
 
     it("returns as soon as the last request has ended", function()

@@ -25,6 +25,12 @@ function methods:serve(name)
   return tonumber(self.release:eval(port))
 end
 
+--- How many polls of long polling wait now.
+function methods:polls()
+  return tonumber(self.release:eval [[length([P || P <- processes(), {_, {M, F, _}} <- [process_info(P, current_function)],
+    {M, F} =:= {'Elixir.Phoenix.Transports.LongPoll', listen}])]])
+end
+
 -- A process on the node that holds sockets.
 local holder = {}
 holder.__index = holder

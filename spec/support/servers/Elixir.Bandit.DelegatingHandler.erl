@@ -21,6 +21,9 @@ handle_info(_, State) -> {noreply, State}.
 handle_line([<<"get">>, Ms], Socket, State) ->
     done = 'Elixir.Bandit.Pipeline':run(binary_to_integer(Ms)),
     reply(Socket, "done\n", State);
+handle_line([<<"poll">>, Ms], Socket, State) ->
+    done = 'Elixir.Bandit.Pipeline':run({poll, binary_to_integer(Ms)}),
+    reply(Socket, "done\n", State);
 handle_line([<<"upgrade">>], Socket, State) ->
     reply(Socket, "upgraded\n", State);
 handle_line([<<"join">>], Socket, State) ->

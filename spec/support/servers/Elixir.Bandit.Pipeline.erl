@@ -2,6 +2,9 @@
 -module('Elixir.Bandit.Pipeline').
 -export([run/1]).
 
+run({poll, Ms}) ->
+    _ = 'Elixir.Phoenix.Transports.LongPoll':listen(none, none, none, none, Ms),
+    done;
 run(Ms) ->
     _ = deeper(30, Ms),
     done.

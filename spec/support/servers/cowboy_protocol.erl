@@ -16,6 +16,9 @@ wait(Ref, Socket) ->
         {ok, <<"get ", Ms/binary>>} ->
             done = execute(Socket, binary_to_integer(string:trim(Ms))),
             wait(Ref, Socket);
+        {ok, <<"poll ", Ms/binary>>} ->
+            done = execute(Socket, {poll, binary_to_integer(string:trim(Ms))}),
+            wait(Ref, Socket);
         {ok, <<"upgrade", _/binary>>} ->
             ranch:remove_connection(Ref),
             ok = gen_tcp:send(Socket, "upgraded\n"),
@@ -24,6 +27,10 @@ wait(Ref, Socket) ->
         {error, _} -> ok
     end.
 
+execute(Socket, {poll, Ms}) ->
+    _ = 'Elixir.Phoenix.Transports.LongPoll':listen(none, none, none, none, Ms),
+    ok = gen_tcp:send(Socket, "done\n"),
+    done;
 execute(Socket, Ms) ->
     timer:sleep(Ms),
     ok = gen_tcp:send(Socket, "done\n"),

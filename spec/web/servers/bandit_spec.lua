@@ -62,6 +62,13 @@ describe("web.bandit", function()
     live.eventually(function() return #assert(site():requests()) == 0 end)
   end)
 
+  it("takes a poll that waits for no running request", function()
+    assert(chat.release:eval(("spawn(fun() -> kiosk_clients:open(%d, 1, [\"poll 3000\"]) end)"):format(port)))
+    live.eventually(function() return chat:polls() == 1 end)
+    assert.equal(0, #assert(site():requests()))
+    assert.equal(1, chat:polls())
+  end)
+
   it("restarts the other acceptors where a supervisor of one has died meanwhile", function()
     local ctx = context()
     assert.equal("10 acceptors stopped", chat:run("suspend_ranch_acceptors", ctx))

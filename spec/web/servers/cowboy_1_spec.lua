@@ -52,6 +52,13 @@ describe("web.cowboy_1", function()
     assert.equal(2, #assert(site():connections()).channels)
   end)
 
+  it("takes a poll that waits for no running request", function()
+    assert(chat.release:eval(("spawn(fun() -> kiosk_clients:open(%d, 1, [\"poll 3000\"]) end)"):format(port)))
+    live.eventually(function() return chat:polls() == 1 end)
+    assert.equal(0, #assert(site():requests()))
+    assert.equal(1, chat:polls())
+  end)
+
   it("sees the requests that run, in the connections themselves", function()
     local idle <close> = chat:open(port, 2, "get 0") -- luacheck: ignore
     assert.equal(0, #assert(site():requests()))

@@ -8,6 +8,7 @@ run(Pids) ->
     ({gen_server, Loop, _}) -> Loop =:= loop orelse Loop =:= loop_hibernate; %% since OTP 29
     ({erlang, hibernate, _}) -> true;
     ({sys, _, _}) -> true;
+    ({'Elixir.Phoenix.Transports.LongPoll', listen, _}) -> true; %% a poll that waits for messages
     (_) -> false
   end,
   Running = fun(Pid) ->

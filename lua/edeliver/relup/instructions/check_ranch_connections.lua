@@ -12,7 +12,9 @@ local web = require "edeliver.relup.web"
 local function tell_limits(node, ctx, site, target)
   local polls, message, code = endpoints.count_polls(node)
   if not polls then return nil, message, code end
-  if polls > 0 then ctx:log("info", count.of(polls, "client polls", "clients poll") .. " (long polling): left alone") end
+  if polls > 0 then
+    ctx:log("info", count.of(polls, "client polls", "clients poll") .. " (long polling): left alone; a waiting poll is no work")
+  end
   if not site.endpoints or target == "channels" then return true end
   local idle, problem, why = endpoints.idle_timeout(node, site.endpoints)
   if problem then return nil, problem, why end

@@ -4,6 +4,7 @@
 %%   GET /slow?ms=N    takes N ms, then "VERSION slow", by the version that took the request
 %%   GET /rerun?ms=N   the same, but a request that is told upgrade_started waits for upgrade_finished and then starts
 %%                     over in the new code: "VERSION rerun"
+%%   GET /poll?ms=N    waits as long polling does, where spec/support/servers is loaded: "nothing"
 -module(chat_http).
 -export([init/2, work/2]).
 
@@ -21,5 +22,7 @@ work(<<"/rerun">> = Path, Ms) ->
     after Ms ->
         [?VSN, " rerun"]
     end;
+work(<<"/poll">>, Ms) ->
+    'Elixir.Phoenix.Transports.LongPoll':listen(none, none, none, none, Ms);
 work(_Path, _Ms) ->
     [?VSN, " ", integer_to_list(chat_counter:count())].

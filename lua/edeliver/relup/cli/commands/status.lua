@@ -95,9 +95,9 @@ end
 
 -- Those that do not show whether they are suspended.
 local function describe_hibernating(facts)
-  local text, perhaps = tostring(facts.hibernating), facts.perhaps_suspended
-  if perhaps == 0 then return text end
-  return ("%s, %s of them perhaps suspended (`resume` wakes and resumes them)"):format(text, perhaps)
+  local perhaps = facts.perhaps_suspended
+  if perhaps == 0 then return tostring(facts.hibernating) end
+  return ("%d, of which %d do not show whether they are suspended"):format(facts.hibernating, perhaps)
 end
 
 local function show(out, node, facts)

@@ -22,15 +22,19 @@ local INITIAL_CALL, WEBSOCKET = atom "$initial_call", atom "cowboy_websocket"
 local LIST, PAIR = shape.list(), shape.tuple(shape.any, shape.any)
 local IN_WEBSOCKET = shape.tuple(shape.is(WEBSOCKET), shape.any, shape.any)
 
+-- Where a poll of Phoenix's long polling waits for messages: it does nothing, and ends by itself after 10 s at most.
+local IN_POLL = shape.tuple(shape.is(atom "Elixir.Phoenix.Transports.LongPoll"), shape.is(atom "listen"), shape.any)
+
 local function dictionary_value(dictionary, key)
   for _, entry in ipairs(LIST(dictionary) and dictionary or {}) do
     if PAIR(entry) and entry[1] == key then return entry[2] end
   end
 end
 
--- A process that runs a handler of the application; not one that has become a websocket over HTTP/2.
+-- A process that runs a handler of the application; not one that has become a websocket over HTTP/2, nor a poll that waits.
 local function is_request(info)
   return info and dictionary_value(info.dictionary, INITIAL_CALL) == REQUEST and not IN_WEBSOCKET(info.current_function)
+    and not IN_POLL(info.current_function)
 end
 
 -- Who on this node is linked to these processes, without those who supervise them: of supervisors the dictionary would be large.
