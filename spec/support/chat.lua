@@ -1,6 +1,7 @@
 --- The chat release (spec/support/chat): built once into build/chat, started as a real release out of a folder of its own, so
 -- that one install disturbs no other. Two versions of ranch: 2, and 1 where tools/setup could get it.
 
+local built = require "support.built"
 local process = require "support.process"
 local node = require "support.node"
 
@@ -22,18 +23,9 @@ end
 function chat.built(ranch)
   ranch = ranch or 2
   assert(chat.available(ranch), "cowboy and ranch are missing: run tools/setup")
-  local sources = process.root .. "/spec/support/chat"
-  local sum = process.output(("cat %s/build.escript %s/src/*.erl | cksum | tr -d ' \n'"):format(sources, sources))
-  local out = ("%s/build/chat/ranch%d-%s"):format(process.root, ranch, sum)
-  if not process.read_file(out .. "/root/releases/RELEASES") then
-    local made = ("%s.%d"):format(out, math.random(1 << 40))
-    local printed, succeeded = process.output(("mkdir -p %s && escript %s/build.escript %s/src %s %s 2>&1"):format(
-      made, sources, sources, libraries(ranch), made))
-    -- Two programs may build at once: the first to finish has the name.
-    if succeeded then os.execute(("mv -T %s %s 2>/dev/null || rm -rf %s"):format(made, out, made)) end
-    assert(succeeded, printed)
-  end
-  return out
+  local sources = process.quote(process.root .. "/spec/support/chat")
+  return built("chat-ranch" .. ranch, ("cat %s/build.escript %s/src/*.erl"):format(sources, sources),
+    ('escript %s/build.escript %s/src %s "$OUT"'):format(sources, sources, process.quote(libraries(ranch))))
 end
 
 local function emulator_folder()
@@ -55,14 +47,14 @@ end
 -- (connections typed supervisor), `workers` (plain, connections typed worker)
 function chat.start(options)
   options = options or {}
-  local built = chat.built(options.ranch)
+  local from = chat.built(options.ranch)
   local env, arguments, self = node.prepare(setmetatable({ name = options.name or "chat" }, { __index = options }))
   self.root = self.folder .. "/chat"
   local tarballs = {}
   for _, version in ipairs(options.next or { "2.0.0" }) do
-    tarballs[#tarballs + 1] = process.quote(("%s/chat-%s.tar.gz"):format(built, version))
+    tarballs[#tarballs + 1] = process.quote(("%s/chat-%s.tar.gz"):format(from, version))
   end
-  local copied = ("cp -r %s/root %s"):format(process.quote(built), process.quote(self.root))
+  local copied = ("cp -r %s/root %s"):format(process.quote(from), process.quote(self.root))
   if #tarballs > 0 then
     copied = ("%s && cp %s %s/releases"):format(copied, table.concat(tarballs, " "), process.quote(self.root))
   end

@@ -2,6 +2,7 @@
 --
 -- The module itself is `shop`, for plans; `releases.of "depot"` is another, which is deployed.
 
+local built = require "support.built"
 local node = require "support.node"
 local process = require "support.process"
 
@@ -14,30 +15,13 @@ local KINDS = {
 local methods = {}
 methods.__index = methods
 
--- What they are made of, so that they are built anew when that changes.
-local function stamp(self)
-  return (process.output(("cd %s && find . -type f | LC_ALL=C sort | xargs cat | cat - %s/releases/build | md5sum "
-    .. "&& elixir --version 2>&1 | md5sum"):format(process.quote(self.sources), process.quote(SUPPORT))))
-end
-
 --- The folder that has NAME-1.0.0, NAME-2.0.0 and their .tar.gz.
 function methods:built()
-  if self.folder then return self.folder end
-  local folder = ("%s/build/%s"):format(process.root, self.name == "shop" and "releases" or self.name)
-  local wanted = stamp(self)
-  local known = io.open(folder .. "/stamp", "rb")
-  local is_there = known and known:read "a" == wanted
-  if known then known:close() end
-  if not is_there then
-    assert(os.execute(("rm -rf %s && mkdir -p %s"):format(process.quote(folder), process.quote(folder))))
-    local text, good = process.output(("%s/releases/build %s %s %s %s 2>&1"):format(process.quote(SUPPORT),
-      process.quote(self.sources), process.quote(folder), self.name, table.concat(self.versions, " ")))
-    assert(good, text)
-    local file <close> = assert(io.open(folder .. "/stamp", "wb"))
-    file:write(wanted)
-  end
-  self.folder = folder
-  return folder
+  local sources, build = process.quote(self.sources), process.quote(SUPPORT .. "/releases/build")
+  self.folder = self.folder or built(self.name,
+    ("cat $(find %s -type f | LC_ALL=C sort) %s && elixir --version"):format(sources, build),
+    ('%s %s "$OUT" %s %s'):format(build, sources, self.name, table.concat(self.versions, " ")))
+  return self.folder
 end
 
 --- A copy of one that may be changed, with a folder around it.
