@@ -4,7 +4,9 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <poll.h>
+#include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "archive.h"
 #include "beam_file.h"
@@ -69,6 +71,21 @@ static int core_no_core_dumps(lua_State *L) {
   return 1;
 }
 
+/*** The name of the user that this program runs as, by its uid.
+@function user_name
+@treturn string; nil where the system knows none
+*/
+static int core_user_name(lua_State *L) {
+  char text[4096];
+  struct passwd entry, *found = NULL;
+  if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) != 0 || found == NULL) {
+    lua_pushnil(L);
+  } else {
+    lua_pushstring(L, found->pw_name);
+  }
+  return 1;
+}
+
 static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"encode", edr_lua_core_encode},
                                      {"decode", edr_lua_core_decode},
@@ -78,6 +95,7 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"sleep", core_sleep},
                                      {"await_input", core_await_input},
                                      {"no_core_dumps", core_no_core_dumps},
+                                     {"user_name", core_user_name},
                                      {"catch_signals", edr_lua_catch_signals},
                                      {"block_signals", edr_lua_block_signals},
                                      {"let_signals_through", edr_lua_let_signals_through},

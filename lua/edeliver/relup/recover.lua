@@ -17,6 +17,7 @@ local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 local unsettled = require "edeliver.relup.undo.unsettled"
 local web = require "edeliver.relup.web"
+local operator = require "edeliver.relup.base.operator"
 
 local recover = {}
 
@@ -81,7 +82,7 @@ local function hold(node, log, options)
   end
   local held = setmetatable({}, { __close = function(self) if self.guard then self.guard:leave() end end })
   if not options.dry_run then
-    local who = ("%s, for a recovery,"):format(os.getenv "USER" or os.getenv "LOGNAME" or "an operator")
+    local who = ("%s, for a recovery,"):format(operator.name())
     held.guard, message, code = guard.start(node, { who = who })
     if not held.guard then return nil, message, code end
   end

@@ -137,17 +137,29 @@ end
 --- A list for JSON, which stays a list when it is empty.
 function output.array(items) return setmetatable(items, { __jsontype = "array" }) end
 
--- A value as JSON can have it: plain tables of texts, numbers and booleans. Anything else becomes the text that Erlang prints for
--- it.
+-- A time of 9.8649999999907 ms has been measured as 9.865.
+local function number(value)
+  if math.type(value) == "integer" or value ~= value or math.abs(value) >= 2^52 then return value end
+  return math.floor(value * 1000 + 0.5) / 1000
+end
+
+-- A value as JSON can have it: plain tables of texts, numbers and booleans, with their keys in order. Anything else becomes the
+-- text that Erlang prints for it.
 local function plain(value)
   local kind = type(value)
-  if kind == "number" or kind == "boolean" or value == nil then return value end
+  if kind == "number" then return number(value) end
+  if kind == "boolean" or value == nil then return value end
   if kind == "string" then return escape.utf8(value) end
   local meta = kind == "table" and getmetatable(value) or nil
   if kind ~= "table" or meta and not meta.__jsontype then return escape.text(term.kind(value) and term.format(value) or value) end
-  local copy = setmetatable({}, meta)
-  for key, item in pairs(value) do copy[type(key) == "string" and escape.utf8(key) or key] = plain(item) end
-  return copy
+  local copy, keys = {}, {}
+  for key, item in pairs(value) do
+    key = type(key) == "string" and escape.utf8(key) or key
+    copy[key] = plain(item)
+    if type(key) == "string" then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  return setmetatable(copy, meta or { __jsonorder = keys })
 end
 
 --- Ends the output: writes the document, in JSON.
@@ -155,9 +167,11 @@ end
 function output:close(exit_code)
   self:clear_progress()
   if not self.json then return end
-  write(self, io.stdout, dkjson.encode(plain {
+  local document = plain {
     schema = SCHEMA, command = self.command, node = self.node, exit = exit_code, result = self.result, error = self.failure,
-  }, { indent = true, keyorder = { "schema", "command", "node", "exit", "result", "error" } }))
+  }
+  getmetatable(document).__jsonorder = { "schema", "command", "node", "exit", "result", "error" }
+  write(self, io.stdout, dkjson.encode(document, { indent = true }))
 end
 
 return output

@@ -6,6 +6,7 @@
 
 local argparse = require "argparse"
 local cookie = require "edeliver.relup.cli.cookie"
+local environments = require "edeliver.relup.cli.environments"
 local version = require "edeliver.relup.version"
 
 local parser = {}
@@ -14,7 +15,7 @@ local parser = {}
 parser.commands = {
   "deploy", "rollback", "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload", "check",
   "upgrade", "downgrade", "make-permanent", "unpack", "remove", "call", "repl", "run", "plan", "show", "patch", "lint",
-  "diff", "completion", "man",
+  "diff", "doctor", "history", "completion", "man",
 }
 
 --- A command's module.
@@ -106,7 +107,8 @@ end
 -- @tparam[opt] string only the one command that it has to know: the others, and all that they use, are not loaded then
 function parser.build(only)
   local root = argparse("edeliver-relup", DESCRIPTION, EPILOG):add_help(false)
-  root:usage "Usage: edeliver-relup NODE COMMAND [options]\n       edeliver-relup COMMAND [options] FILE ..."
+  root:usage("Usage: edeliver-relup NODE COMMAND [options]\n       edeliver-relup @ENVIRONMENT COMMAND [options]\n"
+    .. "       edeliver-relup COMMAND [options] FILE ...")
   add_help(root)
   root:flag("--version", "Show the version."):action(function() error({ help = "edeliver-relup " .. version }, 0) end)
   root:command_target "command"
@@ -153,10 +155,42 @@ local function empty_one(arguments)
   return nil
 end
 
+local function options_of(sub)
+  local known = {}
+  for _, option in ipairs(sub._options) do
+    for _, alias in ipairs(option._aliases) do known[alias] = true end
+  end
+  return known
+end
+
+-- Puts what an environment of the configuration says in front of what the command line says, which wins.
+local function with_environment(root, name, ordered, command)
+  local sub, on_node = root._commands[1], command and parser.command(command).on_node
+  local known = options_of(sub)
+  local found, message = environments.find(name, known)
+  if not found then return nil, message end
+  local words, said = { ordered[1] }, false
+  for i = 2, #ordered do said = said or is_node(ordered[i]) end
+  if on_node and not said then
+    if not found.node then
+      return nil, ("@%s has %d nodes: name one of them before the command (%s)"):format(name, #found.nodes,
+        table.concat(found.nodes, ", "))
+    end
+    words[2] = found.node
+  end
+  for _, node in ipairs(not on_node and known["--node"] and found.nodes or {}) do
+    table.move({ "--node", node }, 1, 2, #words + 1, words)
+  end
+  table.move(found.words, 1, #found.words, #words + 1, words)
+  return table.move(ordered, 2, #ordered, #words + 1, words)
+end
+
 --- Parses a command line.
 -- @return[1] the arguments, with `command`
 -- @return[2] nil, `{ help = text }` or `{ usage =, message = }`
 function parser.parse(arguments)
+  local environment = (arguments[1] or ""):match "^@(.+)$"
+  if environment then arguments = { table.unpack(arguments, 2) } end
   local ordered, command = command_first(arguments)
   -- What stands behind a script is the script's own.
   if command == "run" and ordered[2] and not ordered[2]:find "^%-" then table.insert(ordered, 3, "--") end
@@ -165,6 +199,11 @@ function parser.parse(arguments)
   if node then
     return nil, { usage = root:get_usage(), message = ("a command is required. `edeliver-relup %s status` shows the node, "
       .. "`edeliver-relup --help` all commands"):format(node) }
+  end
+  if environment and command then
+    local message
+    ordered, message = with_environment(root, environment, ordered, command)
+    if not ordered then return nil, { usage = root._commands[1]:get_usage(), message = message } end
   end
   local parsed, result = pcall(root.parse, root, ordered)
   local empty = parsed and empty_one(result)

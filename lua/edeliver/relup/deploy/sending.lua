@@ -9,6 +9,7 @@
 local core = require "edeliver.relup.core"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
+local operator = require "edeliver.relup.base.operator"
 
 local sending = {}
 sending.__index = sending
@@ -48,7 +49,6 @@ end
 
 -- The process that takes in ---------------------------------------------------------------------------------------------
 
-local function who() return os.getenv "USER" or os.getenv "LOGNAME" or "an operator" end
 
 --- Begins: nobody else may be sending to that node.
 -- @param node
@@ -60,7 +60,7 @@ function sending.begin(node, compared, progress)
   local where = compared.where
   local answer, message, code = shape.expect(node, "who takes files in", STARTED, node:run("take_in", {
     Identity = charlist(compared.identity), Lib = charlist(where.lib), Owner = node:self(), Releases = charlist(where.releases),
-    Running = charlist(where.running), Who = ("%s as %s"):format(who(), tostring(node:self())),
+    Running = charlist(where.running), Who = ("%s as %s"):format(operator.name(), tostring(node:self())),
   }, 60000))
   if not answer then return nil, message, code end
   if answer[1] == atom "busy" then

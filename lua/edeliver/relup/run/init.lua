@@ -17,6 +17,7 @@ local attempt = require "edeliver.relup.base.attempt"
 local report = require "edeliver.relup.run.report"
 local watch = require "edeliver.relup.step.watch"
 local term = require "edeliver.relup.term"
+local operator = require "edeliver.relup.base.operator"
 
 local run = {}
 run.__index = run
@@ -165,12 +166,8 @@ end
 
 -- Beginning ----------------------------------------------------------------------------------------------------------
 
-local function operator()
-  return os.getenv "USER" or os.getenv "LOGNAME" or "an operator"
-end
-
 local function start_guard(self)
-  local config, who = self.config, operator()
+  local config, who = self.config, operator.name()
   if config.version then who = ("%s, for %s of %s,"):format(who, config.version, config.name or "a release") end
   self.guard = guard.new(self.node, { who = who, grace = config.grace, lease = config.lease, patience = config.patience })
   local begun, message, code = self.guard:begin()
@@ -189,7 +186,7 @@ local function open_journal(self)
   local config = self.config
   if config.journal == false then return true end
   local opened, message, code = journal.open(self.node, config.journal, {
-    application = config.name, version = config.version, operator = operator(),
+    application = config.name, version = config.version, operator = operator.name(),
   })
   if not opened then return nil, message, code end
   self.journal, self.report.journal = opened, opened.path

@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.status
 
+local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local guard = require "edeliver.relup.undo.guard"
@@ -18,8 +19,15 @@ local status = {
   examples = { "edeliver-relup myapp@web1 status", "edeliver-relup myapp@web1 status --json | jq .result.suspended" },
 }
 
+local function positive(text)
+  local number = tonumber(text)
+  if number and number > 0 then return number end
+  return nil, ("%q is not a positive number"):format(text)
+end
+
 function status.add_to_parser(parser)
   site_options.add(parser)
+  parser:option("--watch", "Show it again every N seconds, until Ctrl-C."):argname "N":convert(positive)
 end
 
 -- Asks one question; the first that fails ends the gathering, by an error that `gather` catches.
@@ -122,20 +130,36 @@ local function show(out, node, facts)
   }
 end
 
+-- Asks and shows once. Whether the node answered.
+local function once(node, args)
+  local out = args.output
+  local answered, facts = pcall(gather, node, args)
+  if not answered then
+    if type(facts) ~= "table" then error(facts, 0) end
+    out:fail(facts.message, facts.code)
+    return false
+  end
+  out:give(facts)
+  if args.watch and out.is_terminal then io.stdout:write "\27[H\27[2J" end
+  show(out, node, facts)
+  return true
+end
+
 --- Runs the command.
 -- @return exit code
 function status.command(args)
   local node <close>, failed = session.connect(args)
   if not node then return failed end
-  local answered, facts = pcall(gather, node, args)
-  if not answered then
-    if type(facts) ~= "table" then error(facts, 0) end
-    args.output:fail(facts.message, facts.code)
-    return exit.FAILED
+  if args.watch then core.catch_signals() end
+  local answered = once(node, args)
+  while answered and args.watch do
+    core.sleep(args.watch * 1000)
+    if core.take_signal() then break end
+    if not args.output.is_terminal then args.output:line "" end
+    answered = once(node, args)
   end
-  args.output:give(facts)
-  show(args.output, node, facts)
-  return exit.OK
+  if args.watch then core.release_signals() end
+  return answered and exit.OK or exit.FAILED
 end
 
 return status

@@ -1,0 +1,53 @@
+-- doctor and history, as at a shell: a release with sockets, before and after an upgrade, and while one is in the way.
+
+local chat = require "support.chat"
+local program = require "cli.program"
+
+-- The levels by the checks' names.
+local function levels(shown)
+  local found = {}
+  for _, check in ipairs(shown.json.result.checks) do found[check.name] = check.level end
+  return found
+end
+
+describe("doctor and history", function()
+  it("say whether a node can be upgraded, and what was done to it", function()
+    local release <close> = chat.start { next = { "2.0.0" } }
+    local none = program.run("history", { node = release })
+    assert.equal(0, none.code, none.err)
+    assert.matches("No journals", none.out)
+
+    local before = program.json("NODE doctor", { node = release })
+    assert.equal(0, before.code, before.err)
+    for name, level in pairs(levels(before)) do assert.equal("ok", level, name) end
+    local people = program.run("NODE doctor", { node = release })
+    assert.matches("✓ " .. release.name .. " can be reached.", people.out, 1, true)
+    assert.matches("It can be upgraded.", people.out, 1, true)
+
+    local upgraded = program.run("NODE upgrade 2.0.0", { node = release })
+    assert.equal(0, upgraded.code, upgraded.err)
+    local refused = program.run("NODE upgrade 3.0.0", { node = release })
+    assert.equal(1, refused.code)
+
+    local after = program.json("NODE doctor", { node = release })
+    assert.equal("warning", levels(after).release)
+    local history = program.json("history", { node = release })
+    assert.equal(0, history.code, history.err)
+    local runs = history.json.result.runs
+    assert.equal(release.name, runs[#runs].node)
+    assert.equal("2.0.0", runs[#runs].version)
+    assert.equal("done", runs[#runs].ended)
+    local pruned = program.json("history --prune 0", { node = release })
+    assert.equal(#runs, pruned.json.result.deleted + #pruned.json.result.runs)
+  end)
+
+  it("say who is suspended, and exit with 1", function()
+    local release <close> = chat.start {}
+    release:eval "sys:suspend(erl_signal_server)"
+    local shown = program.json("NODE doctor", { node = release })
+    assert.equal(1, shown.code)
+    assert.equal("bad", levels(shown).suspended)
+    assert.is_false(shown.json.result.ok)
+    release:eval "sys:resume(erl_signal_server)"
+  end)
+end)
