@@ -10,14 +10,19 @@ local session = require "edeliver.relup.cli.session"
 
 local permanence = {}
 
--- Whether that version is the one that runs, and not permanent yet. True; false where it is permanent; nil, message, code.
+-- Whether that version is the one that runs, and not permanent yet. True; false where it is permanent, however the node is
+-- started again; nil, message, code.
 local function look(node, version, releases)
   local now, before = release_handler.running(releases), release_handler.permanent(releases)
   if not now or now.version ~= version then
     return nil, ("%s runs %s, not %s: only the release that runs can be made permanent"):format(node.name,
       now and now.version or "no release", version), "not_running"
   end
-  if now.status == "permanent" then return false end
+  if now.status == "permanent" then
+    local stays, message, code = permanent.stays(node, version)
+    if stays == nil then return nil, message, code end
+    if stays then return false end
+  end
   return permanent.look(node, before and before.version or version, version)
 end
 
@@ -57,7 +62,9 @@ function permanence.run(args, node, version)
   end
   if not session.confirm(args, ("Makes %s permanent on %s."):format(version, node.name)) then return exit.REFUSED end
   local made
-  made, message, code = permanent.make(node, version, function() end)
+  made, message, code = permanent.make(node, version, function(text, kind)
+    if kind ~= "casualty" then out:line(text .. ".", "yellow") end
+  end)
   if not made then
     out:fail(message, code)
     return exit.FAILED

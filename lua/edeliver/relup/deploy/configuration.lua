@@ -30,6 +30,7 @@ local PROVIDER = shape.tuple(shape.is(atom "provider"), shape.atom, shape.binary
 local PROBLEMS = shape.tuple(shape.is(atom "problems"), shape.list(shape.any))
 local COMPILE_ENV = shape.tuple(shape.is(atom "compile_env"), shape.atom, shape.list(shape.any))
 local RESERVED = shape.tuple(shape.is(atom "reserved"), shape.atom)
+local UNWRITABLE = shape.tuple(shape.is(atom "unwritable"), shape.atom, shape.any)
 local VERIFIED = shape.tuple(shape.integer, PAIRS)
 local SIDE = shape.either(shape.is(atom "error"), shape.tuple(OK, shape.any))
 local VALUES = shape.list(shape.tuple(shape.any, shape.any, SIDE, SIDE))
@@ -55,6 +56,10 @@ local function problem_in_words(problem)
   elseif RESERVED(problem) then
     return ("its providers configure %s, which runs before them (reboot_system_after_config would allow it)"):format(
       shape.to_text(problem[2]))
+  end
+  if UNWRITABLE(problem) then
+    return ("%s has a value that Elixir cannot write into a file, as a fun, and with reboot_system_after_config its next start "
+      .. "reads that file"):format(name_of(problem[2], problem[3]))
   end
   return term.format(problem):sub(1, 200)
 end

@@ -73,8 +73,11 @@ run(Patience, Root, Version) ->
     Envs = Overlay(Config, Files),
     Reserved = [{reserved, App} || maps:get(reboot_system_after_config, Init, true) =/= true, App <- [kernel, stdlib],
                  lists:sort(proplists:get_value(App, Config, [])) =/= lists:sort(proplists:get_value(App, Sys, []))],
+    %% Where Elixir restarts the node, it writes them into a file, and reads that.
+    Unwritable = [{unwritable, App, Key} || maps:get(reboot_system_after_config, Init, true) =:= true, {App, Env} <- Config,
+                   {Key, Value} <- Env, Term(unicode:characters_to_list(io_lib:format("~tw", [Value]))) =:= []],
     Compiled = case maps:get(validate_compile_env, Init, false) of List when is_list(List) -> List; _ -> [] end,
-    {ok, Envs, Reserved ++ [{compile_env, App, Path} || {App, Path, Value} <- Compiled, lists:keymember(App, 2, Loaded),
+    {ok, Envs, Reserved ++ Unwritable ++ [{compile_env, App, Path} || {App, Path, Value} <- Compiled, lists:keymember(App, 2, Loaded),
                               Differs(Envs, App, Path, Value)], Config}
   end,
   %% Providers find what a start would have given them, and who is asked next finds what they gave.

@@ -96,7 +96,7 @@ end
 -- @string version
 -- @param[opt] tarball what `otp.tarball` read, where the version is not unpacked
 -- @return[1] true
--- @return[2] nil, message, code: "no_start", "no_rights"
+-- @return[2] nil, message, code: "no_start"; "no_rights", also where the tree is read-only
 function permanent.look(node, before, version, tarball)
   local folder, message, code = release_folder.path(node)
   local has, had
@@ -120,7 +120,12 @@ function permanent.look(node, before, version, tarball)
     return nil, ("%s would not start with %s: %s %s missing. It can be installed and not made permanent"):format(
       node.name, version, table.concat(missing, ", "), count.verb(#missing, "is", "are")), "no_start"
   end
-  return room.to_make_permanent(node)
+  local fine
+  fine, message, code = room.to_make_permanent(node)
+  if fine then return true end
+  if code ~= "no_rights" then return nil, message, code end
+  return nil, ("%s. Where its files are an image's, the next start takes what is there: put %s into the image. It can be "
+    .. "installed and not made permanent"):format(message, version), code
 end
 
 --- Who runs old code, and may be killed when a release is made permanent: what is left to be purged is purged then.
@@ -137,19 +142,66 @@ function permanent.casualties(node)
   return said
 end
 
---- Makes a release permanent.
+local OK, OTP = shape.is(term.atom "ok"), shape.is(term.atom "otp")
+local MADE = shape.either(OTP, shape.tuple(OK, shape.list(shape.any)), shape.tuple(shape.is(term.atom "error"), shape.any))
+local HEART = shape.tuple(shape.is(term.atom "heart"), shape.any)
+
+-- What else the operator has to know of the next start.
+local function tell(node, version, notes, say)
+  for _, note in ipairs(notes) do
+    if note == term.atom "container" then
+      say(("%s runs in a container: it starts with %s as long as this container is there. The next one starts with what is in "
+        .. "its image"):format(node.name, version))
+    elseif HEART(note) then
+      say(("heart would start the release that the node was started as: its command cannot be changed (%s). Set HEART_COMMAND "
+        .. "to start bin/NAME without RELEASE_VSN"):format(term.format(note[2])))
+    end
+  end
+end
+
+-- Where its release_handler keeps books of another kind, OTP does it alone.
+local function make_by_otp(node, version, say)
+  local made, message, code = release_handler.make_permanent(node, version, TIMEOUT)
+  if not made then return nil, message, code end
+  say(("release_handler of %s wrote start_erl.data and RELEASES in place, and its start script's variables are as they were: "
+    .. "start it anew with bin/NAME, not by a restart from inside"):format(node.name))
+  return true
+end
+
+--- Whether a node that is asked to restart from inside (`init:restart`, `System.restart`) comes back with this version: the start
+-- script of mix leaves the version in its environment.
+-- @return[1] boolean
+-- @return[2] nil, message, code
+function permanent.stays(node, version)
+  local set, message, code = shape.expect(node, "os:getenv", shape.either(shape.is(false), shape.text),
+    node:call("os", "getenv", { term.charlist "RELEASE_VSN" }))
+  if set == nil then return nil, message, code end
+  return set == false or shape.to_text(set) == version
+end
+
+--- Makes the release that runs permanent: the node starts with it from now on, however it is started. One that is permanent
+-- already gets only what a restart from inside goes by.
 -- @param node
 -- @string version
--- @tparam function say gets a sentence for each who may die of it
+-- @tparam function say gets a sentence, and "casualty" with it for each who may die of it; the others are of the next start
 -- @return[1] what was done, in words
 -- @return[2] nil, message, code
 function permanent.make(node, version, say)
   local said, message, code = permanent.casualties(node)
   if not said then return nil, message, code end
-  for _, sentence in ipairs(said) do say("make_permanent: " .. sentence) end
-  local made
-  made, message, code = release_handler.make_permanent(node, version, TIMEOUT)
-  if not made then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
+  for _, sentence in ipairs(said) do say("make_permanent: " .. sentence, "casualty") end
+  local answer
+  answer, message, code = shape.expect(node, "whether it is permanent", MADE, node:run("make_permanent", {
+    Version = term.charlist(version),
+  }, TIMEOUT))
+  if answer == term.atom "otp" then
+    answer, message, code = make_by_otp(node, version, say)
+  elseif answer and not OK(answer[1]) then
+    answer, message, code = nil, term.format(answer[2]), "refused"
+  elseif answer then
+    tell(node, version, answer[2], say)
+  end
+  if not answer then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
   return ("%s starts with %s from now on"):format(node.name, version)
 end
 

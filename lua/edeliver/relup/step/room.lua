@@ -66,6 +66,6 @@ function room.to_deploy(node, bytes) return check(node, { "ROOT/lib", "RELEASES"
 --- Whether another release can be made permanent.
 -- @return[1] true
 -- @return[2] nil, message, code: "no_rights"
-function room.to_make_permanent(node) return check(node, { "RELEASES/RELEASES", "RELEASES/start_erl.data" }) end
+function room.to_make_permanent(node) return check(node, { "RELEASES", "RELEASES/RELEASES", "RELEASES/start_erl.data" }) end
 
 return room
