@@ -115,6 +115,27 @@ describe("a plan against a node", function()
     assert.same({ "note nothing_changed shop" }, said(made))
   end)
 
+  it("names who has funs of code that goes, or that will be other code", function()
+    -- A fun of Shop.Drawer's own code, as it would be in somebody's table.
+    assert(running:eval [==[
+      {ok, {_, [{_, <<_:32, _:32, Arity:32, _:32, Index:32, Free:32, Uniq:32, _/binary>>}]}} =
+        beam_lib:chunks(code:which('Elixir.Shop.Drawer'), ["FunT"]),
+      Encoded = fun(T) -> <<131, B/binary>> = term_to_binary(T), B end,
+      Body = iolist_to_binary([<<(Arity - Free)>>, 'Elixir.Shop.Drawer':module_info(md5), <<Index:32, Free:32>>,
+        Encoded('Elixir.Shop.Drawer'), Encoded(Index), Encoded(Uniq), Encoded(self()), lists:duplicate(Free, <<106>>)]),
+      Made = binary_to_term(<<131, 112, (byte_size(Body) + 4):32, Body/binary>>), true = is_function(Made),
+      persistent_term:put(held_by_spec, {some, Made})]==])
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    local text
+    for _, reason in ipairs(made.reasons) do
+      if reason.code == "funs_held" and reason.place == "Elixir.Shop.Drawer" then text = reason.text end
+    end
+    assert.equal("Funs of Shop.Drawer are kept by the persistent_term held_by_spec. Its old code stays until they are "
+      .. "gone.", text)
+    assert(running:eval "persistent_term:erase(held_by_spec)")
+    assert.is_nil(table.concat(said(assert(plan.compare(node, built .. "/shop-2.0.0"))), "\n"):find("funs_held", 1, true))
+  end)
+
   it("names what was patched by hand, and how many run a module that goes", function()
     assert(running:eval [[
       Forms = [{attribute, 1, module, 'Elixir.Shop.Drawer'}, {attribute, 1, export, [{start_link, 1}]},
@@ -168,6 +189,18 @@ describe("a plan against a node", function()
     assert.equal(4, made.count_of["Elixir.Shop.Cart"])
     assert(running:eval "ok = supervisor:terminate_child('Elixir.Shop.Supervisor', named), \
       ok = supervisor:delete_child('Elixir.Shop.Supervisor', named), ended_by_spec ! stop")
+  end)
+
+  it("knows the room on the node's disk, and its emulator", function()
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.is_true(made.free > 0 and made.needs > 10000)
+    assert.equal(made.old.erts, made.running_erts)
+    made.free = 1000
+    made = assert(plan.ask(made, built .. "/shop-2.0.0"))
+    assert.truthy(table.concat(said(made), "\n"):find("cold no_room shop", 1, true))
+    made.running_erts = "1.2.3"
+    made = assert(plan.ask(made, built .. "/shop-2.0.0"))
+    assert.truthy(table.concat(said(made), "\n"):find("cold erts_changed", 1, true))
   end)
 
   it("changes nothing on the node", function()

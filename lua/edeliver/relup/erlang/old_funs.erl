@@ -3,6 +3,7 @@
 %%
 %% #{table => fun(Bytes) -> {Md5, Kinds} | none, is_held => fun(Module, Known), holders => fun(Module, Known) -> at most ten of
 %% {process, Pid} | {table, Name} | {persistent_term, Key}}; Known is #{Module => [{Md5, Kinds}]} of all code that may be old.
+%% And of any code: used => fun(Module, Md5, Kinds) -> those of its funs that somebody has, or had not long ago, [{Md5, Kind}].
 -module(old_funs).
 -compile(nowarn_deprecated_catch).
 -export([run/0]).
@@ -37,11 +38,14 @@ run() ->
     {Least(With), Least(Without)}
   end,
   Lowest = try Unused() catch _:_ -> {2, 2} end,
+  Used = fun(Module, Md5, Kinds) ->
+    [{Md5, Kind} || {_, _, Free, _} = Kind <- Kinds,
+                    References(Module, Md5, Kind) > case Free of 0 -> element(2, Lowest); _ -> element(1, Lowest) end]
+  end,
   %% The funs of a module's old code that somebody has; Known is #{Module => [{Md5, Kinds}]} of all code that may be old.
   OldFuns = fun(Module, Known) ->
     erlang:check_old_code(Module) andalso
-      [{Md5, Kind} || {Md5, Kinds} <- maps:get(Module, Known, []), Md5 =/= Loaded(Module), {_, _, Free, _} = Kind <- Kinds,
-                      References(Module, Md5, Kind) > case Free of 0 -> element(2, Lowest); _ -> element(1, Lowest) end]
+      lists:append([Used(Module, Md5, Kinds) || {Md5, Kinds} <- maps:get(Module, Known, []), Md5 =/= Loaded(Module)])
   end,
   %% Where some of those that hold such funs are: [{process, Pid} | {table, Name} | {persistent_term, Key}].
   Holders = fun(Module, Known) ->
@@ -74,5 +78,6 @@ run() ->
   #{
     table => FunsOf,
     is_held => fun(Module, Known) -> not lists:member(OldFuns(Module, Known), [false, []]) end,
-    holders => Holders
+    holders => Holders,
+    used => Used
   }.

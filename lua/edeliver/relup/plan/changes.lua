@@ -141,6 +141,23 @@ function changes.applications(old, new, modules, files)
   return list
 end
 
+--- How many bytes of disk the new release takes up beside the old one, at least: its version's folder, and the folders of
+-- applications that are new or other ones.
+-- @tparam table applications what changes.applications gave
+function changes.size(new, applications)
+  local is_new, sum = {}, 0
+  for _, it in ipairs(applications) do
+    local application = new.applications[it.name]
+    if it.change ~= "same" and application and application.folder then is_new[application.folder] = true end
+  end
+  for _, files in ipairs { new.beams, new.files } do
+    for path, file in pairs(files) do
+      if is_new[path:match "^lib/[^/]+"] or path:sub(1, #new.folder + 1) == new.folder .. "/" then sum = sum + file.size end
+    end
+  end
+  return sum
+end
+
 -- Configuration -------------------------------------------------------------------------------------------------------
 
 -- The environment in an .app file, where it has the shape of one.

@@ -14,6 +14,7 @@ local live = require "edeliver.relup.plan.live"
 local judge = require "edeliver.relup.plan.judge"
 local names = require "edeliver.relup.plan.names"
 local next_vm = require "edeliver.relup.plan.next_vm"
+local node_state = require "edeliver.relup.plan.node_state"
 local reasons = require "edeliver.relup.plan.reasons"
 local release = require "edeliver.relup.release"
 local relup = require "edeliver.relup.plan.relup"
@@ -58,6 +59,8 @@ local function unknown_child(made)
   for _, application in ipairs(made.facts.applications) do
     for _, name in ipairs(application.gained) do known[names.short(name)] = true end
   end
+  -- Where the new release was not asked, and its file does not tell, it may start it all the same.
+  if (not made.old.is_live or made.next_vm_failed) and #made.facts.unknown_children > 0 then return nil end
   for _, name in ipairs(made.start_children) do
     if not known[names.short(name)] then return name end
   end
@@ -93,10 +96,25 @@ local function add_processes(made, node)
   return true
 end
 
+-- Room on the disk, and who has funs of code that goes.
+local function add_state(made, node)
+  local message, code
+  made.running_erts, message, code = node_state.erts(node)
+  if not made.running_erts then return nil, message, code end
+  made.free, message, code = node_state.free(node, made.old.source.root)
+  if made.free == nil then return nil, message, code end
+  made.needs = changes.size(made.new, made.applications)
+  local wanted = table.move(made.modules.removed, 1, #made.modules.removed, 1, {})
+  table.move(made.modules.changed, 1, #made.modules.changed, #wanted + 1, wanted)
+  made.held, message, code = node_state.fun_holders(node, wanted)
+  return made.held and true, message, code
+end
+
 -- What only the new release itself can say; where it cannot be asked, why not.
 local function ask_next_vm(made, root)
   local node = made.old.node
   root = root or next_vm.root_of(node, made.new, made.old.source.root)
+  made.is_there = root ~= nil and root == made.old.source.root
   local asked, why = false, "it is not on the node's disk"
   if root then asked, why = next_vm.ask(node, made, root) end
   made.next_vm_failed = not asked and why or nil
@@ -113,6 +131,7 @@ local function against(node, to, options)
   made, message, code = compare(from, to, options)
   if not made then return nil, message, code end
   done, message, code = add_processes(made, node)
+  if done then done, message, code = add_state(made, node) end
   if not done then return nil, message, code end
   ask_next_vm(made, options.root)
   return judged(made)

@@ -22,8 +22,9 @@ end
 -- Those that a VM and an ELF header call the same.
 local KNOWN_MACHINES = { x86_64 = true, aarch64 = true, i386 = true, s390x = true, riscv64 = true }
 
-local function judge_machine(add, old, new)
-  if old.erts ~= new.erts then add("erts_changed", "erts-" .. new.erts, old.erts, new.erts) end
+local function judge_machine(add, old, new, running)
+  local before = running or old.erts
+  if before ~= new.erts then add("erts_changed", "erts-" .. new.erts, before, new.erts) end
   if KNOWN_MACHINES[old.machine or ""] and KNOWN_MACHINES[new.machine or ""] and old.machine ~= new.machine then
     add("machine_changed", "erts-" .. new.erts, new.machine, old.machine)
   end
@@ -183,6 +184,19 @@ function judge.is_same(plan)
   return true
 end
 
+local SPARE = 16 << 20 -- bytes, for what else the node writes
+
+local function megabytes(bytes) return ("%.1f MB"):format(bytes / 1e6) end
+
+local function judge_state(add, plan)
+  if plan.free and not plan.is_there and plan.free < plan.needs + SPARE then
+    add("no_room", plan.to.name, megabytes(plan.needs + SPARE), megabytes(plan.free))
+  end
+  for _, it in ipairs(plan.held or {}) do
+    add("funs_held", it.module, it.module, it.who)
+  end
+end
+
 -- What only a node can say.
 local function judge_node(add, plan)
   local facts = plan.facts
@@ -218,7 +232,7 @@ end
 function judge.reasons(plan, old, new)
   local found = {}
   local function add(code, place, ...) found[#found + 1] = reasons.new(code, place, ...) end
-  judge_machine(add, old, new)
+  judge_machine(add, old, new, plan.running_erts)
   judge_core(add, plan)
   judge_own_files(add, old, new)
   judge_libraries(add, plan)
@@ -228,6 +242,7 @@ function judge.reasons(plan, old, new)
   judge_applications(add, old, new, plan)
   judge_providers(add, old, new)
   judge_node(add, plan)
+  judge_state(add, plan)
   judge_version(add, old, new, plan)
   return found
 end

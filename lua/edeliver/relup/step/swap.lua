@@ -6,6 +6,7 @@
 
 local fuse = require "edeliver.relup.script.fuse"
 local guard = require "edeliver.relup.undo.guard"
+local holders = require "edeliver.relup.node.holders"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -20,8 +21,8 @@ local PREPARE_TIMEOUT, ASK_TIMEOUT = 300000, 30000 -- ms
 -- What swap.erl answers.
 local OK = shape.is(atom "ok")
 local function is_map(value) return term.kind(value) == "map" end
+local HOLDERS = holders.shape
 local LINGERING = shape.list(shape.tuple(shape.atom, shape.list(shape.pid)))
-local HOLDERS = shape.list(shape.tuple(shape.atom, shape.any))
 local HOLDING = shape.list(shape.tuple(shape.atom, HOLDERS))
 local WHO = shape.tuple(shape.is(atom "swap"), shape.atom, shape.list(shape.tuple(shape.atom, shape.list(shape.pid), HOLDERS)))
 local LATE = shape.tuple(shape.is(atom "timeout"), shape.any)
@@ -66,17 +67,6 @@ local function pids_in_words(pids)
   return table.concat(some, ", ") .. (#pids > 3 and (" and %d more"):format(#pids - 3) or "")
 end
 
---- Those that have funs of old code, in words.
-function swap.holders_in_words(holders)
-  local words = {}
-  for i = 1, math.min(#holders, 3) do
-    local kind, what = holders[i][1].name, holders[i][2]
-    words[i] = kind == "process" and tostring(what) or ("the %s %s"):format(kind, term.format(what))
-  end
-  local more = #holders > 3 and (" and %d more"):format(#holders - 3) or ""
-  return #holders == 0 and "something that cannot be found from outside" or table.concat(words, ", ") .. more
-end
-
 -- Why the node could not prepare the swap, in words.
 local function refusal(node, reason)
   if shape.tuple(shape.is(atom "old_code"), LINGERING)(reason) then
@@ -89,7 +79,7 @@ local function refusal(node, reason)
   elseif shape.tuple(shape.is(atom "old_funs"), HOLDING)(reason) then
     local words = {}
     for i, row in ipairs(reason[2]) do
-      words[i] = ("%s has funs of old code of %s"):format(swap.holders_in_words(row[2]), term.format(row[1]))
+      words[i] = ("%s has funs of old code of %s"):format(holders.in_words(row[2]), term.format(row[1]))
     end
     return ("%s. The next swap would break them: replace them, and try again. Nothing was changed on %s"):format(
       table.concat(words, "; "), node.name), "old_code"
@@ -133,7 +123,7 @@ local function lingering_in_words(row)
   local words = {}
   if #row[2] > 0 then words[1] = ("%s %s it"):format(pids_in_words(row[2]), #row[2] == 1 and "runs" or "run") end
   if #row[3] > 0 then
-    words[#words + 1] = ("%s %s funs of it"):format(swap.holders_in_words(row[3]), #row[3] == 1 and "has" or "have")
+    words[#words + 1] = ("%s %s funs of it"):format(holders.in_words(row[3]), #row[3] == 1 and "has" or "have")
   end
   return #words > 0 and table.concat(words, ", ") or nil
 end
