@@ -132,7 +132,7 @@ describe("edeliver-relup NODE repl", function()
     end
     screen:wait_for(prompt)
     screen:complete("node:suspe", "node:suspended$")
-    answers("()", "0 processes: %[%]\n%d+ process[^\n]*") -- and those that hibernate
+    answers("()", "0 processes: %[%]" .. ("\n%d+ process[^\n]*"):rep(2)) -- and those that hibernate
     screen:complete("instructions.suspend_c", "instructions.suspend_channels$")
     answers(".name", '<<"suspend_channels">>')
     screen:complete(":chat_cou", ":chat_counter$")

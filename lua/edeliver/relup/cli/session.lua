@@ -48,23 +48,12 @@ function session.connect(args)
   return nil, code == "badarg" and exit.USAGE or exit.FAILED
 end
 
---- The release that runs: the current one, or the permanent one where that was never left.
--- @return[1] `{ name =, version =, status = }`, and the list of all
--- @return[2] nil, message, code
-function session.release(node)
-  local releases, message, code = release_handler.which_releases(node)
-  if not releases then return nil, message, code end
-  local release = release_handler.running(releases)
-  if not release then return nil, node.name .. " knows no release that it runs", "no_release" end
-  return release, releases
-end
-
 --- The application that is meant: `--app`, or the one with the release's name.
 -- @return[1] a string
 -- @return[2] nil, message, code
 function session.application(node, args)
   if args.app then return args.app end
-  local release, message, code = session.release(node)
+  local release, message, code = release_handler.current(node)
   if release then return release.name end
   return nil, message .. ": say which application with --app NAME", code
 end

@@ -4,6 +4,7 @@
 
 local count = require "edeliver.relup.base.count"
 local parser = require "edeliver.relup.cli.parser"
+local session = require "edeliver.relup.cli.session"
 local web = require "edeliver.relup.web"
 
 local site_options = {}
@@ -21,6 +22,18 @@ function site_options.config(args, name)
     name = name, version = args.version, target = args.target, listener = args.listener, port = args.port,
     journal = args.journal, engine = args.engine, rehearse = args.rehearse,
   }
+end
+
+--- Finds the site that the command line means.
+-- @return[1] site, and the application's name, which a listener or a port can do without
+-- @return[2] nil, message, code
+function site_options.find(node, args)
+  local name, message, code = session.application(node, args)
+  if not name and not (args.port or args.listener) then return nil, message, code end
+  local site
+  site, message, code = web.find(node, name, site_options.config(args, name))
+  if not site then return nil, message, code end
+  return site, name
 end
 
 --- How many websockets an application has now, in words; nothing found is no failure here.

@@ -121,12 +121,10 @@ end
 -- Where things are on the node: `root`, `lib`, `releases` (paths), `running` (a version).
 local function places(node)
   local root, message, code = release_folder.root(node)
-  local releases, known
+  local releases, running
   if root then releases, message, code = release_folder.path(node) end
-  if releases then known, message, code = release_handler.which_releases(node) end
-  if not known then return nil, message, code end
-  local running = release_handler.running(known)
-  if not running then return nil, node.name .. " knows no release that it runs", "no_release" end
+  if releases then running, message, code = release_handler.current(node) end
+  if not running then return nil, message, code end
   return { root = root, lib = root .. "/lib", releases = releases, running = running.version }
 end
 

@@ -56,10 +56,7 @@ end
 -- The modules that a script loads, by name.
 local function loaded_by(script)
   local names = {}
-  for _, instruction in ipairs(script) do
-    local _, _, loaded = effects.object_code(instruction)
-    for _, module in ipairs(loaded or {}) do names[term.text(module)] = true end
-  end
+  for _, module in ipairs(effects.loaded(script)) do names[term.text(module)] = true end
   return names
 end
 

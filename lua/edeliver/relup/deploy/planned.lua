@@ -15,15 +15,6 @@ planned.__index = planned
 local WHY_NOT_NOW = "Nothing was changed"
 local ROUNDS = 4 -- of giving names: a name may hide what another round finds
 
--- The release that runs.
-local function running(node)
-  local releases, message, code = release_handler.which_releases(node)
-  if not releases then return nil, message, code end
-  local now = release_handler.running(releases)
-  if now then return now end
-  return nil, node.name .. " knows no release that it runs", "no_release"
-end
-
 -- Reasons that nothing overrides: with them no code of the new release would run.
 local FINAL = { erts_changed = true, machine_changed = true }
 local CORE = { kernel = true, stdlib = true, sasl = true }
@@ -112,7 +103,7 @@ function planned.make(node, what, options)
   if type(what) == "string" then opened, message, code = release.open(what) end
   if not opened then return nil, message, code end
   local now
-  now, message, code = running(node)
+  now, message, code = release_handler.current(node)
   if not now then return nil, message, code end
   local self = setmetatable({
     opened = opened, release = opened, node = node, is_same = now.name == opened.name and now.version == opened.version,
@@ -153,7 +144,7 @@ end
 -- @return[1] true
 -- @return[2] nil, message, code
 function planned:look_again()
-  local now, message, code = running(self.node)
+  local now, message, code = release_handler.current(self.node)
   if not now then return nil, message, code end
   if now.version == self.from then return true end
   return nil, ("%s runs %s now, and %s when this was planned. %s"):format(self.node.name, now.version, self.from, WHY_NOT_NOW),

@@ -33,14 +33,11 @@ end
 
 -- What release_handler knows, with RELEASES made where it is missing.
 local function known(node, ctx)
-  local releases, libraries, code = release_handler.which_releases(node)
-  if not releases then return nil, libraries, code end
-  local now = release_handler.running(releases)
-  if not now then return nil, node.name .. " knows no release that it runs", "no_release" end
+  local now, releases, libraries = release_handler.current(node)
+  if not now then return nil, releases, libraries end
   local found = { releases = releases, libraries = libraries, now = now, from = now.version }
   local unknown = #libraries[now.version] == 0
-  local kept, message
-  kept, message, code = way_back.keep(node, found, ctx)
+  local kept, message, code = way_back.keep(node, found, ctx)
   if not kept then return nil, message, code end
   return found, unknown and #found.libraries[now.version] > 0
 end

@@ -84,12 +84,9 @@ end
 -- @return[1] `{ from =, to =, name =, changed = names of modules, removed = }`
 -- @return[2] nil, message, code: "no_way_back"
 function way_back.find(node, wanted)
-  local releases, libraries, code = release_handler.which_releases(node)
-  if not releases then return nil, libraries, code end
-  local now = release_handler.running(releases)
-  if not now then return nil, node.name .. " knows no release that it runs", "refused" end
-  local found, why
-  found, why, code = candidates(node, releases, now)
+  local now, releases, libraries = release_handler.current(node)
+  if not now then return nil, releases, libraries end
+  local found, why, code = candidates(node, releases, now)
   if not found then return nil, why, code end
   local fitting, versions = {}, {}
   for _, one in ipairs(found) do

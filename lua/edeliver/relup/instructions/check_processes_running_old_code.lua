@@ -56,12 +56,7 @@ return instruction.define {
   --- All modules of the up list's `load_object_code` instructions; the application's name where no relup is at hand.
   arguments = function(instructions, config)
     if not instructions then return instruction.application_name(nil, config) end
-    local modules = {}
-    for _, entry in ipairs(instructions.up_instructions) do
-      local _, _, loaded = effects.object_code(entry)
-      for _, module in ipairs(loaded or {}) do modules[#modules + 1] = module end
-    end
-    return term.list(modules)
+    return term.list(effects.loaded(instructions.up_instructions))
   end,
 
   insert_where = function() return insert_instruction.insert_before_point_of_no_return end,

@@ -126,6 +126,17 @@ function release_handler.running(releases)
   return permanent
 end
 
+--- Asks a node for the release that runs.
+-- @return[1] it, the list of all, and their libraries, as `which_releases` gives them
+-- @return[2] nil, message, code: "no_release" where the node knows of none
+function release_handler.current(node, timeout)
+  local releases, libraries, code = release_handler.which_releases(node, timeout)
+  if not releases then return nil, libraries, code end
+  local now = release_handler.running(releases)
+  if not now then return nil, node.name .. " knows no release that it runs", "no_release" end
+  return now, releases, libraries
+end
+
 --- Removes a release that does not run, with the libraries that no other release uses.
 -- @return[1] true
 -- @return[2] nil, message, code

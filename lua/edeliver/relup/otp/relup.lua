@@ -92,19 +92,12 @@ end
 -- @return[1] a list of atoms
 -- @return[2] nil, message, code; "no_matching_relup" where the node has no relup that leads there
 function relup.loaded_modules(node, version)
-  local releases, message, code = release_handler.which_releases(node)
-  if not releases then return nil, message, code end
-  local now = release_handler.running(releases)
-  if not now then return nil, node.name .. " knows no release that it runs", "refused" end
+  local now, message, code = release_handler.current(node)
+  if not now then return nil, message, code end
   local found
   found, message, code = relup.read(node, now.version, version)
   if not found then return nil, message, code end
-  local modules = {}
-  for _, instruction in ipairs(found.script) do
-    local _, _, loaded = effects.object_code(instruction)
-    for _, module in ipairs(loaded or {}) do modules[#modules + 1] = module end
-  end
-  return term.list(modules)
+  return term.list(effects.loaded(found.script))
 end
 
 return relup

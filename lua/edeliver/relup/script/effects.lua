@@ -123,4 +123,16 @@ function effects.object_code(instruction)
   return nil
 end
 
+--- The modules of all `load_object_code` of a script, in order.
+-- @tparam table script a list of instructions
+-- @treturn table a list of atoms
+function effects.loaded(script)
+  local modules = {}
+  for _, instruction in ipairs(script) do
+    local _, _, loaded = effects.object_code(instruction)
+    for _, module in ipairs(loaded or {}) do modules[#modules + 1] = module end
+  end
+  return modules
+end
+
 return effects

@@ -90,10 +90,8 @@ end
 -- each version, known = the release where it is unpacked, tarball = what `otp.tarball` read of it, or nil }`
 -- @return[2] nil, message, code
 function target.find(node, version, ctx)
-  local releases, libraries, code = release_handler.which_releases(node)
-  if not releases then return nil, libraries, code end
-  local now = release_handler.running(releases)
-  if not now then return nil, node.name .. " knows no release that it runs", "refused" end
+  local now, releases, libraries = release_handler.current(node)
+  if not now then return nil, releases, libraries end
   if now.version == version then
     return nil, ("%s runs %s already"):format(node.name, version), "already_installed"
   end
@@ -101,8 +99,7 @@ function target.find(node, version, ctx)
     version = version, from = now.version, now = now, releases = releases, libraries = libraries,
     known = release_handler.find(releases, version),
   }, target)
-  local read, message
-  read, message, code = open_tarball(node, now.name, version)
+  local read, message, code = open_tarball(node, now.name, version)
   if read == nil then return nil, message, code end
   if not read and not self.known then
     if message then return nil, message, code end

@@ -8,7 +8,6 @@ local parser = require "edeliver.relup.cli.parser"
 local processes = require "edeliver.relup.cli.processes"
 local session = require "edeliver.relup.cli.session"
 local site_options = require "edeliver.relup.cli.site_options"
-local web = require "edeliver.relup.web"
 
 local sockets = {
   on_node = true,
@@ -25,10 +24,7 @@ function sockets.add_to_parser(to)
 end
 
 local function look(node, args)
-  local name, message, code = session.application(node, args)
-  if not name and not (args.port or args.listener) then return nil, message, code end
-  local site
-  site, message, code = web.find(node, name, site_options.config(args, name))
+  local site, message, code = site_options.find(node, args)
   if not site then return nil, message, code end
   local found
   found, message, code = site:connections()

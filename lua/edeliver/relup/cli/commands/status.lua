@@ -7,11 +7,11 @@ local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local guard = require "edeliver.relup.undo.guard"
 local output = require "edeliver.relup.cli.output"
+local release_handler = require "edeliver.relup.otp.release_handler"
 local session = require "edeliver.relup.cli.session"
 local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
 local site_options = require "edeliver.relup.cli.site_options"
-local web = require "edeliver.relup.web"
 
 local status = {
   on_node = true,
@@ -39,10 +39,8 @@ end
 
 -- The listeners of the application and what hangs from them; why not, where there are none to be found.
 local function sockets_of(node, args)
-  local name, message = session.application(node, args)
-  local site
-  if name then site, message = web.find(node, name, site_options.config(args, name)) end
-  if not site then return { none = message } end
+  local site, name = site_options.find(node, args)
+  if not site then return { none = name } end
   local found, problem = site:connections()
   if not found then return { none = problem } end
   local pools = site:acceptors()
@@ -69,7 +67,7 @@ local function gather(node, args)
     otp_release = term.text(ask(node, "erlang", "system_info", term.atom "otp_release")),
     processes = ask(node, "erlang", "system_info", term.atom "process_count"),
   }
-  local release, releases = session.release(node)
+  local release, releases = release_handler.current(node)
   facts.release, facts.releases = release, output.array(release and releases or {})
   if not release then facts.no_release = releases end
   local sitting, sleeping, asleep = node:suspended()

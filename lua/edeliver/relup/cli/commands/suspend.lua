@@ -2,12 +2,9 @@
 --
 -- @module edeliver.relup.cli.commands.suspend
 
+local bulk_command = require "edeliver.relup.cli.bulk_command"
 local count = require "edeliver.relup.base.count"
-local exit = require "edeliver.relup.cli.exit"
-local resume = require "edeliver.relup.cli.commands.resume"
-local session = require "edeliver.relup.cli.session"
 local site_options = require "edeliver.relup.cli.site_options"
-local web = require "edeliver.relup.web"
 
 local suspend = {
   on_node = true,
@@ -18,22 +15,13 @@ local suspend = {
 }
 
 function suspend.add_to_parser(to)
-  to:argument("pids", "Pids, as `sockets` and `ps` show them."):args "*"
+  bulk_command.add_to_parser(to, "`sockets` and `ps` show them")
   site_options.add(to)
   to:option("--target", "The websocket processes, or the channels behind them."):choices { "transports", "channels" }
-  to:option("--wait", "How long to wait for their answers, in ms (default: 5000)."):argname "MS"
-    :convert(require("edeliver.relup.cli.parser").positive)
 end
 
-local function chosen(node, args)
-  if #args.pids > 0 then
-    local pids, message, code = session.pids(node, args.pids)
-    return pids and node:pids(pids), message, code
-  end
-  local name, message, code = session.application(node, args)
-  if not name then return nil, message, code end
-  local site
-  site, message, code = web.find(node, name, site_options.config(args, name))
+local function targets(node, args)
+  local site, message, code = site_options.find(node, args)
   if not site then return nil, message, code end
   return site:targets(args.target)
 end
@@ -41,17 +29,15 @@ end
 --- Runs the command.
 -- @return exit code
 function suspend.command(args)
-  local node <close>, failed = session.connect(args)
-  if not node then return failed end
-  local pids, message, code = chosen(node, args)
-  if not pids then
-    args.output:fail(message, code)
-    return code == "badarg" and exit.USAGE or code == "not_detected" and exit.REFUSED or exit.FAILED
-  end
-  local question = ("Suspends %s on %s until you resume %s."):format(count.of(#pids, "process"), node.name,
-    count.verb(#pids, "it", "them"))
-  if #pids > 0 and not session.confirm(args, question) then return exit.REFUSED end
-  return resume.report(args, "suspended", pids, node:bulk_suspend(pids, args.wait or 5000))
+  return bulk_command.run(args, {
+    verb = "suspended",
+    find = targets,
+    question = function(node, pids)
+      return ("Suspends %s on %s until you resume %s."):format(count.of(#pids, "process"), node.name,
+        count.verb(#pids, "it", "them"))
+    end,
+    request = function(node, pids, timeout) return node:bulk_suspend(pids, timeout) end,
+  })
 end
 
 return suspend
