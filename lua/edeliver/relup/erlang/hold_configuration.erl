@@ -66,7 +66,9 @@ run(Keep, New, Old, Watched) ->
       _ -> After
     end
   end,
-  MergeEnvs = fun(Running, Before, After) ->
+  MergeEnvs = fun(Running, Same, Same) -> Running;
+                 (Same, Same, After) -> After;
+                 (Running, Before, After) ->
     Keys = lists:usort(lists:append([maps:keys(Env) || Env <- [Running, Before, After]])),
     maps:from_list([{Key, Value} || Key <- Keys,
       {ok, Value} <- [Merge(maps:find(Key, Running), maps:find(Key, Before), maps:find(Key, After))]])
@@ -80,50 +82,52 @@ run(Keep, New, Old, Watched) ->
       end
     end, Envs, Own)
   end,
-  Envs = fun(Before, After) ->
+  Envs = fun(Running, Before, After) ->
     Init(After, maps:map(fun(App, Env) ->
       case Keep of
-        true -> maps:merge(Env, EnvOf(App));
-        false -> MergeEnvs(EnvOf(App), maps:get(App, Before, #{}), Env)
+        true -> maps:merge(Env, maps:get(App, Running));
+        false -> MergeEnvs(maps:get(App, Running), maps:get(App, Before, #{}), Env)
       end
     end, After))
   end,
+  Lists = fun(All) -> [{App, maps:to_list(Env)} || {App, Env} <- maps:to_list(All)] end,
   SetAll = fun(List, Options) -> [] =:= List orelse ok =:= application:set_env(List, [{timeout, infinity} | Options]) end,
-  %% What the release configures is kept for applications that are loaded later, as at its start.
-  Set = fun(Merged, After) ->
-    Differing = [{App, [Pair || {Key, Value} = Pair <- maps:to_list(Env), maps:find(Key, EnvOf(App)) =/= {ok, Value}]}
-                 || {App, Env} <- maps:to_list(Merged)],
-    Parts = [{App, lists:partition(fun({Key, Value}) -> maps:find(Key, maps:get(App, After)) =:= {ok, Value} end, Pairs)}
-             || {App, Pairs} <- Differing],
-    true = SetAll([{App, Pairs} || {App, {[_ | _] = Pairs, _}} <- Parts], [{persistent, true}]),
-    true = SetAll([{App, Pairs} || {App, {_, [_ | _] = Pairs}} <- Parts], []),
-    _ = [application:unset_env(App, Key, [{timeout, infinity}]) || {App, Env} <- maps:to_list(Merged), Key <- maps:keys(EnvOf(App)),
-         not is_map_key(Key, Env)],
+  %% Sockets may be suspended meanwhile: what is set was put together before. What the release configures is kept for applications that
+  %% are loaded later, as at its start.
+  Set = fun(#{ours := Ours, others := Others, gone := Gone}) ->
+    true = SetAll(Ours, [{persistent, true}]),
+    true = SetAll(Others, []),
+    _ = [application:unset_env(App, Key, [{timeout, infinity}]) || {App, Key} <- Gone],
     ok
   end,
-  Configured = fun(After) -> [{App, Key} || {App, Env} <- maps:to_list(After), Key <- maps:keys(Env), not lists:member({App, Key}, Own)] end,
+  IsOwn = fun(App, Key) -> lists:member({App, Key}, Own) end,
   ValueIn = fun(In, App, Key) -> case In of #{App := #{Key := Value}} -> {ok, Value}; _ -> error end end,
-  Verify = fun(Merged, After) ->
-    Keys = Configured(After),
-    {length(Keys), [{App, Key} || {App, Key} <- Keys, ValueIn(Merged, App, Key) =/= maps:find(Key, EnvOf(App))]}
+  Verify = fun(#{apps := Apps, keys := Keys, wanted := Wanted}) ->
+    Has = lists:zipwith(fun application:get_env/2, Apps, Keys),
+    Differing = case Has of
+      Wanted -> [];
+      _ -> [{App, Key} || {{App, Key}, {Is, Should}} <- lists:zip(lists:zip(Apps, Keys), lists:zip(Has, Wanted)), Is =/= Should]
+    end,
+    {length(Keys), Differing}
   end,
-  Loop = fun Loop(Ref, Before, Merged, After, Armed) ->
+  Values = fun(#{before := Before, merged := All}, Keys) ->
+    [{App, Key, ValueIn(Before, App, Key), ValueIn(All, App, Key)} || {App, Key} <- Keys]
+  end,
+  Loop = fun Loop(Ref, Held, Armed) ->
     receive
       {'$gen_call', From, set} ->
-        _ = Armed andalso Set(Merged, After),
+        _ = Armed andalso Set(Held),
         gen_server:reply(From, ok),
-        Loop(Ref, Before, Merged, After, Armed);
-      {'$gen_call', From, arm} -> gen_server:reply(From, ok), Loop(Ref, Before, Merged, After, true);
-      {'$gen_call', From, verify} -> gen_server:reply(From, Verify(Merged, After)), Loop(Ref, Before, Merged, After, Armed);
-      {'$gen_call', From, {values, Keys}} ->
-        gen_server:reply(From, [{App, Key, ValueIn(Before, App, Key), ValueIn(Merged, App, Key)} || {App, Key} <- Keys]),
-        Loop(Ref, Before, Merged, After, Armed);
+        Loop(Ref, Held, Armed);
+      {'$gen_call', From, arm} -> gen_server:reply(From, ok), Loop(Ref, Held, true);
+      {'$gen_call', From, verify} -> gen_server:reply(From, Verify(Held)), Loop(Ref, Held, Armed);
+      {'$gen_call', From, {values, Keys}} -> gen_server:reply(From, Values(Held, Keys)), Loop(Ref, Held, Armed);
       {'$gen_call', From, leave} -> gen_server:reply(From, ok);
       {'DOWN', Ref, process, _, _} -> ok;
-      _ -> Loop(Ref, Before, Merged, After, Armed)
+      _ -> Loop(Ref, Held, Armed)
     end
   end,
-  Hold = fun(Before, Merged, After) ->
+  Hold = fun(Held) ->
     Asks = self(),
     %% One that was left over holds what is out of date.
     case whereis(edeliver_relup_configuration) of undefined -> ok; Left -> exit(Left, kill) end,
@@ -135,25 +139,36 @@ run(Keep, New, Old, Watched) ->
       end,
       Wait(50),
       Asks ! {holds, self()},
-      Loop(monitor(process, Watched), Before, Merged, After, false)
+      Loop(monitor(process, Watched), Held, false)
     end),
     receive
       {holds, Holder} -> demonitor(Ref, [flush]), {ok, Holder};
       {'DOWN', Ref, process, Holder, Reason} -> {error, Reason}
     end
   end,
+  Keys = fun(All) -> [{App, Key} || {App, Env} <- maps:to_list(All), Key <- maps:keys(Env), not IsOwn(App, Key)] end,
   Differences = fun(Before, Merged) ->
-    Keys = lists:usort(Configured(Before) ++ Configured(Merged)),
     Kinds = [{case {ValueIn(Before, App, Key), ValueIn(Merged, App, Key)} of
       {Same, Same} -> same; {error, _} -> added; {_, error} -> removed; _ -> changed
-    end, {App, Key}} || {App, Key} <- Keys],
+    end, {App, Key}} || {App, Key} <- lists:usort(Keys(Before) ++ Keys(Merged))],
     [[Pair || {Kind, Pair} <- Kinds, Kind =:= Wanted] || Wanted <- [added, removed, changed]]
+  end,
+  %% Values as the release configures them, and those that somebody else has set.
+  Parted = fun(Result, After) ->
+    Parts = [{App, lists:partition(fun({Key, Value}) -> ValueIn(After, App, Key) =:= {ok, Value} end, Env)} || {App, Env} <- Lists(Result)],
+    {[{App, Env} || {App, {[_ | _] = Env, _}} <- Parts], [{App, Env} || {App, {_, [_ | _] = Env}} <- Parts]}
   end,
   Merged = fun(Before, After, Notes) ->
     Running = maps:map(fun(App, _) -> EnvOf(App) end, After),
-    Result = Envs(Before, After),
+    Result = Envs(Running, Before, After),
     [Added, Removed, Changed] = Differences(Running, Result),
-    case Hold(Running, Result, After) of
+    {Ours, Others} = Parted(Result, After),
+    Wanted = [Pair || {App, _} = Pair <- Keys(After), is_map_key(App, Result)],
+    {Apps, Names} = lists:unzip(Wanted),
+    Held = #{before => Running, merged => Result, ours => Ours, others => Others, apps => Apps, keys => Names,
+      gone => [Pair || {App, Key} = Pair <- Keys(After), ValueIn(Result, App, Key) =:= error],
+      wanted => [case ValueIn(Result, App, Key) of error -> undefined; Is -> Is end || {App, Key} <- Wanted]},
+    case Hold(Held) of
       {ok, Holder} -> {ok, Holder, Notes, Added, Removed, Changed};
       {error, Reason} -> {error, Reason, Notes}
     end
