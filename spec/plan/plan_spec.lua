@@ -153,6 +153,25 @@ describe("a plan", function()
     assert.has_error(function() plan.compare(1, 2) end)
   end)
 
+  it("of a module whose literals claim 4 GiB, or whose code is damaged, is refused with file and offset", function()
+    local path = releases.copy("2.0.0", folder)
+    local beam = path .. "/lib/shop-2.0.0/ebin/Elixir.Shop.Cart.beam"
+    local bytes = process.read_file(beam)
+    local function patched(chunk, behind, with)
+      local at = bytes:find(chunk, 1, true) + 7 + behind
+      local file <close> = assert(io.open(beam, "wb"))
+      file:write(bytes:sub(1, at), with, bytes:sub(at + 1 + #with))
+      file:close()
+      local made, message, code = plan.compare(built .. "/shop-1.0.0", path)
+      assert.is_nil(made)
+      assert.matches("shop%-2%.0%.0/ebin/Elixir%.Shop%.Cart%.beam: .*, at byte %d+$", message)
+      return code
+    end
+    assert.equal("limit", patched("LitT", 0, "\255\255\255\240"))
+    assert.equal("protocol", patched("Code", 20, "\0\0\0"))
+    assert.equal("protocol", patched("ImpT", 0, "\255\255\255\255"))
+  end)
+
   it("has a level, words and a next step for every code", function()
     for _, reason in ipairs(reasons.all()) do
       assert.truthy(({ cold = true, warning = true, note = true })[reason.level], reason.code)

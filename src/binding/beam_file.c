@@ -8,7 +8,7 @@
 
 #define BEAM "edeliver.relup.beam"
 
-enum { MAX_SIZE = 256 << 20 }; /* bytes of what was compressed */
+enum { MAX_SIZE = 64 << 20 }; /* bytes of what was compressed */
 
 /* Its user value keeps the bytes. */
 typedef struct box {
@@ -29,8 +29,10 @@ static edr_beam *check_open(lua_State *L) {
   return &self->beam;
 }
 
-static int refuse(lua_State *L, const edr_beam *beam, edr_status status) {
-  return edr_lua_refused(L, status, beam->problem == NULL ? edr_status_text(status) : beam->problem);
+int edr_lua_beam_refused(lua_State *L, const edr_beam *beam, edr_status status) {
+  const char *problem = beam->problem == NULL ? edr_status_text(status) : beam->problem;
+  if (beam->problem_at == EDR_BEAM_NOWHERE) return edr_lua_refused(L, status, problem);
+  return edr_lua_refused(L, status, lua_pushfstring(L, "%s, at byte %I", problem, (LUAI_UACINT)beam->problem_at));
 }
 
 /*** A compiled module, from the bytes of its file; they may be gzipped.
@@ -48,7 +50,7 @@ int edr_lua_beam(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   status = edr_beam_open(&self->beam, (const uint8_t *)bytes, size, MAX_SIZE);
-  if (status != EDR_OK) return refuse(L, &self->beam, status);
+  if (status != EDR_OK) return edr_lua_beam_refused(L, &self->beam, status);
   self->is_open = true;
   return 1;
 }
@@ -72,7 +74,7 @@ static int beam_module(lua_State *L) {
   edr_beam *beam = check_open(L);
   const char *name;
   edr_status status = edr_beam_atom(beam, 1, &name);
-  if (status != EDR_OK) return refuse(L, beam, status);
+  if (status != EDR_OK) return edr_lua_beam_refused(L, beam, status);
   lua_pushstring(L, name);
   return 1;
 }
@@ -93,7 +95,7 @@ static int push_table(lua_State *L, edr_beam_chunk chunk) {
     }
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
-  return status == EDR_OK ? 1 : refuse(L, beam, status);
+  return status == EDR_OK ? 1 : edr_lua_beam_refused(L, beam, status);
 }
 
 /*** The functions that the module exports.
@@ -152,7 +154,7 @@ static int beam_literal(lua_State *L) {
   const lua_Integer index = luaL_checkinteger(L, 2);
   edr_beam_bytes term;
   edr_status status = index < 0 ? EDR_EBADARG : edr_beam_literal(beam, (size_t)index, &term);
-  return status == EDR_OK ? push_term(L, beam, term) : refuse(L, beam, status);
+  return status == EDR_OK ? push_term(L, beam, term) : edr_lua_beam_refused(L, beam, status);
 }
 
 /*** How many literals the module has.
@@ -163,7 +165,7 @@ static int beam_literals(lua_State *L) {
   edr_beam *beam = check_open(L);
   edr_beam_bytes term;
   edr_status status = beam->chunks[EDR_BEAM_LITT].data == NULL ? EDR_OK : edr_beam_literal(beam, 0, &term);
-  if (status != EDR_OK && beam->literals == NULL) return refuse(L, beam, status);
+  if (status != EDR_OK && beam->literals == NULL) return edr_lua_beam_refused(L, beam, status);
   lua_pushinteger(L, (lua_Integer)beam->literal_count);
   return 1;
 }
@@ -195,7 +197,7 @@ static int beam_funs(lua_State *L) {
     lua_setfield(L, -2, "old_uniq");
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
-  return status == EDR_OK ? 1 : refuse(L, beam, status);
+  return status == EDR_OK ? 1 : edr_lua_beam_refused(L, beam, status);
 }
 
 /* ---- instructions ---- */
@@ -293,7 +295,7 @@ static int beam_functions(lua_State *L) {
     lua_pushfstring(L, "%s/%d", name, (int)arity);
     lua_rawseti(L, -2, (lua_Integer)label.value);
   }
-  return status == EDR_EAGAIN ? 1 : refuse(L, beam, status);
+  return status == EDR_EAGAIN ? 1 : edr_lua_beam_refused(L, beam, status);
 }
 
 /*** The instructions of one function, from the label behind its func_info on.
@@ -328,7 +330,7 @@ static int beam_code(lua_State *L) {
     status = push_instruction(L, &walk, code);
     if (status == EDR_OK) lua_rawseti(L, -2, ++count);
   }
-  return status == EDR_OK || status == EDR_EAGAIN ? 1 : refuse(L, beam, status);
+  return status == EDR_OK || status == EDR_EAGAIN ? 1 : edr_lua_beam_refused(L, beam, status);
 }
 
 void edr_lua_beam_setup(lua_State *L) {

@@ -8,11 +8,12 @@
 #include <unistd.h>
 
 #include "beam.h"
+#include "beam_file.h"
 #include "buf.h"
 #include "hash.h"
 #include "support.h"
 
-enum { MAX_SIZE = 1 << 30, MAX_EXPANDED = 256 << 20 };
+enum { MAX_SIZE = 1 << 30, MAX_EXPANDED = 64 << 20 };
 
 /* Whether the attributes of a module name a behaviour: most have none, and need no further look. Their bytes are not
  * compressed. */
@@ -30,7 +31,7 @@ static int push_digest(lua_State *L, const uint8_t *data, size_t size, bool is_b
   if (is_beam) {
     edr_beam beam;
     edr_status status = edr_beam_open(&beam, data, size, MAX_EXPANDED);
-    if (status != EDR_OK) return edr_lua_refused(L, status, beam.problem);
+    if (status != EDR_OK) return edr_lua_beam_refused(L, &beam, status);
     behaves = may_have_behaviour(&beam.chunks[EDR_BEAM_ATTR]);
     edr_beam_close(&beam);
   }

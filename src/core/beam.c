@@ -9,6 +9,14 @@
 
 edr_status edr_beam_fail(edr_beam *beam, edr_status status, const char *problem) {
   beam->problem = problem;
+  beam->problem_at = EDR_BEAM_NOWHERE;
+  return status;
+}
+
+edr_status edr_beam_fail_at(edr_beam *beam, edr_status status, const char *problem, const uint8_t *at) {
+  const uintptr_t begin = (uintptr_t)beam->data, place = (uintptr_t)at;
+  edr_beam_fail(beam, status, problem);
+  if (at != NULL && place >= begin && place - begin <= beam->size) beam->problem_at = (size_t)(place - begin);
   return status;
 }
 
@@ -26,16 +34,16 @@ static edr_status read_chunks(edr_beam *beam) {
   size_t at = 12, end;
 
   if (beam->size < 12 || memcmp(beam->data, "FOR1", 4) != 0 || memcmp(beam->data + 8, "BEAM", 4) != 0)
-    return edr_beam_fail(beam, EDR_EPROTOCOL, "it is no BEAM file");
+    return edr_beam_fail_at(beam, EDR_EPROTOCOL, "it is no BEAM file", beam->data);
   if (edr_beam_u32(beam->data + 4) < 4 || edr_beam_u32(beam->data + 4) > beam->size - 8)
-    return edr_beam_fail(beam, EDR_EPROTOCOL, "the file is cut short");
+    return edr_beam_fail_at(beam, EDR_EPROTOCOL, "the file is cut short", beam->data + beam->size);
   end = 8 + edr_beam_u32(beam->data + 4);
   while (at < end) {
     const uint8_t *chunk = beam->data + at;
     size_t size, padded;
-    if (end - at < 8) return edr_beam_fail(beam, EDR_EPROTOCOL, "the file is cut short");
+    if (end - at < 8) return edr_beam_fail_at(beam, EDR_EPROTOCOL, "the file is cut short", chunk);
     size = edr_beam_u32(chunk + 4);
-    if (size > end - at - 8) return edr_beam_fail(beam, EDR_EPROTOCOL, "a chunk is cut short");
+    if (size > end - at - 8) return edr_beam_fail_at(beam, EDR_EPROTOCOL, "a chunk is cut short", chunk);
     for (size_t i = 0; i < EDR_BEAM_CHUNKS; i++)
       if (memcmp(chunk, names[i], 4) == 0) beam->chunks[i] = (edr_beam_bytes){chunk + 8, size};
     padded = (size + 3) / 4 * 4;
@@ -51,6 +59,7 @@ edr_status edr_beam_open(edr_beam *beam, const uint8_t *data, size_t size, size_
   beam->data = data;
   beam->size = size;
   beam->max_size = max_size;
+  beam->problem_at = EDR_BEAM_NOWHERE;
   if (edr_gzip_begins(data, size)) {
     status = edr_gzip_expand(EDR_GZIP, data, size, max_size, &beam->expanded, &beam->problem);
     beam->data = beam->expanded.data;
@@ -59,8 +68,10 @@ edr_status edr_beam_open(edr_beam *beam, const uint8_t *data, size_t size, size_
   if (status == EDR_OK) status = read_chunks(beam);
   if (status != EDR_OK) {
     const char *problem = beam->problem;
+    const size_t place = beam->problem_at;
     edr_beam_close(beam);
     beam->problem = problem;
+    beam->problem_at = place;
   }
   return status;
 }
@@ -138,7 +149,7 @@ static edr_status fill_atoms(edr_beam *beam, const edr_beam_bytes *chunk, size_t
   for (size_t i = 1; i <= count; i++) {
     size_t length;
     if (!read_length(&at, end, is_compact, &length) || memchr(at, 0, length) != NULL)
-      return edr_beam_fail(beam, EDR_EPROTOCOL, "its atoms are damaged");
+      return edr_beam_fail_at(beam, EDR_EPROTOCOL, "its atoms are damaged", at);
     beam->atom_at[i] = beam->atoms.size;
     if (is_utf8) {
       edr_buf_append(&beam->atoms, at, length);
@@ -160,12 +171,13 @@ static edr_status read_atoms(edr_beam *beam) {
   edr_status status;
 
   if (beam->atom_at != NULL) return EDR_OK;
-  if (chunk->data == NULL || chunk->size < 4) return edr_beam_fail(beam, EDR_EPROTOCOL, "it has no atoms");
+  if (chunk->data == NULL || chunk->size < 4)
+    return edr_beam_fail_at(beam, EDR_EPROTOCOL, "it has no atoms", chunk->data);
   bits = edr_beam_u32(chunk->data);
   is_compact = is_utf8 && (bits & 0x80000000u) != 0; /* a negative count */
   count = is_compact ? (size_t)(~bits + 1u) : bits;
-  if (count > chunk->size - 4) return edr_beam_fail(beam, EDR_EPROTOCOL, "its atoms are cut short");
-  if (count > MAX_ATOMS) return edr_beam_fail(beam, EDR_ELIMIT, "it has too many atoms");
+  if (count > chunk->size - 4) return edr_beam_fail_at(beam, EDR_EPROTOCOL, "its atoms are cut short", chunk->data);
+  if (count > MAX_ATOMS) return edr_beam_fail_at(beam, EDR_ELIMIT, "it has too many atoms", chunk->data);
   beam->atom_at = calloc(count + 1, sizeof *beam->atom_at);
   if (beam->atom_at == NULL) return edr_beam_fail(beam, EDR_ENOMEM, "out of memory");
   status = fill_atoms(beam, chunk, count, is_compact, is_utf8);
@@ -201,7 +213,7 @@ edr_status edr_beam_count(edr_beam *beam, edr_beam_chunk chunk, uint32_t *out_co
     return EDR_OK;
   }
   if (bytes->size < 4 || edr_beam_u32(bytes->data) > (bytes->size - 4) / entry_size(chunk))
-    return edr_beam_fail(beam, EDR_EPROTOCOL, "a table of functions is cut short");
+    return edr_beam_fail_at(beam, EDR_EPROTOCOL, "a table of functions is cut short", bytes->data);
   *out_count = edr_beam_u32(bytes->data);
   return EDR_OK;
 }
@@ -230,7 +242,8 @@ edr_status edr_beam_entry(edr_beam *beam, edr_beam_chunk chunk, uint32_t index, 
     function.arity = edr_beam_u32(at + 4);
     function.label = edr_beam_u32(at + 8);
   }
-  if (status == EDR_OK && function.arity > 255) status = edr_beam_fail(beam, EDR_EPROTOCOL, "an impossible arity");
+  if (status == EDR_OK && function.arity > 255)
+    status = edr_beam_fail_at(beam, EDR_EPROTOCOL, "an impossible arity", at);
   if (status == EDR_OK) *out_function = function;
   return status;
 }
@@ -256,17 +269,17 @@ edr_status edr_beam_fun_at(edr_beam *beam, uint32_t index, edr_beam_fun *out_fun
 static edr_status split_literals(edr_beam *beam, const uint8_t *at, size_t left) {
   uint32_t count;
 
-  if (left < 4) return edr_beam_fail(beam, EDR_EPROTOCOL, "its literals are cut short");
+  if (left < 4) return edr_beam_fail_at(beam, EDR_EPROTOCOL, "its literals are cut short", at);
   count = edr_beam_u32(at);
   at += 4;
   left -= 4;
-  if (count > left / 4) return edr_beam_fail(beam, EDR_EPROTOCOL, "its literals are cut short");
+  if (count > left / 4) return edr_beam_fail_at(beam, EDR_EPROTOCOL, "its literals are cut short", at);
   beam->literals = calloc((size_t)count + 1, sizeof *beam->literals);
   if (beam->literals == NULL) return edr_beam_fail(beam, EDR_ENOMEM, "out of memory");
   for (uint32_t i = 0; i < count; i++) {
     size_t size;
     if (left < 4 || (size = edr_beam_u32(at)) > left - 4)
-      return edr_beam_fail(beam, EDR_EPROTOCOL, "its literals are cut short");
+      return edr_beam_fail_at(beam, EDR_EPROTOCOL, "its literals are cut short", at);
     beam->literals[i] = (edr_beam_bytes){at + 4, size};
     at += 4 + size;
     left -= 4 + size;
@@ -283,14 +296,16 @@ static edr_status read_literals(edr_beam *beam) {
 
   if (beam->has_literals) return EDR_OK;
   if (chunk->data == NULL) return EDR_OK;
-  if (chunk->size < 4) return edr_beam_fail(beam, EDR_EPROTOCOL, "its literals are cut short");
+  if (chunk->size < 4) return edr_beam_fail_at(beam, EDR_EPROTOCOL, "its literals are cut short", chunk->data);
   said = edr_beam_u32(chunk->data);
   if (said == 0) {
     status = split_literals(beam, chunk->data + 4, chunk->size - 4);
   } else {
-    if (said > beam->max_size) return edr_beam_fail(beam, EDR_ELIMIT, "its literals are too large");
+    if (said > beam->max_size) return edr_beam_fail_at(beam, EDR_ELIMIT, "its literals are too large", chunk->data);
     status = edr_gzip_expand(EDR_ZLIB, chunk->data + 4, chunk->size - 4, said, &beam->literal_bytes, &beam->problem);
     if (status == EDR_OK) status = split_literals(beam, beam->literal_bytes.data, beam->literal_bytes.size);
+    /* Inside of what was compressed there is no place to name but the chunk's. */
+    if (status != EDR_OK) edr_beam_fail_at(beam, status, beam->problem, chunk->data);
   }
   beam->has_literals = status == EDR_OK;
   if (status != EDR_OK) {

@@ -52,7 +52,10 @@ typedef struct edr_beam {
   bool has_literals; /* read already */
   size_t max_size;
   const char *problem;
+  size_t problem_at; /* the offset in the file, once inflated, where that is known; else EDR_BEAM_NOWHERE */
 } edr_beam;
+
+#define EDR_BEAM_NOWHERE SIZE_MAX
 
 /* Opens a file's bytes, which stay the caller's and must outlive the handle. `max_size` bounds what a gzipped file, and
  * the literals, may become. On failure there is nothing to free. */
@@ -136,6 +139,10 @@ edr_status edr_beam_walk_operand(edr_beam_walk *walk, edr_beam_operand *out_oper
 
 /* Remembers why, and gives the status back. */
 edr_status edr_beam_fail(edr_beam *beam, edr_status status, const char *problem);
+
+/* The same with the place: `at` points into the file's bytes. Elsewhere (into literals that were compressed) it is
+ * none. */
+edr_status edr_beam_fail_at(edr_beam *beam, edr_status status, const char *problem, const uint8_t *at);
 
 /* Four bytes, big-endian. */
 uint32_t edr_beam_u32(const uint8_t *at);

@@ -21,15 +21,16 @@ edr_status edr_beam_walk_begin(edr_beam_walk *walk, edr_beam *beam, uint32_t *ou
 
   if (code->data == NULL) return edr_beam_fail(beam, EDR_EPROTOCOL, "it has no code");
   if (code->size < 4 || (head = edr_beam_u32(code->data)) < SUBHEADER || head > code->size - 4)
-    return edr_beam_fail(beam, EDR_EPROTOCOL, "its code is cut short");
-  if (edr_beam_u32(code->data + 4) != 0) return edr_beam_fail(beam, EDR_ENOTSUP, "its instructions are of a newer set");
+    return edr_beam_fail_at(beam, EDR_EPROTOCOL, "its code is cut short", code->data);
+  if (edr_beam_u32(code->data + 4) != 0)
+    return edr_beam_fail_at(beam, EDR_ENOTSUP, "its instructions are of a newer set", code->data + 4);
   if (out_functions != NULL) *out_functions = edr_beam_u32(code->data + 16);
   *walk = (edr_beam_walk){.beam = beam, .at = code->data + 4 + head, .end = code->data + code->size};
   return EDR_OK;
 }
 
 static edr_status cut_short(edr_beam_walk *walk) {
-  return edr_beam_fail(walk->beam, EDR_EPROTOCOL, "its code is cut short");
+  return edr_beam_fail_at(walk->beam, EDR_EPROTOCOL, "its code is cut short", walk->at);
 }
 
 edr_status edr_beam_walk_next(edr_beam_walk *walk, unsigned *out_code, size_t *out_operands) {
@@ -42,9 +43,9 @@ edr_status edr_beam_walk_next(edr_beam_walk *walk, unsigned *out_code, size_t *o
   }
   if (walk->at == walk->end) return EDR_EAGAIN;
   code = *walk->at;
-  if (code == 0) return edr_beam_fail(walk->beam, EDR_EPROTOCOL, "its code is damaged");
+  if (code == 0) return edr_beam_fail_at(walk->beam, EDR_EPROTOCOL, "its code is damaged", walk->at);
   if (code >= sizeof operand_counts)
-    return edr_beam_fail(walk->beam, EDR_ENOTSUP, "its instructions are of a newer set");
+    return edr_beam_fail_at(walk->beam, EDR_ENOTSUP, "its instructions are of a newer set", walk->at);
   walk->at++;
   walk->left = operand_counts[code];
   *out_code = code;
@@ -71,9 +72,9 @@ static edr_status read_value(edr_beam_walk *walk, edr_beam_operand *operand, uin
     edr_status status;
     if (walk->at == walk->end) return cut_short(walk);
     if ((*walk->at & 0x1F) > 0x0F && (*walk->at >> 5) == 7)
-      return edr_beam_fail(walk->beam, EDR_ELIMIT, "a number too large");
+      return edr_beam_fail_at(walk->beam, EDR_ELIMIT, "a number too large", walk->at);
     first = *walk->at++;
-    if ((first & 0x07) != 0) return edr_beam_fail(walk->beam, EDR_EPROTOCOL, "its code is damaged");
+    if ((first & 0x07) != 0) return edr_beam_fail_at(walk->beam, EDR_EPROTOCOL, "its code is damaged", walk->at);
     status = read_value(walk, &more, first);
     if (status != EDR_OK) return status;
     if (more.value < 0 || more.value > walk->end - walk->at) return cut_short(walk);
@@ -98,10 +99,10 @@ static edr_status read_unsigned(edr_beam_walk *walk, int64_t *out_value) {
 
   if (walk->at == walk->end) return cut_short(walk);
   first = *walk->at++;
-  if ((first & 0x07) != 0) return edr_beam_fail(walk->beam, EDR_EPROTOCOL, "its code is damaged");
+  if ((first & 0x07) != 0) return edr_beam_fail_at(walk->beam, EDR_EPROTOCOL, "its code is damaged", walk->at);
   status = read_value(walk, &operand, first);
   if (status == EDR_OK && (operand.value < 0 || operand.bytes.size > 8))
-    status = edr_beam_fail(walk->beam, EDR_EPROTOCOL, "its code is damaged");
+    status = edr_beam_fail_at(walk->beam, EDR_EPROTOCOL, "its code is damaged", walk->at);
   if (status == EDR_OK) *out_value = operand.value;
   return status;
 }
@@ -111,7 +112,7 @@ static edr_status read_register(edr_beam_walk *walk, edr_beam_operand *operand) 
   if (walk->at == walk->end) return cut_short(walk);
   first = *walk->at++;
   if ((first & 0x07) != 3 && (first & 0x07) != 4)
-    return edr_beam_fail(walk->beam, EDR_EPROTOCOL, "its code is damaged");
+    return edr_beam_fail_at(walk->beam, EDR_EPROTOCOL, "its code is damaged", walk->at);
   operand->kind = (first & 0x07) == 3 ? EDR_BEAM_X : EDR_BEAM_Y;
   return read_value(walk, operand, first);
 }
@@ -150,7 +151,7 @@ static edr_status read_extended(edr_beam_walk *walk, edr_beam_operand *operand, 
     status = read_register(walk, operand);
     return status == EDR_OK ? read_unsigned(walk, &passed) : status;
   default:
-    return edr_beam_fail(walk->beam, EDR_ENOTSUP, "its instructions are of a newer set");
+    return edr_beam_fail_at(walk->beam, EDR_ENOTSUP, "its instructions are of a newer set", walk->at);
   }
 }
 
@@ -169,7 +170,7 @@ edr_status edr_beam_walk_operand(edr_beam_walk *walk, edr_beam_operand *out_oper
   operand.kind = kinds[first & 0x07];
   status = (first & 0x07) == 7 ? read_extended(walk, &operand, first) : read_value(walk, &operand, first);
   if (status == EDR_OK && operand.kind != EDR_BEAM_INTEGER && operand.value < 0)
-    status = edr_beam_fail(walk->beam, EDR_EPROTOCOL, "its code is damaged");
+    status = edr_beam_fail_at(walk->beam, EDR_EPROTOCOL, "its code is damaged", walk->at);
   if (status != EDR_OK) {
     *walk = before;
     return status;

@@ -58,6 +58,8 @@ local function describe_all(release, names)
   local found, callbacks = {}, {}
   for _, application in pairs(release.applications) do callbacks[application.app.mod or ""] = true end
   local done, message, code = release:visit_modules(names, function(name, module)
+    local sound, problem, why = module:check()
+    if not sound then return false, problem, why end
     found[name] = describe(release, name, module, callbacks[name])
   end)
   if not done then return nil, message, code end

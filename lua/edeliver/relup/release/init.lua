@@ -213,7 +213,8 @@ end
 
 --- What the files of some modules say.
 -- @tparam table names a set or a list of modules' names
--- @func visit gets a name and a module (see `edeliver.relup.release.module`), which is closed when it returns
+-- @func visit gets a name and a module (see `edeliver.relup.release.module`), which is closed when it returns; false, message,
+-- code from it end it all
 -- @return[1] true
 -- @return[2] nil, message, code
 function release:visit_modules(names, visit)
@@ -226,8 +227,10 @@ function release:visit_modules(names, visit)
     local opened, message, code = module.open(bytes)
     if not opened then return nil, ("%s/%s: %s"):format(self.path, path, message), code end
     local name = path:match "([^/]+)%.beam$"
-    visit(name, opened)
+    local refused
+    refused, message, code = visit(name, opened)
     opened:close()
+    if refused == false then return nil, ("%s/%s: %s"):format(self.path, path, message), code end
     return true
   end)
 end

@@ -28,6 +28,18 @@ function module.open(bytes)
   return setmetatable({ name = name, file = file }, module)
 end
 
+--- Whether all that is asked of it can be read. What a newer compiler has written is no damage: it is not known, then.
+-- @return[1] true
+-- @return[2] nil, message with the offset, code
+function module:check()
+  local file = self.file
+  for _, part in ipairs { "exports", "imports", "funs", "attributes", "literals", "functions" } do
+    local value, message, code = file[part](file)
+    if value == nil and code ~= "not_supported" then return nil, message, code end
+  end
+  return true
+end
+
 --- Frees what it takes up; it may be left to the collector.
 function module:close() self.file:close() end
 
