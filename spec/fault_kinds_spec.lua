@@ -211,6 +211,18 @@ describe("the fault matrix, by kinds:", function()
       end)
     end
 
+    it("with the relup patched: the guard puts it back, which the operator cannot, and which is said", function()
+      local operator = operate { before = "relup", mode = "install" }
+      operator:at_the_fault()
+      scene:fill_process_table(3000)
+      operator:go()
+      local status = operator:ended()
+      assert.equal(scene.relup_first, scene:relup())
+      assert.not_equal(3, status)
+      assert.truthy(operator:says "by the guard on ", operator.process:printed())
+      check(operator, { name = "process table full", where = "before the relup is patched", limit = 6000 })
+    end)
+
     it("from before the start on: nothing is touched", function()
       local operator = operate { after = 3 }
       operator:at_the_fault()

@@ -163,6 +163,19 @@ local function settle_ledger(self)
   if not settled then result.message = result.message or message end
 end
 
+-- What we could not undo, the guard tries, which needs no process for it; on a node without room for one we only tell it to.
+local function leave_the_rest(self)
+  local lease, the_guard = self.lease, self.guard
+  if self.ctx.ledger:is_settled() or not lease or lease.state ~= "held" or not self.node:is_open() then return end
+  if not the_guard:undo() then
+    lease:hand_over(("the guard on %s tries again"):format(self.node.name))
+    if not the_guard:wait_until_gone(GUARD_LEAVES) then return end
+  end
+  self.ctx.ledger:forget()
+  table.insert(self.report.undone, ("by the guard on %s: what was left"):format(self.node.name))
+  self.guard = nil
+end
+
 local function settle(self)
   local ledger = self.ctx.ledger
   if self.config.dry_run then
@@ -170,6 +183,7 @@ local function settle(self)
     ledger:forget()
   elseif not ledger:is_settled() then
     if is_ours(self) then settle_ledger(self) else leave(self) end
+    leave_the_rest(self)
   end
   return true
 end
@@ -198,8 +212,7 @@ local function account(self)
   return true
 end
 
--- Lets the guard go. What we could not undo, it tries once more. Over a connection that was lost while nothing was owed, it
--- first hears that its operator is back.
+-- Lets the guard go. Over a connection that was lost while nothing was owed, it first hears that its operator is back.
 local function dismiss(self)
   local the_guard, lease = self.guard, self.lease
   if not the_guard.pid or lease and lease.state ~= "held" then return end
