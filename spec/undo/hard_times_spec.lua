@@ -1,6 +1,7 @@
 -- The guard in hard times, on a real node: flooded, frozen together with its node, or raced for.
 
 local guard = require "edeliver.relup.undo.guard"
+local relup = require "edeliver.relup"
 local term = require "edeliver.relup.term"
 local erlang_node = require "support.node"
 local process = require "support.process"
@@ -88,16 +89,29 @@ describe("a guard in hard times", function()
     assert(one:leave())
   end)
 
-  it("is not started where its text would end the node, which has no room for more atoms", function()
+  it("is not started where a run might end the node, which has no room for more atoms", function()
     start { "+t", "16384" }
     assert(node:eval [=[
       Left = erlang:system_info(atom_limit) - erlang:system_info(atom_count) - 100,
       [list_to_atom("filler" ++ integer_to_list(I)) || I <- lists:seq(1, Left)], ok.]=])
     local one, message, code = guard.start(node)
     assert.same({ nil, "system_limit" }, { one, code })
-    assert.matches("has room for only %d+ more atoms, and ends when there is none", message)
+    assert.matches("has room for only %d+ more atoms, and may end when there is none", message)
     assert.equal("ok", (node:bulk_suspend(pids, 5000)))
     assert.equal("ok", (node:bulk_resume(pids, 5000)))
+  end)
+
+  it("is not started, and a dry run is refused, on a node that has hardly room for more processes", function()
+    start { "+P", "1024" }
+    assert(node:eval [=[
+      Left = erlang:system_info(process_limit) - erlang:system_info(process_count) - 50,
+      [spawn(timer, sleep, [infinity]) || _ <- lists:seq(1, Left)], ok.]=])
+    local one, message, code = guard.start(node)
+    assert.same({ nil, "system_limit" }, { one, code })
+    assert.matches("has room for only %d+ more processes, and may end when there is none", message)
+    local report, why = relup.sequence({ "check_ranch_acceptors" }):run(node, { name = "myapp", dry_run = true })
+    assert.is_nil(report)
+    assert.matches("has room for only %d+ more processes", why)
   end)
 
   it("outgrows the heap that a node allows its processes", function()

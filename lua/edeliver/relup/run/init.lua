@@ -11,6 +11,7 @@ local escape = require "edeliver.relup.base.escape"
 local finish = require "edeliver.relup.run.finish"
 local guard = require "edeliver.relup.undo.guard"
 local lease = require "edeliver.relup.undo.lease"
+local limits = require "edeliver.relup.undo.limits"
 local instruction = require "edeliver.relup.instruction"
 local journal = require "edeliver.relup.undo.journal"
 local attempt = require "edeliver.relup.base.attempt"
@@ -199,7 +200,7 @@ local function see_nobody_is_active(node)
   local found, message, code = guard.who(node)
   if found then return guard.busy(node, found) end
   if found == nil then return nil, message, code end
-  return true
+  return limits.check(node)
 end
 
 -- The guard first: a run that it does not take writes into no journal. The journal hears of everything before the guard does.

@@ -8,6 +8,7 @@
 
 local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
+local limits = require "edeliver.relup.undo.limits"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
@@ -19,7 +20,6 @@ local atom, tuple, list = term.atom, term.tuple, term.list
 guard.NAME = "edeliver_relup" -- what the guard is registered as on the node
 guard.GRACE, guard.LEASE, guard.PATIENCE, guard.TIMEOUT = 5000, 15000, 300000, 5000 -- ms
 local UNDO_TIMEOUT = 60000 -- ms
-local ATOMS = 1000 -- that its text may need, and what is evaluated meanwhile
 
 local function token()
   local file = io.open("/dev/urandom", "rb")
@@ -111,23 +111,13 @@ local OPTIONS = list {
   tuple { atom "message_queue_data", atom "off_heap" },
 }
 
-local INTEGERS = shape.list(shape.integer)
-
--- A node without room for another atom ends, and text makes some when it is read there for the first time.
-local function has_room_for_atoms(node)
-  local answer = node:map("erlang", "system_info", { atom "atom_count", atom "atom_limit" })
-  if not answer or not INTEGERS(answer) or #answer ~= 2 or answer[2] - answer[1] >= ATOMS then return true end
-  return nil, ("%s has room for only %s, and ends when there is none: restart it before it does. Nothing was changed")
-    :format(node.name, count.of(answer[2] - answer[1], "more atom")), "system_limit"
-end
-
 --- Starts it on the node; also another one, where the first is gone. Where that was interrupted, it has a `pid` and must leave,
 -- or it leaves by itself.
 -- @return[1] true
 -- @return[2] nil, message, code; "busy" where another one is there
 function guard:begin()
   if not self.token then
-    local fits, message, code = has_room_for_atoms(self.node)
+    local fits, message, code = limits.check(self.node)
     if not fits then return nil, message, code end
   end
   self.token, self.epoch, self.seen = token(), 0, 0
