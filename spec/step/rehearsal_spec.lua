@@ -11,7 +11,7 @@ describe("a rehearsal", function()
   after_each(function() scene:stop_all() end)
 
   local function rehearse(most)
-    return rehearsal.rehearse(scene.node, { scene:stop("2", "up") }, most)
+    return rehearsal.rehearse(scene.node, "2", { scene:stop("2", "up") }, most)
   end
 
   it("finds and names one state in 10,000 that the new code cannot take, and touches nobody", function()

@@ -69,9 +69,15 @@ local function bring(node, ctx, this)
   return this.planned:allowed(this.options.anyway)
 end
 
--- Takes away what was brought, unless the node runs it.
-local function take_away(node, ctx, this)
+-- Takes away what was brought, unless the node runs it. Where we may not, it is said what is left: another deploy goes on with
+-- it.
+local function take_away(node, ctx, this, ours)
   if not this.shipped then return true end
+  if not ours then
+    ctx:log("warning", ("What was brought of %s lies on %s. Another deploy continues with it; `edeliver-relup %s remove %s` "
+      .. "takes it away"):format(this.version, node.name, node.name, this.version))
+    return true
+  end
   local releases = release_handler.which_releases(node)
   local now = releases and release_handler.running(releases)
   if now and now.version == this.version then return true end
@@ -158,15 +164,10 @@ local function perform(node, ctx, this)
 end
 
 -- Whatever became of it.
-local function finally(node, ctx, this)
-  local problem
-  if this.configuration then
-    local left, message = this.configuration:leave()
-    problem = not left and message
-  end
-  if this.take_away then this.take_away(node, ctx, this) end
-  if problem then ctx:log("warning", problem) end
-  return true
+local function finally(node, ctx, this, ours)
+  -- Its holder on the node ends with the guard, whatever comes of this.
+  if this.configuration then this.configuration:leave() end
+  return not this.take_away or this.take_away(node, ctx, this, ours)
 end
 
 -- A step of either direction. `begin(node, config)` gives what it is about, before the run begins.
@@ -181,7 +182,8 @@ local function step(options, begin)
       this.options = options
       this.install_options = { permanent = options.permanent, timeout = options.timeout }
       config.version, config.name = this.version, config.name or this.name
-      config.engine, config.rehearse = config.engine or ENGINE, config.rehearse or REHEARSE
+      config.engine = config.engine or ENGINE
+      if config.rehearse == nil then config.rehearse = REHEARSE end
       return true
     end,
     prepare = function(node, ctx)
@@ -194,7 +196,7 @@ local function step(options, begin)
       this.is_permanent = made ~= nil
       return made, message, code
     end or nil,
-    finally = function(node, ctx) return ctx.deployed and finally(node, ctx, this) or true end,
+    finally = function(node, ctx, ours) return not ctx.deployed or finally(node, ctx, this, ours) end,
   }
 end
 

@@ -208,6 +208,8 @@ local function judge(node, release, self, folder, application, context)
   if not has_any(context.found, folder) then
     local like = application == false and "releases/" .. self.where.running or context.others[application]
     add_folder(self, folder, context.files, context.found, context.by_md5, like)
+  elseif application == false and next(self.rename) then
+    return true -- what names its applications will be another: it is compared again then
   elseif application == false then
     if #names > 0 and release.version == self.where.running then
       return nil, ("%s runs %s already, with other content. --version-suffix gives this release another version"):format(

@@ -265,7 +265,7 @@ function sending:close()
   if answer then left, message, code = ask(self, atom "leave", STALLED) end
   if left then return true end
   local where, name = self.compared.where, ".ship-" .. self.compared.identity
-  return nil, ("what was sent so far is left in %s/%s and %s/%s; the next deploy goes on with it, or deletes it: %s"):format(
+  return nil, ("what was sent so far is left in %s/%s and %s/%s; the next deploy continues with it, or deletes it: %s"):format(
     where.lib, name, where.releases, name, message), code
 end
 sending.__close = sending.close

@@ -1,6 +1,6 @@
-%% Tries code_change of new code on the states of running processes, in a VM beside the node: {ok, [{Module, Tried}], Failed}, where
-%% Failed is at most ten of {Module, Pid, Reason}; {error, Reason} where there is no such VM. It needs OTP 25, and ends with the
-%% call. Nothing of the node is touched but that its processes are asked for their states.
+%% Gives a fun that tries code_change of new code on the states of running processes: {ok, [{Module, Tried}], Failed}, where Failed is
+%% at most ten of {Module, Pid, Reason}. It is a question of next_vm: Call makes a call in a VM of the new release, which has its
+%% configuration. Nothing of the node is touched but that its processes are asked for their states.
 %%
 %% Changes is [{Module, Extra}], Load the new code, [{Module, Application, Version} | {Module, Path}]; Most is how many processes of
 %% each.
@@ -9,19 +9,8 @@
 -parts([release_files]).
 
 run(Changes, Load, Most, Timeout, ReleaseFiles) ->
-  Root = code:root_dir(),
-  %% A release need not have an erts of its own.
-  Bin = case os:getenv("BINDIR") of false -> Root; Set0 -> Set0 end,
-  Erls = [File0 || File0 <- [filename:join([Root, "erts-" ++ erlang:system_info(version), "bin", "erl"]),
-                             filename:join(Bin, "erl"), os:find_executable("erl")], is_list(File0), filelib:is_regular(File0)],
-  Boots = [filename:rootname(File) || File <- filelib:wildcard(filename:join([Root, "releases", "*", "start_clean.boot"])) ++
-                                              filelib:wildcard(filename:join([Root, "bin", "start_clean.boot"]))],
-  Boot = case Boots of [One | _] -> ["-boot", One, "-boot_var", "RELEASE_LIB", filename:join(Root, "lib")]; [] -> [] end,
+  %% What the new release does not say the node's own path does.
   Paths = [Path || Path <- code:get_path(), filelib:is_dir(Path)],
-  Options = fun(Erl) -> #{connection => standard_io, wait_boot => 15000, exec => Erl,
-              env => [{"ERL_ZFLAGS", false}, {"ERL_AFLAGS", false}, {"ERL_FLAGS", false}, {"HEART_COMMAND", false},
-                      {"ERL_CRASH_DUMP", "/dev/null"}],
-              args => Boot ++ ["-mode", "interactive", "-pa" | Paths]} end,
   #{file := File, single := Single} = ReleaseFiles,
   VsnOf = fun(Module) -> Single(proplists:get_value(vsn, Module:module_info(attributes), undefined)) end,
   %% Processes by what started them, and the module whose code_change they call.
@@ -44,7 +33,7 @@ run(Changes, Load, Most, Timeout, ReleaseFiles) ->
   end,
   %% Compiled code tries many at once; where one fails, it is looked for by halves.
   Try = fun Try(_, _, _, _, []) -> [];
-            Try(Vm, Callback, Vsn, Extra, Some) ->
+            Try(Call, Callback, Vsn, Extra, Some) ->
     Count = length(Some),
     Arguments = [fun Callback:code_change/3, lists:duplicate(Count, Vsn), [State || {_, State} <- Some],
                  lists:duplicate(Count, Extra)],
@@ -53,10 +42,10 @@ run(Changes, Load, Most, Timeout, ReleaseFiles) ->
         [{Pid, _}] -> [{Pid, Reason}];
         _ ->
           {Left, Right} = lists:split(Count div 2, Some),
-          Try(Vm, Callback, Vsn, Extra, Left) ++ Try(Vm, Callback, Vsn, Extra, Right)
+          Try(Call, Callback, Vsn, Extra, Left) ++ Try(Call, Callback, Vsn, Extra, Right)
       end
     end,
-    try peer:call(Vm, lists, zipwith3, Arguments, Timeout) of
+    try Call(lists, zipwith3, Arguments, Timeout) of
       Answers ->
         [{Pid, Answer} || {{Pid, _}, Answer} <- lists:zip(Some, Answers),
                           not (is_tuple(Answer) andalso element(1, Answer) =:= ok)]
@@ -69,26 +58,16 @@ run(Changes, Load, Most, Timeout, ReleaseFiles) ->
   Batches = fun Cut(Some) ->
     case length(Some) =< 500 of true -> [Some]; false -> {Left, Right} = lists:split(500, Some), [Left | Cut(Right)] end
   end,
-  Rehearse = fun(Vm) ->
-    NameOf = fun({_, Path}) -> filename:rootname(Path); ({Module, App, Version}) -> File(Module, App, Version) end,
-    [{module, _} = peer:call(Vm, code, load_abs, [NameOf(Each)], Timeout) || Each <- Load],
-    Rows = [{Module, Batch, Try(Vm, Callback, VsnOf(Module), Extra, Batch)}
+  NameOf = fun({_, Path}) -> filename:rootname(Path); ({Module, App, Version}) -> File(Module, App, Version) end,
+  fun(Call, next_vm) ->
+    ok = Call(code, add_pathsz, [Paths], Timeout),
+    [{module, _} = Call(code, load_abs, [NameOf(Each)], Timeout) || Each <- Load],
+    Rows = [{Module, Batch, Try(Call, Callback, VsnOf(Module), Extra, Batch)}
             || {Module, Extra} <- Changes, {Callback, Found} <- Of(Module),
-               {module, Callback} =:= peer:call(Vm, code, ensure_loaded, [Callback], Timeout),
-               peer:call(Vm, erlang, function_exported, [Callback, code_change, 3], Timeout),
+               {module, Callback} =:= Call(code, ensure_loaded, [Callback], Timeout),
+               Call(erlang, function_exported, [Callback, code_change, 3], Timeout),
                Batch0 <- Batches(Found), Batch <- [States(Batch0)]],
     Tried = [{Module, lists:sum([length(Batch) || {M, Batch, _} <- Rows, M =:= Module])} || {Module, _} <- Changes],
     Failed = [{Module, Pid, Reason} || {Module, _, Bad} <- Rows, {Pid, Reason} <- Bad],
     {ok, Tried, lists:sublist(Failed, 10)}
-  end,
-  case code:ensure_loaded(peer) of
-    {module, peer} when Erls =:= [] -> {error, no_erl};
-    {module, peer} ->
-      %% Whoever asks may go away: the VM is bound to this process, and ends with it.
-      try peer:start_link(Options(hd(Erls))) of
-        {ok, Vm, _} -> try Rehearse(Vm) catch Class:Reason -> {error, {Class, Reason}} after peer:stop(Vm) end;
-        Other -> {error, Other}
-      catch Class:Reason -> {error, {Class, Reason}}
-      end;
-    _ -> {error, no_peer}
   end.

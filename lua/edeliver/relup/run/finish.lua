@@ -85,18 +85,6 @@ local function undo_steps(self)
   return true
 end
 
--- What each step does last of all, whatever became of the run. The guard still keeps others out.
-local function finally(self)
-  for i = #self.steps, 1, -1 do
-    local step = self.steps[i]
-    if step.finally and not self.config.dry_run then
-      local done, message = attempt(core.let_signals_through, attempt, step.finally, self.node, self.ctx)
-      if not done and message then self.ctx:log("warning", ("%s: %s"):format(step.name, message)) end
-    end
-  end
-  return true
-end
-
 -- Whether it is we who undo. Where nobody does, as on a node that has no room for another guard, we try on.
 local function is_ours(self)
   local lease = self.lease
@@ -184,6 +172,19 @@ local function settle(self)
   elseif not ledger:is_settled() then
     if is_ours(self) then settle_ledger(self) else leave(self) end
     leave_the_rest(self)
+  end
+  return true
+end
+
+-- What each step does last of all, whatever became of the run; it is told whether the guard still keeps others out for us.
+local function finally(self)
+  for i = #self.steps, 1, -1 do
+    local step = self.steps[i]
+    if step.finally and not self.config.dry_run then
+      local ours = not self.lease or is_ours(self) == true
+      local done, message = attempt(core.let_signals_through, attempt, step.finally, self.node, self.ctx, ours)
+      if not done and message then self.ctx:log("warning", ("%s: %s"):format(step.name, message)) end
+    end
   end
   return true
 end

@@ -63,9 +63,9 @@ local function tell(ctx, fused)
 end
 
 -- Where no VM can be started beside the node the upgrade is no worse than without a rehearsal; that is said.
-local function rehearse(node, ctx, stops)
+local function rehearse(node, version, ctx, stops)
   if not ctx.config.rehearse then return true end
-  local tried, message, code = rehearsal.rehearse(node, stops, ctx.config.rehearse)
+  local tried, message, code = rehearsal.rehearse(node, version, stops, ctx.config.rehearse)
   if tried then
     ctx:log("info", tried)
   elseif code == "no_vm" then
@@ -127,7 +127,7 @@ function engine.prepare(node, target, ctx)
   local supervisors, problem, why, named = supervision_trees.walk(node, suspended)
   if not supervisors then return nil, problem, why end
   local rehearsed
-  rehearsed, message, code = rehearse(node, ctx, fused.stops)
+  rehearsed, message, code = rehearse(node, target.version, ctx, fused.stops)
   if not rehearsed then return nil, message, code end
   local done
   done, message, code = put(node, target, ctx, fused.script)

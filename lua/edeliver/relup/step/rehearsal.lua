@@ -6,19 +6,24 @@
 -- @module edeliver.relup.step.rehearsal
 
 local count = require "edeliver.relup.base.count"
+local erlang = require "edeliver.relup.node.erlang"
+local release_folder = require "edeliver.relup.otp.release_folder"
 local shape = require "edeliver.relup.node.shape"
 local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
 
 local rehearsal = {}
 
-local atom, tuple, list = term.atom, term.tuple, term.list
-local TIMEOUT = 120000 -- ms, for all of it
+local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
+local TIMEOUT, PATIENCE = 120000, 30000 -- ms: for all of it, and for a config provider
 
 local REASONS = { no_peer = "its OTP is older than 25", no_erl = "it has no erl to start one with" }
 local TRIED = shape.list(shape.tuple(shape.atom, shape.integer))
 local FAILED = shape.list(shape.tuple(shape.atom, shape.pid, shape.any))
-local ANSWER = shape.either(shape.tuple(shape.is(atom "ok"), TRIED, FAILED), shape.tuple(shape.is(atom "error"), shape.any))
+local ERROR = shape.tuple(shape.is(atom "error"), shape.any)
+local REHEARSED = shape.either(shape.tuple(shape.is(atom "ok"), TRIED, FAILED), ERROR)
+local function is_answers(value) return shape.list(nil, 2)(value) and REHEARSED(value[2]) end
+local ANSWER = shape.either(shape.tuple(shape.is(atom "ok"), is_answers), ERROR)
 
 -- What the node is asked for.
 local function questions(stops)
@@ -34,22 +39,39 @@ end
 
 --- Checks what configuration asks for; raises where it makes no sense.
 function rehearsal.check(most, level)
-  if most == nil or most == "all" or math.type(most) == "integer" and most > 0 then return end
+  if not most or most == "all" or math.type(most) == "integer" and most > 0 then return end
   error(('config.rehearse is a number of processes, or "all", not %q'):format(tostring(most)), (level or 1) + 1)
+end
+
+-- Asks a VM of the new release, which first gets the configuration that its providers give; where they fail, it has that of its
+-- files.
+local function ask(node, version, bindings)
+  local root, message, code = release_folder.root(node)
+  if not root then return nil, message, code end
+  local place = { Root = charlist(root), Version = charlist(version) }
+  local resolve = node:expression("resolve_configuration", { Patience = PATIENCE, Root = place.Root, Version = place.Version })
+  local answer
+  answer, message, code = shape.expect(node, "the rehearsal", ANSWER, node:run("next_vm", {
+    Questions = list { erlang.call_term(resolve), erlang.call_term(node:expression("rehearse", bindings)) },
+    Root = place.Root, Version = place.Version,
+  }, TIMEOUT))
+  if answer == nil then return nil, message, code end
+  return ERROR(answer) and answer or answer[2][2]
 end
 
 --- Rehearses.
 -- @param node
+-- @string version the one that is to run
 -- @tparam table stops of `script.fuse`
 -- @param most how many processes of each module, or "all"
 -- @return[1] what was tried, in words
 -- @return[2] nil, message, code: "code_change" where a state is not taken; "no_vm" where there is no such VM, so nothing is known
-function rehearsal.rehearse(node, stops, most)
+function rehearsal.rehearse(node, version, stops, most)
   local changes, load = questions(stops)
   if #changes == 0 then return "nothing to rehearse: no process is changed by the new code" end
-  local answer, message, code = shape.expect(node, "the rehearsal", ANSWER, node:run("rehearse", {
+  local answer, message, code = ask(node, version, {
     Changes = list(changes), Load = list(load), Most = most == "all" and (1 << 50) or most, Timeout = TIMEOUT,
-  }, TIMEOUT))
+  })
   if answer == nil then return nil, message, code end
   if answer[1] == atom "error" then
     local why = shape.atom(answer[2]) and REASONS[answer[2].name] or term.format(answer[2]):sub(1, 200)

@@ -11,5 +11,5 @@ defmodule Depot.Item do
   def handle_call(:state, _from, item), do: {:reply, item, item}
 
   def code_change({:down, _}, item, _), do: {:ok, Map.delete(item, :tags)}
-  def code_change(_, item, _), do: {:ok, Map.put(item, :tags, [])}
+  def code_change(_, item, _), do: {:ok, item |> Map.put_new(:reserved, 0) |> Map.put(:tags, [])}
 end
