@@ -116,7 +116,7 @@ local function prepare(node, ctx, this)
 end
 
 -- Holds the node against the release.
-local function look(node, ctx, this)
+local function look(node, this)
   local seen, message, code = verify.modules(node, this.version, { md5s = this.md5s, removed = this.removed })
   local at_children, values
   if seen then at_children, message, code = verify.children(node, this.changed, this.removed) end
@@ -135,13 +135,11 @@ local function look(node, ctx, this)
     return nil, ("%s runs %s, and not all of it is as the release has it: %s"):format(node.name, this.version, problem),
       "not_verified"
   end
-  local words = verify.in_words(seen, this.version)
-  ctx:log("info", words)
-  return words
+  return verify.in_words(seen, this.version)
 end
 
 -- The install, with the children that are ended before it on the way back, or started behind it.
-local function install_with_children(node, ctx, this)
+local function perform(node, ctx, this)
   local done, message, code = true, nil, nil
   if this.ending then done, message, code = this.ending.run(node, nil, ctx) end
   if not done then return nil, message, code end
@@ -154,13 +152,16 @@ local function install_with_children(node, ctx, this)
   return ("%s; %s"):format(done, started)
 end
 
-local function perform(node, ctx, this)
-  local done, message, code = install_with_children(node, ctx, this)
-  if not done then return nil, message, code end
-  local words
-  words, message, code = look(node, ctx, this)
+-- When everybody runs again: nothing stands still for it, and nothing of it could be undone.
+local function complete(node, ctx, this)
+  local words, message, code = look(node, this)
   if not words then return nil, message, code end
-  return ("%s; %s"):format(done, words)
+  if not this.options.permanent then return words end
+  local made
+  made, message, code = permanent.make(node, this.version, function(text) ctx:log("warning", text) end)
+  if not made then return nil, message, code end
+  this.is_permanent = true
+  return ("%s; %s"):format(words, made)
 end
 
 -- Whatever became of it.
@@ -191,11 +192,7 @@ local function step(options, begin)
       return prepare(node, ctx, this)
     end,
     run = function(node, _, ctx) return perform(node, ctx, this) end,
-    complete = options.permanent and function(node, ctx)
-      local made, message, code = permanent.make(node, this.version, function(text) ctx:log("warning", text) end)
-      this.is_permanent = made ~= nil
-      return made, message, code
-    end or nil,
+    complete = function(node, ctx) return complete(node, ctx, this) end,
     finally = function(node, ctx, ours) return not ctx.deployed or finally(node, ctx, this, ours) end,
   }
 end
