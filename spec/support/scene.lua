@@ -274,7 +274,7 @@ function operator:go() self.process:write "" end
 
 --- Waits until it has printed a text; nil when it hasn't in time.
 function operator:says(text)
-  return process.wait_until(function() return self.process:printed():find(text, 1, true) end, 3000)
+  return process.wait_until(function() return self.process:printed():find(text, 1, true) end, 10000)
 end
 
 --- Waits until it has ended, and leaves all as it is.
