@@ -3,17 +3,17 @@
 local core = require "edeliver.relup.core"
 local process = require "support.process"
 
+local folder
+
+before_each(function() folder = process.temporary_folder() end)
+after_each(function() process.remove_folder(folder) end)
+
+local function sh(command)
+  return (process.output(("cd %s && umask 022 && { %s; } 2>&1"):format(process.quote(folder), command)))
+end
+local function at(name) return folder .. "/" .. name end
+
 describe("a file of the C module", function()
-  local folder
-
-  before_each(function() folder = process.temporary_folder() end)
-  after_each(function() process.remove_folder(folder) end)
-
-  local function sh(command)
-    return (process.output(("cd %s && umask 022 && { %s; } 2>&1"):format(process.quote(folder), command)))
-  end
-  local function at(name) return folder .. "/" .. name end
-
   it("is made for us alone, whatever the umask, and no program that we start inherits it", function()
     for _, mode in ipairs { "new", "w", "a", "a+" } do
       local file = assert(core.open_private(at("made-" .. mode), mode))
@@ -77,15 +77,6 @@ describe("a file of the C module", function()
 end)
 
 describe("a folder of the C module", function()
-  local folder
-
-  before_each(function() folder = process.temporary_folder() end)
-  after_each(function() process.remove_folder(folder) end)
-
-  local function sh(command)
-    return (process.output(("cd %s && umask 022 && { %s; } 2>&1"):format(process.quote(folder), command)))
-  end
-  local function at(name) return folder .. "/" .. name end
   local function refused(path, code, words)
     local made, message, why = core.private_folder(path)
     assert.same({ nil, code }, { made, why })

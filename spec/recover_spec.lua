@@ -39,13 +39,7 @@ describe("recover", function()
 
   local function websockets() return node:pids(node:call("ranch", "procs", { LISTENER, atom "connections" })) end
 
-  local function acceptors()
-    local running = 0
-    for _, pid in ipairs(node:call("ranch", "procs", { LISTENER, atom "acceptors" })) do
-      running = running + (term.kind(pid) == "pid" and 1 or 0)
-    end
-    return running
-  end
+  local function acceptors() return chat.acceptors(node) end
 
   -- A run that an accident ended: as it leaves node and journal when its guard has been killed, too.
   local function abandoned(path)

@@ -12,7 +12,7 @@ local release_handler = require "edeliver.relup.otp.release_handler"
 local term = require "edeliver.relup.term"
 
 local atom = term.atom
-local LISTENER, SOCKETS = atom "Elixir.Chat.Endpoint.HTTP", 20
+local SOCKETS = 20
 
 describe("sequence", function()
   local release, sockets, node, folder, lines
@@ -44,13 +44,7 @@ describe("sequence", function()
 
   local function whereis(name) return node:call("erlang", "whereis", { atom(name) }) end
 
-  local function acceptors()
-    local running = 0
-    for _, pid in ipairs(node:call("ranch", "procs", { LISTENER, atom "acceptors" })) do
-      running = running + (term.kind(pid) == "pid" and 1 or 0)
-    end
-    return running
-  end
+  local function acceptors() return chat.acceptors(node) end
 
   local function current()
     local found

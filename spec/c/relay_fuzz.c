@@ -102,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void)edr_processes_all(paired.node, edr_deadline_after(500), &all);
     break;
   default:
-    if (edr_processes_suspended(paired.node, &pids, edr_deadline_after(500), &all, &hibernating, &hibernating) == EDR_OK)
+    if (edr_processes_suspended(paired.node, &pids, edr_deadline_after(500), &all, &hibernating, &hibernating) ==
+        EDR_OK)
       MUST(all.count + hibernating.count <= 3);
   }
   paired_close(&paired);

@@ -10,24 +10,12 @@
 #include "check.h"
 #include "clock.h"
 #include "erlang_node.h"
+#include "open_node.h"
 
 static uint16_t epmd_port;
 
 static edr_node *open_node(const erlang_process *process, bool rex) {
-  edr_node_options options;
-  edr_node *node = NULL;
-  edr_error error = {0};
-  memset(&options, 0, sizeof options);
-  options.dial.node = process->name;
-  options.dial.cookie = ERLANG_TEST_COOKIE;
-  options.dial.epmd_port = epmd_port;
-  options.dial.deadline_ms = edr_deadline_after(5000);
-  options.rex = rex;
-  if (edr_node_open(&options, &node, &error) != EDR_OK) {
-    fprintf(stderr, "%s\n", error.text);
-    exit(2);
-  }
-  return node;
+  return test_open_node(process, epmd_port, rex);
 }
 
 /* Appends `count` new processes of a kind; relay_makers.erl says which there are. */

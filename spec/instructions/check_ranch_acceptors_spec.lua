@@ -4,11 +4,7 @@ local shared = require "support.shared"
 describe("check_ranch_acceptors", function()
   local chat = shared(live.start)
 
-  local function run(config)
-    local ctx = chat:context(config)
-    local result, message, code = chat:run("check_ranch_acceptors", ctx)
-    return ctx, result, message, code
-  end
+  local function run(config) return chat:try("check_ranch_acceptors", config) end
 
   it("says what it found, and leaves it for the steps that follow", function()
     local ctx, result = run()

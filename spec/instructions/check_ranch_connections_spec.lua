@@ -5,11 +5,7 @@ local shared = require "support.shared"
 describe("check_ranch_connections", function()
   local chat = shared(live.start)
 
-  local function run(config)
-    local ctx = chat:context(config)
-    local result, message, code = chat:run("check_ranch_connections", ctx)
-    return ctx, result, message, code
-  end
+  local function run(config) return chat:try("check_ranch_connections", config) end
 
   it("tells websockets of channels from the rest", function()
     local sockets <close> = clients.open { port = chat.ports.endpoint, count = 6 }

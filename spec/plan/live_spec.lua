@@ -4,6 +4,8 @@ local plan = require "edeliver.relup.plan"
 local process = require "support.process"
 local program = require "cli.program"
 local releases = require "support.releases"
+
+local said = releases.said
 local term = require "edeliver.relup.term"
 
 describe("a plan against a node", function()
@@ -19,12 +21,6 @@ describe("a plan against a node", function()
     if running then running:stop() end
     process.remove_folder(folder)
   end)
-
-  local function said(made)
-    local list = {}
-    for i, reason in ipairs(made.reasons) do list[i] = ("%s %s %s"):format(reason.level, reason.code, reason.place) end
-    return list
-  end
 
   it("says what a plan from its folder says, and how many processes run what changes", function()
     local from_folder = assert(plan.compare(built .. "/shop-1.0.0", built .. "/shop-2.0.0"))

@@ -5,7 +5,9 @@ local process = require "support.process"
 local reasons = require "edeliver.relup.plan.reasons"
 local releases = require "support.releases"
 
-local quote = process.quote
+local said = releases.said
+
+local quote, sh = process.quote, process.shell
 
 describe("a plan", function()
   local folder, built
@@ -14,15 +16,6 @@ describe("a plan", function()
     folder, built = process.temporary_folder(), releases.built()
   end)
   teardown(function() process.remove_folder(folder) end)
-
-  local function sh(text, ...) assert(os.execute(text:format(...))) end
-
-  -- "level code place", sorted
-  local function said(made)
-    local list = {}
-    for i, reason in ipairs(made.reasons) do list[i] = ("%s %s %s"):format(reason.level, reason.code, reason.place) end
-    return list
-  end
 
   describe("of two releases of mix", function()
     local made

@@ -4,7 +4,7 @@ local process = require "support.process"
 local release = require "edeliver.relup.release"
 local releases = require "support.releases"
 
-local quote = process.quote
+local quote, sh = process.quote, process.shell
 
 describe("a release of mix", function()
   local folder, built
@@ -13,8 +13,6 @@ describe("a release of mix", function()
     folder, built = process.temporary_folder(), releases.built()
   end)
   teardown(function() process.remove_folder(folder) end)
-
-  local function sh(text, ...) assert(os.execute(text:format(...))) end
 
   local function refused(path, code, ...)
     local opened, message, got = release.open(path)

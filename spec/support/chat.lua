@@ -4,6 +4,7 @@
 local built = require "support.built"
 local process = require "support.process"
 local node = require "support.node"
+local term = require "edeliver.relup.term"
 
 local chat = {}
 local methods = setmetatable({}, { __index = node.methods })
@@ -37,6 +38,16 @@ local function read_ports(text)
   local ports = {}
   for name, port in text:gmatch "(%w+) (%d+)" do ports[name] = tonumber(port) end
   return ports
+end
+
+--- How many acceptors of the endpoint run.
+-- @param connection to a release
+function chat.acceptors(connection)
+  local atom, running = term.atom, 0
+  for _, pid in ipairs(connection:call("ranch", "procs", { atom "Elixir.Chat.Endpoint.HTTP", atom "acceptors" }) or {}) do
+    running = running + (term.kind(pid) == "pid" and 1 or 0)
+  end
+  return running
 end
 
 --- Starts version 1.0.0 and waits until it listens.

@@ -37,6 +37,13 @@ function methods:run(name, ctx, argument)
   return step.run(self.node, argument or require("edeliver.relup.term").atom "chat", ctx)
 end
 
+--- Runs an instruction in a context of its own.
+-- @return the context, and what the instruction gave
+function methods:try(name, config)
+  local ctx = self:context(config)
+  return ctx, self:run(name, ctx)
+end
+
 --- Undoes whatever a spec has left to be undone.
 function methods.settle(_, ctx) -- luacheck: ignore self
   return ctx.ledger:settle()

@@ -64,6 +64,12 @@ function process.output(command)
   return text, (pipe:close())
 end
 
+--- Runs a shell command, made as `string.format` makes texts; raises where it fails.
+function process.shell(text, ...)
+  local printed, succeeded = process.output("{ " .. text:format(...) .. "\n} 2>&1")
+  assert(succeeded, printed)
+end
+
 --- A new temporary folder. A process that is started in it removes it when it ends; else it is the caller's to remove.
 function process.temporary_folder()
   return (process.output("mktemp -d \"${TMPDIR:-/tmp}/edeliver-relup.XXXXXX\""):gsub("\n$", ""))

@@ -70,6 +70,13 @@ function releases.of(name)
   return made[name]
 end
 
+--- The reasons of a plan, each as "level code place", in its order.
+function releases.said(plan)
+  local list = {}
+  for i, reason in ipairs(plan.reasons) do list[i] = ("%s %s %s"):format(reason.level, reason.code, reason.place) end
+  return list
+end
+
 function releases.built() return releases.of("shop"):built() end
 function releases.copy(version, folder) return releases.of("shop"):copy(version, folder) end
 function releases.start(path, env) return releases.of("shop"):start(path, env) end

@@ -135,10 +135,7 @@ end
 
 --- How many acceptors of the endpoint run.
 function methods:acceptors()
-  local found = self.node:call("ranch", "procs", { LISTENER, term.atom "acceptors" })
-  local running = 0
-  for _, pid in ipairs(found or {}) do running = running + (term.kind(pid) == "pid" and 1 or 0) end
-  return running
+  return chat.acceptors(self.node)
 end
 
 --- Whether nothing of an accident is left: nobody is suspended, all acceptors run, no guard is there. Else what is.
