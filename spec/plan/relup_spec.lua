@@ -41,7 +41,8 @@ describe("a relup", function()
     return table.concat(out, "\n")
   end
 
-  local CASES = { "loads", "chain", "updates", "cycle", "between", "low", "restart", "restart_2", "modules", "applications" }
+  local CASES = { "loads", "chain", "updates", "cycle", "between", "low", "restart", "restart_2", "modules", "applications",
+    "two_cycles", "restarts", "erts" }
   for _, case in ipairs(CASES) do
     it(case .. ": is what systools makes", function()
       local wanted = assert(consult.parse(process.read_file(("%s/%s/relup"):format(folder, case))))[1]
@@ -85,7 +86,26 @@ describe("a relup", function()
     assert.equal(lines(wanted), lines(made.relup))
   end)
 
-  for _, case in ipairs { "bad_point", "bad_resume", "bad_module", "bad_twice", "bad_undefined" } do
+  it("random: is what systools makes of instructions of every form, or refused by both", function()
+    local same, refused = 0, 0
+    for seed = 1, 24 do
+      local case = "random_" .. seed
+      local made, message = plan.relup(plans_of(case, { 2 }))
+      local wanted = io.open(("%s/%s/relup"):format(folder, case))
+      if wanted then
+        assert(made, case .. ": " .. tostring(message))
+        assert.equal(lines(assert(consult.parse(wanted:read "a"))[1]), lines(made.relup), case)
+        wanted:close()
+        same = same + 1
+      else
+        assert.is_nil(made, case)
+        refused = refused + 1
+      end
+    end
+    assert.is_true(same >= 15, ("%d same, %d refused"):format(same, refused))
+  end)
+
+  for _, case in ipairs { "types", "added", "bad_point", "bad_resume", "bad_module", "bad_twice", "bad_undefined" } do
     it(case .. ": is refused, as by systools", function()
       assert.truthy(io.open(("%s/%s/refused"):format(folder, case)))
       local made, message, code = plan.relup(plans_of(case, { 2 }))
@@ -106,20 +126,31 @@ describe("a relup", function()
     assert.truthy(lines(made.relup):find('{load_object_code,{shop,"3.0.0",[m_a,m_b,m_c]}}', 1, true))
   end)
 
-  it("generated: is what systools makes of the generated appups", function()
-    local plans = plans_of("generated", { 2 })
+  -- Our relup from the bases, and what systools makes of the appups that we generate.
+  local function both(case, bases)
+    local plans, old = plans_of(case, bases), {}
     local made = assert(plan.relup(plans))
     assert.equal("generated", made.found_by.shop)
     for name, text in pairs(plan.appups(plans)) do
-      local file <close> = assert(io.open(("%s/generated/3/lib/%s-3.0.0/ebin/%s.appup"):format(folder, name, name), "w"))
+      local file <close> = assert(io.open(("%s/%s/3/lib/%s-3.0.0/ebin/%s.appup"):format(folder, case, name, name), "w"))
       file:write(text)
     end
+    for i, base in ipairs(bases) do old[i] = ('"IN/%d/releases/%d.0.0/x"'):format(base, base) end
     local ask = ([[erl -noshell -eval '
-      {ok, Relup, _, _} = systools:make_relup("IN/3/releases/3.0.0/x", ["IN/2/releases/2.0.0/x"], ["IN/2/releases/2.0.0/x"],
+      {ok, Relup, _, _} = systools:make_relup("IN/3/releases/3.0.0/x", [OLD], [OLD],
         [{path, ["IN/*/lib/*/ebin"]}, noexec, silent]), io:format("~tp.~n", [Relup]), halt().']])
-      :gsub("IN", folder .. "/generated")
-    local printed = process.output(ask)
-    assert.equal(lines(assert(consult.parse(printed))[1]), lines(made.relup))
+      :gsub("OLD", table.concat(old, ",")):gsub("IN", ("%s/%s"):format(folder, case))
+    return made, assert(consult.parse((process.output(ask))))[1]
+  end
+
+  it("generated, from two releases: is what systools makes of the generated appups", function()
+    local made, wanted = both("generated_2", { 1, 2 })
+    assert.equal(lines(wanted), lines(made.relup))
+  end)
+
+  it("generated: is what systools makes of the generated appups", function()
+    local made, wanted = both("generated", { 2 })
+    assert.equal(lines(wanted), lines(made.relup))
     local script = lines(made.relup)
     for _, part in ipairs { "{code_change,up,[{m_sup,[]}]}", "{code_change,up,[{m_server,[]}]}",
       "{remove,{m_old,brutal_purge,brutal_purge}}", "{apply,{application,start,[new,permanent]}}",

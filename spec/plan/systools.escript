@@ -6,7 +6,7 @@
 main([Folder]) ->
     Base = filename:join(Folder, "base"),
     [copy_application(App, Base) || App <- [kernel, stdlib, sasl]],
-    [make_case(Folder, Base, Name, Case) || {Name, Case} <- cases()],
+    [make_case(Folder, Base, Name, Case) || {Name, Case} <- cases() ++ random_cases()],
     ok.
 
 copy_application(App, Base) ->
@@ -60,13 +60,64 @@ cases() ->
                   [{shop, [{<<"^2\\.0\\.[0-9]+$">>, [{load_module, m_a}]}, {"1.0.0", [{load_module, m_a}, {add_module, m_b}, {add_module, m_c}]}],
                     [{<<"2.*">>, [{load_module, m_a}]}, {<<"(1|9)(?:\\.\\d+)*">>, [{load_module, m_a}]}]},
                    {more, [{"1.0.0", [{update, o_a, {advanced, []}}]}], [{"1.0.0", [{update, o_a, {advanced, []}}]}]}]}},
+     {"two_cycles", One([{load_module, m_a, [m_b]}, {update, m_b, {advanced, []}, [m_a, m_c]}, {load_module, m_c, [m_c]}],
+                        [{update, m_c, {advanced, []}, [m_b]}, {load_module, m_b, [m_c]}, {load_module, m_a, [m_b]}])},
+     {"types", {[{2, [Shop("2.0.0", Three), {gone, "1.0.0", temporary, [{g_a, 1}]}, {gone_2, "3.0.0", none, [{g_b, 1}]}]},
+                 {3, [{new, "1.0.0", temporary, [{n_a, 1}]}, Shop("3.0.0", Changed), {new_2, "1.0.0", permanent, []}]}],
+                [{shop, [{"2.0.0", [{add_application, new_3, load}, {remove_application, new_4}]}], [{"2.0.0", []}]}]}},
+     {"added", {[{2, [Shop("2.0.0", Three), {more, "1.0.0", permanent, [{o_a, 1}]}]},
+                 {3, [Shop("3.0.0", Changed), {more, "1.0.0", permanent, [{o_a, 1}]}]}],
+                [{shop, [{"2.0.0", [{remove_application, more}, {add_application, more, transient}, {load_module, m_b}]}], [{"2.0.0", []}]}]}},
+     {"restarts", {[{2, [Shop("2.0.0", Three), {more, "1.0.0", temporary, [{o_a, 1}]}, {quiet, "1.0.0", none, [{q_a, 1}]}]},
+                    {3, [Shop("3.0.0", Changed), {more, "1.0.0", temporary, [{o_a, 1}]}, {quiet, "1.0.0", load, [{q_a, 1}]}]}],
+                   [{shop, [{"2.0.0", [{restart_application, more}, {restart_application, quiet}]}],
+                     [{"2.0.0", [{restart_application, shop}, {restart_application, quiet}]}]}]}},
+     {"erts", {[{2, [Shop("2.0.0", Three)], "0.1"}, {3, [Shop("3.0.0", Changed)]}],
+               [{shop, [{"2.0.0", [{load_module, m_a}]}], [{"2.0.0", [{update, m_a, soft}]}]}]}},
+     {"generated_2", {[{1, [Shop("1.0.0", [{m_a, 1}, {m_server, 1}, {m_sup, 2}])]},
+                       {2, [Shop("2.0.0", [{m_a, 2}, {m_sup, 1}, {m_server, 2}, {m_old, 1}]), {gone, "1.0.0", permanent, [{g_a, 1}]}]},
+                       {3, [Shop("3.0.0", [{m_a, 2}, {m_sup, 2}, {m_server, 2}, {m_new, 1}]), {new, "1.0.0", permanent, [{n_a, 1}]}]}],
+                      generated}},
      {"generated", {[{2, [Shop("2.0.0", [{m_a, 1}, {m_sup, 1}, {m_server, 1}, {m_old, 1}, {m_same, 1}]), {gone, "1.0.0", permanent, [{g_a, 1}]}]},
                      {3, [Shop("3.0.0", [{m_a, 2}, {m_sup, 2}, {m_server, 2}, {m_new, 1}, {m_same, 1}]), {new, "1.0.0", permanent, [{n_a, 1}]}]}],
                     generated}}].
 
+%% Instructions of every form, each of which depends on the next and on some behind it: so their order is told.
+random_cases() ->
+    [begin
+         rand:seed(exsss, {1, 2, Seed}),
+         Names = [m_a, m_b, m_c, m_d, m_e, m_f],
+         Modules = fun(V) -> [{shop, integer_to_list(V) ++ ".0.0", permanent, [{M, V} || M <- Names]}] end,
+         {"random_" ++ integer_to_list(Seed),
+          {[{2, Modules(2)}, {3, Modules(3)}], [{shop, [{"2.0.0", random_script(Names)}], [{"2.0.0", random_script(Names)}]}]}}
+     end || Seed <- lists:seq(1, 24)].
+
+random_script(Names) ->
+    Some = lists:nthtail(rand:uniform(3), [M || {_, M} <- lists:sort([{rand:uniform(), M} || M <- Names])]),
+    Scripts = random_chain(Some),
+    [I || {_, I} <- lists:sort([{rand:uniform(), I} || I <- Scripts])] ++ one_of([[], [{apply, {m_a, done, [1]}}]]).
+
+random_chain([Last]) -> [random_instruction(Last, [])];
+random_chain([M, Next | Others]) ->
+    Needs = [Next | [O || O <- Others, rand:uniform(3) =:= 1]],
+    [random_instruction(M, Needs) | random_chain([Next | Others])].
+
+random_instruction(M, Needs) ->
+    Purge = fun() -> one_of([soft_purge, brutal_purge]) end,
+    Change = one_of([soft, {advanced, []}, {advanced, {a, [1]}}]),
+    Timeout = one_of([default, infinity, 5000, 1]),
+    one_of([{load_module, M, Needs}, {load_module, M, Purge(), Purge(), Needs}, {update, M, Change, Needs},
+            {update, M, Change, Purge(), Purge(), Needs}, {update, M, Timeout, Change, Purge(), Purge(), Needs},
+            {update, M, one_of([static, dynamic]), Timeout, Change, Purge(), Purge(), Needs}, {delete_module, M, Needs}]).
+
+one_of(List) -> lists:nth(rand:uniform(length(List)), List).
+
 make_case(Folder, Base, Name, {Versions, Appups}) ->
     Dir = filename:join(Folder, Name),
-    Made = [{V, make_release(Dir, Base, V, Apps)} || {V, Apps} <- Versions],
+    Made = [case Version of
+                {V, Apps} -> {V, make_release(Dir, Base, V, Apps, erlang:system_info(version))};
+                {V, Apps, Erts} -> {V, make_release(Dir, Base, V, Apps, Erts)}
+            end || Version <- Versions],
     {_, New} = lists:last(Made),
     Old = [R || {_, R} <- lists:droplast(Made)],
     write_appups(Dir, Appups),
@@ -104,7 +155,7 @@ write_appups(Dir, Appups) ->
      end || {App, Up, Down} <- Appups].
 
 %% The release's file without its extension.
-make_release(Dir, Base, Version, Apps) ->
+make_release(Dir, Base, Version, Apps, Erts) ->
     Root = filename:join(Dir, integer_to_list(Version)),
     Vsn = integer_to_list(Version) ++ ".0.0",
     Own = filename:join(Root, "lib"),
@@ -115,7 +166,7 @@ make_release(Dir, Base, Version, Apps) ->
     Otp = [{App, vsn(Base, App)} || App <- [kernel, stdlib, sasl]],
     Listed = Otp ++ [{Name, V, Type} || {Name, V, Type, _} <- Apps],
     Stem = filename:join([Root, "releases", Vsn, "x"]),
-    Rel = {release, {"x", Vsn}, {erts, erlang:system_info(version)}, Listed},
+    Rel = {release, {"x", Vsn}, {erts, Erts}, Listed},
     ok = file:write_file(Stem ++ ".rel", io_lib:format("~tp.~n", [Rel])),
     Stem.
 

@@ -128,15 +128,22 @@ local function code_changes(instructions, direction, wanted_type)
   return #changes > 0 and { tuple { atom "code_change", atom(direction), list(changes) } } or {}
 end
 
+-- A list: what is removed is purged right behind that.
 local function load_or_remove(i)
-  if name_of(i) == "update" then return tuple { atom "load", tuple { i[2], i[6], i[7] } } end
-  local name = name_of(i) == "load_module" and "load" or "remove"
-  return tuple { atom(name), tuple { i[2], i[3], i[4] } }
+  if name_of(i) == "update" then return { tuple { atom "load", tuple { i[2], i[6], i[7] } } } end
+  if name_of(i) == "load_module" then return { tuple { atom "load", tuple { i[2], i[3], i[4] } } } end
+  return { tuple { atom "remove", tuple { i[2], i[3], i[4] } }, tuple { atom "purge", list { i[2] } } }
+end
+
+local function flattened(lists)
+  local items = {}
+  for _, each in ipairs(lists) do table.move(each, 1, #each, #items + 1, items) end
+  return items
 end
 
 -- What one group becomes: what stands before the point of no return, and after.
 local function to_low(direction, instructions, applications)
-  local suspends, resumes, loads, before, purged = {}, {}, {}, {}, {}
+  local suspends, resumes, loads, before = {}, {}, {}, {}
   for _, i in ipairs(instructions) do
     if name_of(i) == "update" then
       suspends[#suspends + 1] = i[4] == DEFAULT and i[2] or tuple { i[2], i[4] }
@@ -144,24 +151,20 @@ local function to_low(direction, instructions, applications)
     end
     local low = load_or_remove(i)
     loads[#loads + 1] = low
-    if name_of(low) == "load" then
+    if name_of(i) ~= "remove_module" then
       local library = library_of(applications, i[2])
       before[#before + 1] = tuple { atom "load_object_code",
         tuple { atom(library.name), charlist(library.version), list { i[2] } } }
-    else
-      purged[#purged + 1] = i[2]
     end
   end
   local following = {}
   if #suspends > 0 then following[1] = tuple { atom "suspend", list(suspends) } end
   if direction == "up" then
-    append(following, reversed(loads))
-    append(following, #purged > 0 and { tuple { atom "purge", list(purged) } } or {})
+    append(following, flattened(reversed(loads)))
     append(following, code_changes(instructions, "up"))
   else
     append(following, code_changes(instructions, "down", DYNAMIC))
-    append(following, loads)
-    append(following, #purged > 0 and { tuple { atom "purge", list(purged) } } or {})
+    append(following, flattened(loads))
     append(following, code_changes(instructions, "down", STATIC))
   end
   if #resumes > 0 then following[#following + 1] = tuple { atom "resume", list(resumes) } end
