@@ -270,12 +270,5 @@ int edr_lua_md5(lua_State *L) {
 void edr_lua_archive_setup(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"next", archive_next}, {"content", archive_content}, {"close", archive_gc}, {NULL, NULL}};
-  luaL_newmetatable(L, ARCHIVE);
-  lua_pushcfunction(L, archive_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, archive_gc);
-  lua_setfield(L, -2, "__close");
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  edr_lua_new_class(L, ARCHIVE, archive_gc, methods);
 }

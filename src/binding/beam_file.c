@@ -347,12 +347,5 @@ void edr_lua_beam_setup(lua_State *L) {
                                      {"functions", beam_functions},
                                      {"close", beam_gc},
                                      {NULL, NULL}};
-  luaL_newmetatable(L, BEAM);
-  lua_pushcfunction(L, beam_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, beam_gc);
-  lua_setfield(L, -2, "__close");
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  edr_lua_new_class(L, BEAM, beam_gc, methods);
 }

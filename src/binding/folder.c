@@ -21,13 +21,7 @@ static int folder_gc(lua_State *L) {
 static DIR **push_box(lua_State *L) {
   DIR **folder = lua_newuserdatauv(L, sizeof(DIR *), 0) /* NOLINT(bugprone-sizeof-expression) */;
   *folder = NULL;
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, folder_gc);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "__gc");
-  lua_setfield(L, -2, "__close");
-  lua_setmetatable(L, -2);
-  lua_toclose(L, -1);
+  edr_lua_close_by(L, folder_gc);
   return folder;
 }
 

@@ -15,6 +15,7 @@
 #include <lauxlib.h>
 
 #include "buf.h"
+#include "support.h"
 
 /* What must be given back in every case; a userdata, since Lua may raise. */
 typedef struct replacement {
@@ -161,13 +162,7 @@ int edr_lua_replace_file(lua_State *L) {
   memset(job, 0, sizeof *job);
   edr_buf_init(&job->old);
   job->backup = backup;
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, replacement_gc);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "__gc");
-  lua_setfield(L, -2, "__close");
-  lua_setmetatable(L, -2);
-  lua_toclose(L, -1);
+  edr_lua_close_by(L, replacement_gc);
 
   job->path = realpath(path, NULL);
   if (job->path == NULL) return fail(L, "system", "cannot find", path, errno);

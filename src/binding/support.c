@@ -34,6 +34,30 @@ edr_buf *edr_lua_new_buf(lua_State *L) {
   return buf;
 }
 
+/* Into the metatable on top. */
+static void set_gc(lua_State *L, lua_CFunction gc) {
+  lua_pushcfunction(L, gc);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "__gc");
+  lua_setfield(L, -2, "__close");
+}
+
+void edr_lua_new_class(lua_State *L, const char *name, lua_CFunction gc, const luaL_Reg *methods) {
+  luaL_newmetatable(L, name);
+  set_gc(L, gc);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+void edr_lua_close_by(lua_State *L, lua_CFunction gc) {
+  lua_createtable(L, 0, 2);
+  set_gc(L, gc);
+  lua_setmetatable(L, -2);
+  lua_toclose(L, -1);
+}
+
 void edr_lua_push_hex(lua_State *L, const uint8_t *bytes, size_t size) {
   luaL_Buffer text;
   luaL_buffinit(L, &text);

@@ -22,6 +22,13 @@ int64_t edr_lua_check_deadline(lua_State *L, int index, lua_Integer fallback_ms)
 /* Pushes a userdata that owns a buffer, and frees it when it is collected; edr_buf_deinit may free it earlier. */
 edr_buf *edr_lua_new_buf(lua_State *L);
 
+/* Makes a class of userdata with these methods; `gc`, which has to bear a second call, closes and collects them. */
+void edr_lua_new_class(lua_State *L, const char *name, lua_CFunction gc, const luaL_Reg *methods);
+
+/* The userdata on top of the stack is given to `gc` when the C function that called this returns or raises, and again
+ * when it is collected. */
+void edr_lua_close_by(lua_State *L, lua_CFunction gc);
+
 /* Pushes bytes as hexadecimal digits. */
 void edr_lua_push_hex(lua_State *L, const uint8_t *bytes, size_t size);
 
