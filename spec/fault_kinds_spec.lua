@@ -427,6 +427,18 @@ describe("the fault matrix, by kinds:", function()
       end
     end
 
+    for _, name in ipairs { "INT", "TERM", "HUP", "QUIT" } do
+      it(("gets SIG%s when all is done and said: its exit code and its document stay"):format(name), function()
+        local operator = operate { after = 0, fault = "none", waits_at_the_end = true }
+        assert(process.wait_until(function() return operator:says "at the end" end, 20000))
+        operator.process:signal(name)
+        operator:go()
+        local facts = check(operator, { name = "SIG" .. name, where = "at the end", signalled = true, limit = 1000,
+          installed = true })
+        assert.same({ 0, 0 }, { facts.status, facts.document.exit })
+      end)
+    end
+
     it("drops a coroutine in the middle of a run", function()
       local node <close> = scene:connect()
       local before = scene:current()

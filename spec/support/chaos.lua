@@ -179,6 +179,11 @@ end
 -- What must be true of the node now.
 local function look_at_node(round)
   local scene = round.scene
+  if round.killed and round.has.guard then
+    -- Neither of the two is left, and recovery undoes what the journal says.
+    local result, message, code = recovery.run(scene.node, round.operator.journal, { log = function() end })
+    if not result and code ~= "journal" then add(round, "recover with the journal: %s", message) end
+  end
   if round.has["node killed"] then
     -- Nobody had to be resumed; what lies on its disk is put back by whoever is left.
     if round.killed or scene:relup() ~= scene.relup_first then
@@ -306,6 +311,7 @@ function chaos.round(scene, plan)
   round.clean = scene:is_clean() and scene:relup() == scene.relup_first
   round.printed = round.operator.process:printed()
   for _, other in ipairs(round.others) do other.ended_with, other.printed = other:wait() end
+  pcall(scene.observer.catch_up, scene.observer, scene.node)
   round.seen, round.document = scene.observer:seen(), round.operator:document()
   if round.status == 4 and not round.has["node killed"] then add(round, "exit 4, and nobody killed the node") end
   look_at_operator(round)

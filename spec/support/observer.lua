@@ -29,6 +29,11 @@ function methods:mark(node)
   self.read = select(2, text:find((".*\n%%d+ mark %d\n"):format(self.marks)))
 end
 
+--- Waits until it has looked once more, whatever the machine does besides.
+function methods:catch_up(node) -- luacheck: ignore self
+  assert(node:call("chat_observer", "catch_up", {}, 10000) == term.atom "ok", "the observer is gone")
+end
+
 local function note_number(seen, name, value)
   seen.most[name], seen.least[name] = math.max(seen.most[name] or 0, value), math.min(seen.least[name] or value, value)
 end

@@ -4,7 +4,7 @@
 --     lua5.4 operator.lua node=… cookie=… version=… journal=… fault=… after=N
 --
 -- and optionally epmd_port, port (then epmd is not asked), grace, lease, patience, target, mode ("run", or "install" for the
--- steps inside the relup), install_timeout, engine.
+-- steps inside the relup), install_timeout, engine, waits_at_the_end (once its report was printed, for a line).
 -- The fault happens after the first N steps, once: the first time or, with `pass` = 2,
 -- the second time that they are passed. With `before` = "suspend", "acceptors" or
 -- "relup" it happens where the guard knows already of that act, and the node not yet. It prints "at the fault" when it is there,
@@ -143,6 +143,11 @@ local function run_command()
   local steps, close = sequence_runner.steps, output.close
   function sequence_runner.steps(...) return with_the_fault(steps(...)) end
   function output.close(self, code)
+    if given.waits_at_the_end then
+      print "at the end"
+      io.stdout:flush()
+      io.read "l"
+    end
     local file = assert(io.open(given.document, "w"))
     file:write(require("dkjson").encode { exit = code, result = self.result, error = self.failure })
     file:close()

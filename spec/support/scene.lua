@@ -222,7 +222,7 @@ operator.__index = operator
 
 local GIVEN = {
   "version", "fault", "after", "pass", "before", "mode", "port", "lease", "wait", "suspend_timeout", "target", "install_timeout",
-  "patience", "document", "engine",
+  "patience", "document", "engine", "waits_at_the_end",
 }
 
 --- Starts an operator's program (support.operator says what it takes), by default one that flips the version; its process runs in

@@ -10,7 +10,7 @@
 %%   asked N            since the mark, so many processes were sent a suspend by others than the release handler
 %%   guard yes | no     whether a guard is registered
 -module(chat_observer).
--export([start/0, mark/1, fill/1, leave/0, hibernate/0, wake/0]).
+-export([start/0, mark/1, catch_up/0, fill/1, leave/0, hibernate/0, wake/0]).
 
 -define(EVERY, 8). % ms
 
@@ -34,6 +34,12 @@ mark(Name) ->
     Ref = make_ref(),
     ?MODULE ! {mark, Name, self(), Ref},
     receive Ref -> ok after 5000 -> timeout end.
+
+%% Looks once more now.
+catch_up() ->
+    Ref = make_ref(),
+    ?MODULE ! {look, self(), Ref},
+    receive Ref -> ok after 10000 -> timeout end.
 
 %% Fills the process table, for so many ms; returns when it is full. Whatever slot becomes free is taken again.
 fill(Ms) ->
@@ -84,6 +90,10 @@ loop(#{file := File} = S) ->
             Marked = look(S#{asked := #{}, seen := #{}}),
             Pid ! Ref,
             loop(Marked);
+        {look, Pid, Ref} ->
+            Looked = look(S),
+            Pid ! Ref,
+            loop(Looked);
         _ ->
             loop(S)
     after ?EVERY ->

@@ -33,7 +33,8 @@ end
 -- The environment variable that, when it is set, lets this program leave core dumps, and a debugger look into it.
 local CORE_DUMPS = "EDELIVER_RELUP_CORE_DUMPS"
 
---- Runs the program. Cookies and keys that it holds are in no core dump: it leaves none.
+--- Runs the program. Cookies and keys that it holds are in no core dump: it leaves none. Where it has run a sequence, signals are
+-- held back from then on, so whoever called this ends the program.
 -- @tparam table arguments of the command line
 -- @treturn integer the exit code
 function cli.main(arguments)

@@ -178,7 +178,7 @@ local function tell(args, report, message)
   return exit_code(report)
 end
 
---- Runs a sequence on a node and shows it.
+--- Runs a sequence on a node and shows it: the last thing that a program does.
 -- @return exit code
 function sequence_runner.run(args, node, steps, config)
   -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first. Another that came
@@ -191,9 +191,7 @@ function sequence_runner.run(args, node, steps, config)
   core.block_signals()
   local told, status = true, nil
   if ran then told, status = pcall(tell, args, report or unfinished, message) end
-  while core.take_signal() do end -- luacheck: ignore
-  -- Where nobody reads stdout any more, flushing it at the end of the program must not end that first.
-  if not args.output.stdout_is_lost then core.release_signals() end
+  -- They stay held back until the program has ended: one that came now could only take its exit code and its document along.
   if not ran or not told then error(ran and status or report, 0) end
   return status
 end
