@@ -302,6 +302,38 @@ describe("a swap", function()
     assert.equal("exit", code)
   end)
 
+  it("carries out what is behind the point of no return though its guard is gone, and ends when nobody can ask any more", function()
+    local pids = scene:servers("good", 5)
+    local first = scene:stop("2", "up", { modules = { "library" } })
+    local second = scene:stop("2", "up", { modules = { "server" }, past = true })
+    first.suspend, first.change, second.id = {}, {}, 2
+    local prepared, watched = assert(scene:prepare { first, second })
+    assert(prepared:arm(scene.node:pids {}))
+    assert(scene.node:eval [=[
+      spawn(fun() ->
+        Ask = fun(Id) -> catch gen_server:call(edeliver_relup_swap, {swap, Id}, infinity) end,
+        First = Ask(1), persistent_term:put(answer, First),
+        (fun Wait() -> persistent_term:get(go_on, false) orelse begin timer:sleep(10), Wait() end end)(),
+        persistent_term:put(answer, Ask(2)), (fun Wait() -> timer:sleep(10), Wait() end)()
+      end). ]=])
+    local function answer() return scene.node:call("persistent_term", "get", { atom "answer", atom "none" }) end
+    assert.is_truthy(process.wait_until(function() return answer() == atom "ok" end, 5000))
+    assert(scene.node:call("erlang", "exit", { watched.pid, atom "kill" }))
+    assert.is_truthy(process.wait_until(function()
+      return scene.node:call("erlang", "whereis", { atom "edeliver_relup" }) == atom "undefined"
+    end, 5000))
+    assert.is_truthy(process.wait_until(function()
+      local who = assert(require("edeliver.relup.step.swap").who(scene.node))
+      return who.status == "purging"
+    end, 5000))
+    assert.equal(1, scene:version "server")
+    assert(scene.node:call("persistent_term", "put", { atom "go_on", true }))
+    scene:wait_until_gone()
+    assert.equal(2, scene:version "server")
+    assert.matches("^{good,2,", scene:state(pids[1]))
+    nobody_is_suspended()
+  end)
+
   it("finishes what it has begun, whatever becomes of the operator and of the guard", function()
     local pids, slow = scene:servers("good", 5), scene:servers("slow", 1)
     local prepared, watched = assert(scene:prepare(scene:stop("2", "up")))

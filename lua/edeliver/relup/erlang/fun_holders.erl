@@ -7,7 +7,7 @@
 -parts([old_funs]).
 
 run(Modules, Timeout, OldFuns) ->
-  #{table := Table, used := Used} = OldFuns,
+  #{kinds := KindsOf, of_loaded := Used} = OldFuns,
   Until = erlang:monotonic_time(millisecond) + Timeout,
   Read = fun(Module) ->
     case erlang:module_loaded(Module) andalso code:which(Module) of
@@ -21,13 +21,12 @@ run(Modules, Timeout, OldFuns) ->
     end
   end,
   %% The emulator counts them; what a process had not long ago, and has not been collected, is counted, too.
-  Counted = [{Module, Some} || Module <- Modules, Bytes <- Read(Module), {Md5, Kinds} <- [Table(Bytes)],
-                               Md5 =:= erlang:get_module_info(Module, md5), Some <- [Used(Module, Md5, Kinds)], Some =/= []],
+  Counted = [{Module, Some} || Module <- Modules, Bytes <- Read(Module), Some <- [Used(Module, KindsOf(Bytes))], Some =/= []],
   %% What shows in terms that are written out, and in what stacks are printed as.
   Signs = maps:from_list(
     [{Md5, Module} || {Module, Some} <- Counted, {Md5, _} <- Some] ++
     [{iolist_to_binary(io_lib:format("#Fun<~ts.~w.~w>", [Module, Index, Uniq])), Module}
-     || {Module, Some} <- Counted, {_, {_, Index, _, Uniq}} <- Some]),
+     || {Module, Some} <- Counted, {_, Kinds} <- Some, {_, _, Index, _, Uniq} <- Kinds]),
   Found = fun(Bytes) ->
     lists:usort([maps:get(binary:part(Bytes, Match), Signs) || Match <- binary:matches(Bytes, maps:keys(Signs))])
   end,

@@ -36,7 +36,9 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
   %% Reading ------------------------------------------------------------------------------------------------------------
 
   #{folder := Folder, file := File, beam := Beam, single := Single} = ReleaseFiles,
-  #{table := FunsOf, is_held := IsHeld, holders := Holders} = OldFuns,
+  #{kinds := FunsOf, is_held := IsHeld, holders := HoldersOf, of_loaded := FunsOfLoaded, of_old := FunsOfOld, fits := Fits,
+    renew := Renew} = OldFuns,
+  Holders = fun(Module, Known) -> HoldersOf(Module, FunsOfOld(Module, Known), 10) end,
   Loaded = fun(Module) ->
     case erlang:module_loaded(Module) of true -> erlang:get_module_info(Module, md5); false -> none end
   end,
@@ -122,8 +124,10 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     Fresh = [Module || {Module, _, _} <- Changed],
     Touched = Fresh ++ Remove,
     %% What nobody uses any more may be waiting to be collected.
-    lists:any(fun(Module) -> IsHeld(Module, Known) end, Touched) andalso
-      lists:foreach(fun erlang:garbage_collect/1, processes()),
+    case [Module || Module <- Touched, IsHeld(Module, Known)] of
+      [] -> ok;
+      Before -> [Renew(Module, Known) || Module <- Before], lists:foreach(fun erlang:garbage_collect/1, processes())
+    end,
     case [{Module, Holders(Module, Known)} || Module <- Touched, IsHeld(Module, Known)] of
       [] -> ok;
       Holding -> throw({error, {old_funs, Holding}})
@@ -159,12 +163,16 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     Changes = fun(Modes, OldVsn) ->
       [{Module, OldVsn(Mode, Module), Extra} || {Module, Mode, Extra} <- Change0, lists:member(Mode, Modes)]
     end,
+    %% Who has funs of code that becomes old, and whether they can be renewed.
+    KindsOf = fun(Module) -> case lists:keyfind(Module, 1, Changed) of {_, _, Bytes} -> FunsOf(Bytes); false -> none end end,
+    Held = [{Module, HoldersOf(Module, Code, 10), Fits(Code, KindsOf(Module))}
+            || {Module, {_, _, Bytes}} <- Old, Code <- [FunsOfLoaded(Module, FunsOf(Bytes))], Code =/= []],
     Funs = [{Module, Of0} || {Module, _, Bytes} <- Changed ++ [Each || {_, {_, _, _} = Each} <- Old], Of0 <- [FunsOf(Bytes)],
                              Of0 =/= none],
     Stop#{prepared => Ready(Plain), late => Late, back => Back, touched => Touched,
           funs => lists:foldl(fun({Module, Of0}, All) -> maps:update_with(Module, fun(Some) -> [Of0 | Some] end, [Of0], All) end,
                               #{}, Funs),
-          paths => Paths, fresh => [Module || {Module, _, _} <- Later], ids => maps:from_list(Children),
+          paths => Paths, held_funs => Held, fresh => [Module || {Module, _, _} <- Later], ids => maps:from_list(Children),
           starts => [{App, Type, Folder(App, Version), Early} || {App, Version, Type} <- maps:get(starts, Stop)],
           %% What is changed before the load and behind it, and how each is changed back.
           before => Changes([down], fun(_, Module) -> {down, To(Module)} end),
@@ -400,7 +408,19 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
         Result
     end
   end,
-  Perform = fun(From, Id, #{stops := Left} = S) ->
+  %% Behind the point of no return a call that fails restarts the node: while one may come, all that is left of the guard's death is
+  %% that nobody asks any more.
+  IsAsked = fun(#{armed := true, stops := Left, caller := Caller}) when Left =/= #{} ->
+                   Pid = case Caller of none -> whereis(release_handler); _ -> Caller end,
+                   not lists:any(fun(#{cancels := Cancels}) -> Cancels end, maps:values(Left)) andalso is_pid(Pid) andalso
+                     case process_info(Pid, current_function) of
+                       {current_function, {gen_server, loop, _}} -> false;
+                       undefined -> false;
+                       _ -> true
+                     end;
+               (_) -> false
+            end,
+  Perform = fun({Caller, _} = From, Id, #{stops := Left} = S) ->
     case maps:take(Id, Left) of
       {Stop, Others} ->
         process_flag(priority, high),
@@ -411,7 +431,7 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
           false -> Fail(From, What)
         end,
         %% Where it went back, the new code is the old one now.
-        S#{stops := Others, unpurged := maps:get(unpurged, S) ++ maps:get(touched, Stop),
+        S#{stops := Others, caller := Caller, unpurged := maps:get(unpurged, S) ++ maps:get(touched, Stop),
            funs := maps:merge(maps:get(funs, S), maps:get(funs, Stop)),
            reports := [{Id, {Kind, What, Report}} | maps:get(reports, S)]};
       error -> Fail(From, {no_such_swap, Id}), S
@@ -421,8 +441,9 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
   PurgeOne = fun(#{unpurged := [Module | Others], lingering := Lingering, funs := Funs} = S) ->
     Before = Now(),
     %% Who runs old code can make a fun of it: it has to be gone before the funs are counted.
+    IsFree = fun() -> not IsHeld(Module, Funs) orelse begin Renew(Module, Funs), not IsHeld(Module, Funs) end end,
     Free = maps:get(Module, Funs, []) =:= [] orelse
-           not erlang:check_old_code(Module) orelse Runs(Module) =:= [] andalso not IsHeld(Module, Funs),
+           not erlang:check_old_code(Module) orelse Runs(Module) =:= [] andalso IsFree(),
     Purged = Free andalso Purge(Module),
     Pause = (Now() - Before) div 1000 * 4 + 1,
     S#{unpurged := Others, lingering := case Purged of true -> Lingering; false -> Lingering ++ [Module] end, pause := Pause}
@@ -430,9 +451,11 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
   Loop = fun Loop(#{state := State} = S) ->
     Due = case S of
       #{state := purging, unpurged := [_ | _], pause := Pause} -> Pause;
+      #{state := purging, collect := [_ | _]} -> 2;
+      #{state := purging, lingering := [_ | _], collect := none} -> 0;
       #{state := purging, lingering := [_ | _], rounds := Rounds0} when Rounds0 > 0 -> 5000;
       #{state := purging, lingering := [_ | _]} -> 60000;
-      #{state := purging} -> 0;
+      #{state := purging} -> case IsAsked(S) of true -> 200; false -> 0 end;
       _ -> infinity
     end,
     %% No receive here has a time of its own: see guard.erl.
@@ -443,7 +466,18 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       {timeout, Timer, due} ->
         case S of
           #{unpurged := [_ | _]} -> Loop(PurgeOne(S));
-          #{lingering := []} -> ok;
+          #{lingering := []} -> case IsAsked(S) of true -> Loop(S); false -> ok end;
+          %% Many may have used a fun of old code, and nobody has it any more: once, all are collected, some at a time.
+          #{lingering := Lingering, collect := none, funs := Funs} ->
+            Holds = lists:any(fun(Module) -> IsHeld(Module, Funs) end, Lingering),
+            Loop(S#{collect := case Holds of true -> processes(); false -> [] end});
+          #{lingering := Lingering, collect := [_ | _] = Pids} ->
+            {Some, Others} = lists:split(min(100, length(Pids)), Pids),
+            lists:foreach(fun erlang:garbage_collect/1, Some),
+            Loop(case Others of
+              [] -> S#{collect := [], unpurged := Lingering, lingering := []};
+              _ -> S#{collect := Others}
+            end);
           #{lingering := Lingering, rounds := Rounds} ->
             Rounds =:= 0 andalso
               logger:log(warning, "edeliver_relup: old code of ~0tp is still in use, and not purged", [Lingering]),
@@ -451,10 +485,14 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
         end;
       {'$gen_call', From, {swap, _}} when State =:= prepared -> gen_server:reply(From, ok), Loop(S);
       {'$gen_call', From, {swap, Id}} when State =:= armed -> Loop(Perform(From, Id, S));
-      {'$gen_call', From, {swap, Id}} -> Fail(From, {too_late, Id}), Loop(S);
+      {'$gen_call', From, {swap, Id}} ->
+        case S of
+          #{armed := true, stops := #{Id := #{cancels := false}}} -> Loop(Perform(From, Id, S));
+          _ -> Fail(From, {too_late, Id}), Loop(S)
+        end;
       {'$gen_call', From, {Token, {arm, Held}}} when State =:= prepared ->
-        gen_server:reply(From, ok), Loop(S#{state := armed, held := Held});
-      {'$gen_call', From, {Token, disarm}} when State =:= armed -> gen_server:reply(From, ok), Loop(S#{state := prepared});
+        gen_server:reply(From, ok), Loop(S#{state := armed, armed := true, held := Held});
+      {'$gen_call', From, {Token, disarm}} when State =:= armed -> gen_server:reply(From, ok), Loop(S#{state := prepared, armed := false});
       {'$gen_call', From, {Token, report}} -> gen_server:reply(From, lists:reverse(maps:get(reports, S))), Loop(S);
       {'$gen_call', From, {Token, leave}} -> gen_server:reply(From, ok), Loop(S#{state := purging});
       {'$gen_call', From, who} ->
@@ -467,8 +505,12 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
         Funs = maps:get(funs, S),
         gen_server:reply(From, {held, [Module || {Module, _} <- maps:to_list(Funs), IsHeld(Module, Funs)]}), Loop(S);
       {'$gen_call', From, take_over} when State =:= purging ->
-        unregister(edeliver_relup_swap),
-        gen_server:reply(From, {taken, maps:get(unpurged, S) ++ maps:get(lingering, S), maps:get(funs, S)});
+        case IsAsked(S) of
+          true -> gen_server:reply(From, busy), Loop(S);
+          false ->
+            unregister(edeliver_relup_swap),
+            gen_server:reply(From, {taken, maps:get(unpurged, S) ++ maps:get(lingering, S), maps:get(funs, S)})
+        end;
       {'$gen_call', From, _} -> gen_server:reply(From, {error, unknown}), Loop(S);
       {'DOWN', _, process, Guard, _} -> Loop(S#{state := purging});
       _ -> Loop(S)
@@ -495,10 +537,11 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       throw:Refusal -> Refusal;
       Class:Reason -> {error, {Class, Reason}}
     end,
-    Initial = #{held => [], reports => [], lingering => [], rounds => 60, pause => 0},
+    Initial = #{armed => false, caller => none, held => [], reports => [], lingering => [], collect => none, rounds => 60, pause => 0},
     case Prepared of
       #{} ->
         Summary = [{Id, #{modules => length(maps:get(touched, Stop)), back => maps:get(back, Stop) =/= none,
+                          funs => maps:get(held_funs, Stop),
                           processes => [{Module, length(Pids)} || {Module, Pids} <- Find(Stop)]}}
                    || {Id, Stop} <- lists:sort(maps:to_list(Prepared))],
         Parent ! {Tag, {ok, self(), Summary}},

@@ -62,6 +62,18 @@ local function tell(ctx, fused)
   end
 end
 
+-- Who has funs of code that is replaced: they work on, with the new code or with the old one, which then stays.
+local function tell_of_funs(ctx, funs)
+  for _, held in ipairs(funs) do
+    if held.renewed then
+      ctx:log("info", ("%s: funs of %s, which will run its new code"):format(held.who, held.module))
+    else
+      ctx:log("warning", ("%s: funs of %s. They keep its old code, which is purged when they are gone; until then the next "
+        .. "upgrade of %s is refused"):format(held.who, held.module, held.module))
+    end
+  end
+end
+
 -- Where no VM can be started beside the node the upgrade is no worse than without a rehearsal; that is said.
 local function rehearse(node, version, ctx, stops)
   if not ctx.config.rehearse then return true end
@@ -132,10 +144,14 @@ function engine.prepare(node, target, ctx)
   local done
   done, message, code = put(node, target, ctx, fused.script)
   if not done then return nil, message, code end
-  return swap.prepare(node, {
+  local prepared
+  prepared, message, code = swap.prepare(node, {
     guard = ctx.guard.pid, token = ctx.guard.token, stops = fused.stops, timeout = config.code_change_timeout,
     on_failed = config.on_failed_code_change, named = named, max_stand_still = config.max_stand_still,
   })
+  if not prepared then return nil, message, code end
+  tell_of_funs(ctx, prepared.funs)
+  return prepared
 end
 
 -- One stop in words.

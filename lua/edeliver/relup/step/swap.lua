@@ -27,6 +27,7 @@ local HOLDING = shape.list(shape.tuple(shape.atom, HOLDERS))
 local WHO = shape.tuple(shape.is(atom "swap"), shape.atom, shape.list(shape.tuple(shape.atom, shape.list(shape.pid), HOLDERS)))
 local LATE = shape.tuple(shape.is(atom "timeout"), shape.any)
 local FOUND = shape.list(shape.tuple(shape.integer, is_map))
+local HELD = shape.list(shape.tuple(shape.atom, HOLDERS, shape.boolean))
 local PREPARED = shape.either(shape.tuple(OK, shape.pid, FOUND), shape.tuple(shape.is(atom "error"), shape.any))
 local KIND = shape.either(OK, shape.is(atom "refused"), shape.is(atom "broken"))
 local FAILED = shape.list(shape.tuple(shape.atom, shape.pid, shape.any))
@@ -96,13 +97,27 @@ local function refusal(node, reason)
   return ("%s cannot prepare the new code: %s"):format(node.name, term.format(reason)), "refused"
 end
 
+-- Who has funs of code that becomes old. What a process has nobody can renew.
+local function funs_in_use(stops)
+  local found = {}
+  for _, stop in ipairs(stops) do
+    for _, row in ipairs(HELD(stop[2][atom "funs"]) and stop[2][atom "funs"] or {}) do
+      local renewed = row[3] and #row[2] > 0
+      for _, holder in ipairs(row[2]) do renewed = renewed and holder[1] ~= atom "process" end
+      found[#found + 1] = { module = shape.to_text(row[1]), who = swap.holders_in_words(row[2]), renewed = renewed }
+    end
+  end
+  return found
+end
+
 --- Prepares a swap: reads and prepares the new code and the old, and finds the processes. Changes nothing.
 -- @param node
 -- @tparam table options `guard` (its pid: the swap ends with it), `token` (what the swap knows us by), `stops` (of
 -- `script.fuse`), `timeout` (ms that a process has to answer, 5000), `on_failed` (what becomes of processes whose code_change
 -- fails: "rollback", by default, or "restart"), `max_stand_still` (ms that going back may take, 10000), `named` (of
 -- `supervision_trees.walk`: those that nothing but their child specs tells)
--- @return[1] swap; `found` is what it has found, by stop
+-- @return[1] swap; `found` is what it has found, by stop; `funs` says who has funs of code that it replaces: a list of
+-- `{ module =, who = in words, renewed = whether they will be given the new code's }`
 -- @return[2] nil, message, code: "old_code" where processes still run code from before the last upgrade, or have funs of it;
 -- "busy" where another swap is at work
 function swap.prepare(node, options)
@@ -115,7 +130,9 @@ function swap.prepare(node, options)
   }, PREPARE_TIMEOUT))
   if not answer then return nil, message, code end
   if not OK(answer[1]) then return nil, refusal(node, answer[2]) end
-  return setmetatable({ node = node, token = options.token, pid = answer[2], found = answer[3] }, swap)
+  return setmetatable({
+    node = node, token = options.token, pid = answer[2], found = answer[3], funs = funs_in_use(answer[3]),
+  }, swap)
 end
 
 -- What lingers of a module, in words.
