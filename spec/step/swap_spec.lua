@@ -302,7 +302,7 @@ describe("a swap", function()
     assert.equal("exit", code)
   end)
 
-  it("carries out what is behind the point of no return though its guard is gone, and ends when nobody can ask any more", function()
+  it("carries out what is behind the point of no return though its guard is gone, and ends when nobody asks", function()
     local pids = scene:servers("good", 5)
     local first = scene:stop("2", "up", { modules = { "library" } })
     local second = scene:stop("2", "up", { modules = { "server" }, past = true })

@@ -408,8 +408,7 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
         Result
     end
   end,
-  %% Behind the point of no return a call that fails restarts the node: while one may come, all that is left of the guard's death is
-  %% that nobody asks any more.
+  %% Behind the point of no return a call that fails restarts the node: the swap stays while one may come, though its guard is gone.
   IsAsked = fun(#{armed := true, stops := Left, caller := Caller}) when Left =/= #{} ->
                    Pid = case Caller of none -> whereis(release_handler); _ -> Caller end,
                    not lists:any(fun(#{cancels := Cancels}) -> Cancels end, maps:values(Left)) andalso is_pid(Pid) andalso

@@ -104,7 +104,7 @@ local function funs_in_use(stops)
     for _, row in ipairs(HELD(stop[2][atom "funs"]) and stop[2][atom "funs"] or {}) do
       local renewed = row[3] and #row[2] > 0
       for _, holder in ipairs(row[2]) do renewed = renewed and holder[1] ~= atom "process" end
-      found[#found + 1] = { module = shape.to_text(row[1]), who = swap.holders_in_words(row[2]), renewed = renewed }
+      found[#found + 1] = { module = shape.to_text(row[1]), who = holders.in_words(row[2]), renewed = renewed }
     end
   end
   return found
