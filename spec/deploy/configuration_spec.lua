@@ -21,6 +21,10 @@ init(State) -> State.
 load(Config, Path) ->
   case file:consult(Path) of
     {ok, [fails]} -> erlang:error({no_secret_in, <<"vault">>});
+    {ok, [halts]} -> erlang:halt(1);
+    {ok, [prints]} ->
+      io:format("to nobody ~p~n", [lists:seq(1, 10000)]), io:format(standard_error, "to nobody either~n", []),
+      'Elixir.Config.Reader':merge(Config, [{depot, [{printed, true}]}]);
     {ok, [hangs]} -> receive after infinity -> ok end;
     {ok, [no_list]} -> nothing;
     {ok, [{kernel, Value}]} -> 'Elixir.Config.Reader':merge(Config, [{kernel, [{of_provider, Value}]}]);
@@ -147,6 +151,16 @@ describe("the configuration of a deploy", function()
       local lines = process.output "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"
       return not lines:find(root .. "/releases/2.0.0/start_clean", 1, true)
     end, 10000), "the next VM stays")
+  end)
+
+  it("takes a provider that ends its VM for one that failed, and lets it print", function()
+    write(state, "halts.\n")
+    assert.matches("its config provider depot_provider failed", refused(), 1, true)
+    assert.same({}, said)
+    write(state, "prints.\n")
+    local resolved = assert(resolve())
+    assert.equal("depot.printed", resolved.keys.added[#resolved.keys.added - 1])
+    assert(resolved:leave())
   end)
 
   it("refuses what would not start: a value that was compiled in, a fun in a file, kernel configured by a provider", function()
