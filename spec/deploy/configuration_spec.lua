@@ -120,10 +120,13 @@ describe("the configuration of a deploy", function()
     assert.same({ before = '<<"red">>', after = '<<"blue">>' }, resolved.values["depot.color"])
     assert.same({ after = "[{deep,#{secret => ********}}]" }, resolved.values["depot.added"])
     assert.same({}, said)
-    assert.matches("^configuration: 7 keys added %(depot.added, .*%), 1 key removed %(depot.dropped%), 2 keys changed",
-      resolved:describe())
+    local with_values = resolved:describe()
+    resolved.values = nil
+    local words = resolved:describe()
     assert.truthy(resolved:leave())
     assert.truthy(resolved:leave())
+    assert.matches("^configuration: 7 keys added %(depot.added, .*%), 1 key removed %(depot.dropped%), 2 keys changed", words)
+    assert.matches('depot.color: <<"red">> -> <<"blue">>, depot.format', with_values, 1, true)
     assert.equal("undefined", holder())
   end)
 

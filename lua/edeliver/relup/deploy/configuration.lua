@@ -126,10 +126,13 @@ end
 
 local function held(node, answer, options)
   local kinds, all = { added = answer[4], removed = answer[5], changed = answer[6] }, {}
-  local self = setmetatable({ node = node, pid = answer[2], keys = {}, changed = answer[6] }, configuration)
+  local self = setmetatable({ node = node, pid = answer[2], keys = {}, changed = {} }, configuration)
   for kind, pairs_ in pairs(kinds) do
     self.keys[kind] = names_of(pairs_)
-    for _, pair in ipairs(pairs_) do all[#all + 1] = pair end
+    for _, pair in ipairs(pairs_) do
+      all[#all + 1] = pair
+      if kind == "changed" then table.insert(self.changed, pair) end
+    end
   end
   local request = list { HOLDER, atom "set", atom "infinity" }
   self.instruction = tuple { atom "apply", tuple { atom "gen_server", atom "call", request } }
@@ -171,15 +174,23 @@ function configuration.resolve(node, versions, ctx, options)
   return held(node, answer, options)
 end
 
---- In words what changes.
+-- A key, with its values where they were asked for.
+local function key_in_words(self, name)
+  local values = self.values and self.values[name]
+  if not values then return name end
+  return ("%s: %s -> %s"):format(name, values.before or "none", values.after or "none")
+end
+
+--- In words what changes; with values, where they were asked for.
 function configuration:describe()
   local words = {}
   for _, kind in ipairs { "added", "removed", "changed" } do
-    local names = self.keys[kind]
+    local names = {}
+    for i, name in ipairs(self.keys[kind]) do names[i] = key_in_words(self, name) end
     if #names > 0 then
-      local shown = table.concat(names, ", ", 1, math.min(#names, 8))
+      local shown = table.concat(names, ", ", 1, math.min(#names, self.values and #names or 8))
       words[#words + 1] = ("%s %s (%s%s)"):format(count.of(#names, "key"), kind, shown,
-        #names > 8 and (" and %d more"):format(#names - 8) or "")
+        #names > 8 and not self.values and (" and %d more"):format(#names - 8) or "")
     end
   end
   return #words > 0 and "configuration: " .. table.concat(words, ", ") or "configuration: nothing changes"

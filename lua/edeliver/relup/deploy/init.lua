@@ -11,6 +11,7 @@ local configuration = require "edeliver.relup.deploy.configuration"
 local count = require "edeliver.relup.base.count"
 local install = require "edeliver.relup.step.install"
 local modules = require "edeliver.relup.deploy.modules"
+local pages = require "edeliver.relup.deploy.pages"
 local permanent = require "edeliver.relup.step.permanent"
 local plan = require "edeliver.relup.plan"
 local planned = require "edeliver.relup.deploy.planned"
@@ -41,10 +42,11 @@ local function add_to_install(node, ctx, from, version)
   if not relup then return nil, message, code end
   local resolved
   resolved, message, code = configuration.resolve(node, { version = version, from = from, root = root }, ctx,
-    { keep_env = ctx.deployed.options.keep_env })
+    { keep_env = ctx.deployed.options.keep_env, values = ctx.deployed.options.values })
   if not resolved then return nil, message, code end
   ctx.deployed.configuration, ctx.configuration = resolved, resolved
   ctx:log("info", resolved:describe())
+  ctx.deployed.carried = pages.carry_over(node, ctx, from, version)
   local load, paths = modules.missing_in(found, relup.script)
   ctx.additions = { head = { resolved.instruction }, load = load, paths = paths, children = true }
   if #load > 0 then
@@ -69,6 +71,12 @@ local function bring(node, ctx, this)
   return this.planned:allowed(this.options.anyway)
 end
 
+local function runs(node, version)
+  local releases = release_handler.which_releases(node)
+  local now = releases and release_handler.running(releases)
+  return now ~= nil and now.version == version
+end
+
 -- Takes away what was brought, unless the node runs it. Where we may not, it is said what is left: another deploy goes on with
 -- it.
 local function take_away(node, ctx, this, ours)
@@ -78,9 +86,7 @@ local function take_away(node, ctx, this, ours)
       .. "takes it away"):format(this.version, node.name, node.name, this.version))
     return true
   end
-  local releases = release_handler.which_releases(node)
-  local now = releases and release_handler.running(releases)
-  if now and now.version == this.version then return true end
+  if runs(node, this.version) then return true end
   local left, message = true, nil
   if this.registered then left, message = register.take_back(node, this.registered) end
   if left then left, message = ship.take_back(node, this.shipped) end
@@ -144,6 +150,7 @@ local function perform(node, ctx, this)
   if this.ending then done, message, code = this.ending.run(node, nil, ctx) end
   if not done then return nil, message, code end
   done, message, code = install.perform(node, ctx, this.install_options)
+  this.installed = done ~= nil
   if not done and this.ending then this.ending.undo(node, ctx) end
   if not done or not this.starting then return done, message, code end
   local started
@@ -168,6 +175,11 @@ end
 local function finally(node, ctx, this, ours)
   -- Its holder on the node ends with the guard, whatever comes of this.
   if this.configuration then this.configuration:leave() end
+  if this.installed then
+    pages.renew(node, ctx, this.configuration.changed)
+  elseif ours and this.carried and not runs(node, this.version) then
+    pages.take_back(node, ctx, this.carried)
+  end
   return not this.take_away or this.take_away(node, ctx, this, ours)
 end
 
@@ -220,14 +232,14 @@ end
 
 local UP = {
   release = true, permanent = true, timeout = true, anyway = true, keep_env = true, version_suffix = true, progress = true,
-  start_children = true,
+  start_children = true, values = true,
 }
 
 --- The step that deploys a release.
 -- @tparam table options `release` (a path, or what `deploy.plan` gave), `permanent`, `timeout` (as `step.install` takes them),
 -- `anyway` (reasons to restart instead are overridden), `keep_env` (the configuration stays as it is), `version_suffix` (a
--- version that runs already and has other content gets another name), `start_children`, `progress` (a function of bytes sent and
--- all bytes)
+-- version that runs already and has other content gets another name), `start_children`, `values` (those of
+-- the configuration that change are shown, secrets masked), `progress` (a function of bytes sent and all bytes)
 function deploy.step(options)
   for option in pairs(options) do
     if not UP[option] then error(("install has no option %q where it deploys a release"):format(tostring(option)), 3) end

@@ -78,8 +78,8 @@ function deploy.command(args)
   if not node then return failed end
   local out, bar = args.output, nil
   local options = {
-    permanent = args.permanent, anyway = args.anyway, keep_env = args.keep_env, version_suffix = args.version_suffix,
-    start_children = #args.start_child > 0 and args.start_child or nil,
+    permanent = args.permanent, anyway = args.anyway, keep_env = args.keep_env, values = args.values,
+    version_suffix = args.version_suffix, start_children = #args.start_child > 0 and args.start_child or nil,
     progress = function(sent, all)
       bar = bar or progress.new(out, "ship", all)
       bar:update(sent)
