@@ -4,6 +4,8 @@ local process = require "support.process"
 local program = require "cli.program"
 local chat = require "support.chat"
 local clients = require "support.clients"
+local live = require "support.live"
+local servers = require "support.servers"
 
 local function with_release(versions, body)
   local release <close> = chat.start { next = versions }
@@ -71,11 +73,49 @@ describe("edeliver-relup NODE upgrade", function()
     end)
   end)
 
+  it("suspends nothing on a node without any server, and refuses one whose server it does not know", function()
+    with_release({ "2.0.0" }, function(release)
+      assert.equal("ok", release:eval [[
+        application:stop(chat), [ranch:stop_listener(Ref) || Ref <- maps:keys(maps:from_list(maps:to_list(ranch:info())))], ok]])
+      assert.equal("true", release:eval [[
+        Me = self(),
+        Listen = fun() -> {ok, Socket} = gen_tcp:listen(0, [{ip, {127,0,0,1}}]), Me ! ready, receive stop -> Socket end end,
+        register(stranger, spawn(Listen)), receive ready -> true end]])
+      local refused = program.json("NODE check 2.0.0", { node = release })
+      assert.same({ 1, "not_running" }, { refused.code, refused.json.error.code })
+      assert.matches("it listens on port %d+ %(stranger%)", refused.json.error.message)
+      release:eval "stranger ! stop"
+      live.eventually(function() return release:eval "whereis(stranger)" == "undefined" end)
+      local shown = program.run("NODE upgrade 2.0.0", { node = release })
+      assert.equal(0, shown.code, shown.err)
+      assert.matches("has no web server: no websockets are suspended", shown.out, 1, true)
+      assert.equal("current", release:releases()["2.0.0"])
+    end)
+  end)
+
+  it("calls options by their names in what it refuses", function()
+    with_release({ "2.0.0" }, function(release)
+      servers.on(release):serve "booth"
+      local refused = program.json("NODE check 2.0.0 --app booth --target transports", { node = release })
+      assert.equal(1, refused.code)
+      assert.matches("--target channels suspends the channels", refused.json.error.message, 1, true)
+      local all = program.json("NODE status", { node = release })
+      assert.matches("Elixir.Chat.Endpoint.HTTP", all.json.result.site.listeners, 1, true)
+      assert.matches("Elixir.Booth.Endpoint", all.json.result.site.listeners, 1, true)
+      local auto = program.json("NODE check 2.0.0 --target auto --tolerate 0 --max-mailbox 1000 --grace 4000", { node = release })
+      assert.equal(0, auto.code, auto.err)
+      assert.equal(10, auto.json.result.would_suspend)
+      local one = program.json("NODE status --app chat", { node = release })
+      assert.is_nil(one.json.result.site.listeners:find("Booth", 1, true))
+    end)
+  end)
+
   it("suspends nothing where --no-sockets says so, which a node without listeners needs", function()
     with_release({ "2.0.0" }, function(release)
       local unknown = program.run("NODE upgrade 2.0.0 --port 1", { node = release })
       assert.equal(1, unknown.code)
-      assert.matches("A node without websockets: --no-sockets", unknown.err, 1, true)
+      assert.matches("has no ranch listener on port 1", unknown.err, 1, true)
+      assert.matches("--no-sockets suspends no websockets", unknown.err, 1, true)
       for _, command in ipairs { "check", "upgrade" } do
         local shown = program.json(("NODE %s 2.0.0 --port 1 --no-sockets"):format(command), { node = release })
         assert.equal(0, shown.code, shown.err)

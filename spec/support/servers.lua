@@ -6,14 +6,26 @@ local live = require "support.live"
 local servers = {}
 local methods = {}
 
+-- Loads the modules on the node of a release.
+local function load_on(release)
+  local loaded = ([[lists:foreach(fun(F) -> {module, _} = code:load_abs(filename:rootname(F)) end,
+    filelib:wildcard("%s/*.beam"))]]):format(compiled "servers")
+  assert(release:eval(loaded) == "ok")
+end
+
+--- Loads the modules on the node of a release that runs.
+-- @return an object with the methods below
+function servers.on(release)
+  load_on(release)
+  return setmetatable({ release = release }, { __index = methods })
+end
+
 --- Starts the chat release with the modules loaded.
 -- @tparam[opt] table options as `live.start` takes them
 -- @return a `support.live` object with the methods below
 function servers.start(options)
   local self = live.start(options)
-  local loaded = ([[lists:foreach(fun(F) -> {module, _} = code:load_abs(filename:rootname(F)) end,
-    filelib:wildcard("%s/*.beam"))]]):format(compiled "servers")
-  assert(self.release:eval(loaded) == "ok")
+  load_on(self.release)
   for name, method in pairs(methods) do self[name] = method end
   return self
 end

@@ -5,6 +5,7 @@
 local bulk_result = require "edeliver.relup.node.bulk_result"
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
+local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
 local parser = require "edeliver.relup.cli.parser"
 local session = require "edeliver.relup.cli.session"
@@ -47,7 +48,7 @@ function bulk_command.run(args, command)
   local given = #args.pids > 0
   local pids, message, code = (given and session.pids or command.find)(node, given and args.pids or args)
   if not pids then
-    args.output:fail(message, code)
+    args.output:fail(option_names.of(message), code)
     return code == "badarg" and exit.USAGE or code == "not_detected" and exit.REFUSED or exit.FAILED
   end
   pids = node:pids(pids)

@@ -4,10 +4,10 @@
 
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
+local option_names = require "edeliver.relup.cli.option_names"
 local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 local session = require "edeliver.relup.cli.session"
 local site_options = require "edeliver.relup.cli.site_options"
-local web = require "edeliver.relup.web"
 
 local deploying = {}
 
@@ -15,19 +15,7 @@ local deploying = {}
 function deploying.add_options(to)
   sequence_runner.add_options(to, true)
   to:flag("--permanent", "Make it the release that the node starts with.")
-  to:flag("--no-sockets", "Suspend nothing, although there are websockets.")
   to:flag("--keep-env", "Keep the configuration that runs: nothing is resolved.")
-end
-
--- What the steps are around: a node without a web server has nothing that they could suspend. True where there are none.
-local function has_no_sockets(args, node, config)
-  if args.no_sockets or args.listener or args.port then return args.no_sockets == true end
-  local site, message, code = web.find(node, config.name, config)
-  if site then return false end
-  if code ~= "not_detected" then return nil, message, code end
-  args.output:line(("%s has no web server of %s that is known here: nothing is suspended but what changes."):format(node.name,
-    config.name))
-  return true
 end
 
 --- Asks, and runs.
@@ -37,11 +25,15 @@ end
 -- `after` (lists of steps around it)
 -- @return exit code
 function deploying.run(args, node, about)
-  local config = site_options.config(args, args.app or about.name)
-  config.version = about.version
-  local none, message, code = has_no_sockets(args, node, config)
+  local names, message, code = session.applications(node, args, about.name)
+  local config, none
+  if names then
+    config = site_options.config(args, names)
+    config.version = about.version
+    none, message, code = site_options.has_no_sockets(args, node, config)
+  end
   if none == nil then
-    args.output:fail(message, code)
+    args.output:fail(option_names.of(message), code)
     return exit.REFUSED
   end
   local question = ("%s %s on %s to %s (%s), with %s, and %s whose code changes."):format(about.verb, about.name, node.name,

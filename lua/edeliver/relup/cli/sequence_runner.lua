@@ -6,6 +6,7 @@ local core = require "edeliver.relup.core"
 local document = require "edeliver.relup.plan.document"
 local exit = require "edeliver.relup.cli.exit"
 local report_page = require "edeliver.relup.cli.report_page"
+local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
 local relup = require "edeliver.relup"
 local session = require "edeliver.relup.cli.session"
@@ -18,8 +19,7 @@ local sequence_runner = {}
 function sequence_runner.add_options(to, no_version)
   if not no_version then to:argument("version", "The version.") end
   site_options.add(to)
-  to:option("--target", "What to suspend: the websocket processes, or the channels behind them.")
-    :choices { "transports", "channels" }
+  site_options.add_for_run(to)
   to:option("--engine", "What changes the code: OTP's own engine, or the swap (all modules and processes in one stop).")
     :choices { "otp", "swap" }
   to:option("--rehearse", "With --engine swap: try code_change on the states of N processes of each module before.")
@@ -37,14 +37,15 @@ function sequence_runner.add_install_options(to)
   to:flag("--permanent", "Make it the release that the node starts with.")
   to:flag("--restart-emulator", "Allow a relup that restarts the emulator: every connection is lost then.")
   to:flag("--forget-runtime-config", "Allow the loss of what config providers (runtime.exs) have set.")
-  to:flag("--no-sockets", "Only install; suspend nothing. For a node without websockets.")
 end
 
 --- The install that the command line asks for, and the steps around it, in the order that is safe.
-function sequence_runner.steps(args)
+-- @param args
+-- @tparam boolean no_sockets nothing is suspended
+function sequence_runner.steps(args, no_sockets)
   return sequence_runner.around(relup.install {
     permanent = args.permanent, restart_emulator = args.restart_emulator, forget_runtime_config = args.forget_runtime_config,
-  }, args.no_sockets)
+  }, no_sockets)
 end
 
 --- The steps around an install.
@@ -130,7 +131,8 @@ function sequence_runner.as_json(report)
   for i, step in ipairs(report.steps) do
     local result = step.result
     given.steps[i] = {
-      name = step.name, status = step.status, at = step.at, ms = step.ms, message = step.message, code = step.code,
+      name = step.name, status = step.status, at = step.at, ms = step.ms, code = step.code,
+      message = step.message and option_names.of(step.message),
       result = (type(result) == "string" or type(result) == "number") and result or nil,
     }
   end
@@ -143,7 +145,7 @@ local LEVELS = { error = "red", warning = "yellow" }
 local function watched(config, out)
   config.log = function(level, text)
     out:clear_progress()
-    out:line(text, LEVELS[level])
+    out:line(option_names.of(text), LEVELS[level])
   end
   config.on_step = function(entry, position, count)
     local place = position > 0 and ("[%d/%d] "):format(position, count) or ""
@@ -162,8 +164,6 @@ local function write_page(args, report)
   return true
 end
 
-local NO_SITE = ". Name it with --app, --listener or --port. A node without websockets: --no-sockets"
-
 --- Says a report, to people and programs.
 -- @return exit code
 local function tell(args, report, message)
@@ -171,8 +171,8 @@ local function tell(args, report, message)
   out:clear_progress()
   out:give(sequence_runner.as_json(report))
   out:line ""
-  out:line(report:summary(), report.ok and "green" or nil)
-  if not report.ok then out:fail(report.code == "not_detected" and message .. NO_SITE or message, report.code) end
+  out:line(option_names.of(report:summary()), report.ok and "green" or nil)
+  if not report.ok then out:fail(option_names.of(message), report.code) end
   local written, problem = write_page(args, report)
   if not written then out:fail("the report could not be written: " .. problem, "system") end
   return exit_code(report)
@@ -199,27 +199,32 @@ end
 --- The whole of a command: connects, asks, runs.
 -- @param args
 -- @tparam ?string verb of the question, "Upgrades"; nil for a dry run
--- @param make_steps a function of node and name that gives the steps; or an exit code, where all is done; or nil, message, code
+-- @tparam[opt] function look asked first, with the node: true where there is something to do; an exit code where all is done; or
+-- nil, message, code
 -- @return exit code
-function sequence_runner.command(args, verb, make_steps)
+function sequence_runner.command(args, verb, look)
   local node <close>, failed = session.connect(args)
   if not node then return failed end
-  local name, message, code = session.application(node, args)
-  local steps
-  if name then steps, message, code = make_steps(node, name) end
-  if not steps then
-    args.output:fail(message, code)
+  local found, message, code = true, nil, nil
+  if look then found, message, code = look(node) end
+  if math.type(found) then return found end
+  local names, config, none
+  if found then names, message, code = session.applications(node, args) end
+  if names then
+    config = site_options.config(args, names)
+    none, message, code = site_options.has_no_sockets(args, node, config)
+  end
+  if none == nil then
+    args.output:fail(option_names.of(message), code)
     return exit.REFUSED
   end
-  if math.type(steps) then return steps end
-  local config = site_options.config(args, name)
   config.dry_run = not verb
   if verb and not (args.yes or session.is_local(args)) then
-    local question = ("%s %s on %s to %s, with %s."):format(verb, name, node.name, args.version,
-      args.no_sockets and "nothing suspended" or site_options.count_sockets(node, config))
+    local question = ("%s %s on %s to %s, with %s."):format(verb, config.name, node.name, args.version,
+      none and "nothing suspended" or site_options.count_sockets(node, config))
     if not session.confirm(args, question) then return exit.REFUSED end
   end
-  return sequence_runner.run(args, node, steps, config)
+  return sequence_runner.run(args, node, sequence_runner.steps(args, none), config)
 end
 
 return sequence_runner

@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.session
 
 local cookie = require "edeliver.relup.cli.cookie"
+local endpoints = require "edeliver.relup.web.phoenix.endpoints"
 local exit = require "edeliver.relup.cli.exit"
 local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
@@ -48,14 +49,28 @@ function session.connect(args)
   return nil, code == "badarg" and exit.USAGE or exit.FAILED
 end
 
---- The application that is meant: `--app`, or the one with the release's name.
--- @return[1] a string
+--- The applications that are meant: those of `--app`; without it the one with the release's name, and all others that have
+-- Phoenix endpoints, as the parts of an umbrella do: an upgrade exchanges the code of all of them.
+-- @param node
+-- @tparam table args
+-- @string[opt] name of the release, where that is known
+-- @return[1] a list of names, at least one
 -- @return[2] nil, message, code
-function session.application(node, args)
-  if args.app then return args.app end
-  local release, message, code = release_handler.current(node)
-  if release then return release.name end
-  return nil, message .. ": say which application with --app NAME", code
+function session.applications(node, args, name)
+  if args.app and #args.app > 0 then return args.app end
+  if not name then
+    local release, message, code = release_handler.current(node)
+    if not release then return nil, message .. ": say which application with --app NAME", code end
+    name = release.name
+  end
+  local found, message, code = endpoints.all(node)
+  if not found then return nil, message, code end
+  local names, seen = { name }, { [name] = true }
+  for _, endpoint in ipairs(found) do
+    if not seen[endpoint.app] then names[#names + 1] = endpoint.app end
+    seen[endpoint.app] = true
+  end
+  return names
 end
 
 local LOCAL_HOSTS = { localhost = true, ["127.0.0.1"] = true, ["::1"] = true }

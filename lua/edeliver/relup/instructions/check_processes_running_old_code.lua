@@ -13,14 +13,21 @@ local release_handler = require "edeliver.relup.otp.release_handler"
 local relup = require "edeliver.relup.otp.relup"
 
 -- Whom to ask about where no relup is at hand here: the modules that the node's own relup to `config.version` loads, and
--- without one (nothing is to be installed, or it is still in its tarball) all modules of the application.
+-- without one (nothing is to be installed, or it is still in its tarball) all modules of the applications that are meant. The
+-- first may be a release that is no application, as an umbrella's is.
 local function modules_on(node, name, ctx)
   if ctx.config.version then
     local modules, message, code = relup.loaded_modules(node, ctx.config.version)
     if modules then return modules end
     if code ~= "no_matching_relup" then return nil, message, code end
   end
-  return application.modules(node, name)
+  local all = {}
+  for _, each in ipairs { name, table.unpack(ctx.config.applications or {}) } do
+    local modules, message, code = application.modules(node, each)
+    if not modules and (code ~= "no_application" or not ctx.config.applications) then return nil, message, code end
+    for _, module in ipairs(modules or {}) do all[#all + 1] = module end
+  end
+  return term.list(all)
 end
 
 local MAX_PIDS = 5

@@ -6,7 +6,9 @@
 -- @module edeliver.relup.web
 
 local application = require "edeliver.relup.otp.application"
+local count = require "edeliver.relup.base.count"
 local endpoints = require "edeliver.relup.web.phoenix.endpoints"
+local shape = require "edeliver.relup.node.shape"
 local union = require "edeliver.relup.web.union"
 local term = require "edeliver.relup.term"
 
@@ -37,11 +39,8 @@ end
 -- @return[1] a site
 -- @treturn[2] nil
 -- @treturn[2] string what each kind looked at, and what was missing
--- @treturn[2] string "not_detected", "not_running", or what the node refused
+-- @treturn[2] string "not_detected"; "not_running" where there is no such application either; or what the node refused
 function web.find(node, name, config)
-  local runs, problem, why = application.is_running(node, name)
-  if runs == nil then return nil, problem, why end
-  if not runs then return nil, ("the application %s does not run on %s"):format(name, node.name), "not_running" end
   local sites, missing = {}, {}
   for _, kind in ipairs(web.kinds) do
     local site, message, code = require("edeliver.relup.web.servers." .. kind).find(node, name, config or {})
@@ -49,7 +48,31 @@ function web.find(node, name, config)
     if site then sites[#sites + 1] = site else missing[#missing + 1] = message end
   end
   if #sites > 0 then return union.as_one(node, sites) end
-  return nil, table.concat(missing, "; ") .. elsewhere(node, name, config or {}), "not_detected"
+  local others = elsewhere(node, name, config or {})
+  local runs, problem, why = name == nil, nil, nil
+  if name then runs, problem, why = application.is_running(node, name) end
+  if runs == nil then return nil, problem, why end
+  if not runs then return nil, ("the application %s does not run on %s%s"):format(name, node.name, others), "not_running" end
+  return nil, table.concat(missing, "; ") .. others, "not_detected"
+end
+
+local LISTENING = shape.list(shape.tuple(shape.integer, shape.atom))
+
+--- Whether a node has no server at all that could have sockets to lose: it listens on no port but those of the distribution and
+-- of ssh.
+-- @param node
+-- @return[1] true; or false, and in words what listens
+-- @return[2] nil, message, code
+function web.none(node)
+  local answer, message, code = shape.expect(node, "which ports it listens on", LISTENING, node:run "listening")
+  if not answer then return nil, message, code end
+  local words = {}
+  for _, row in ipairs(answer) do
+    local owner = shape.to_text(row[2])
+    if owner ~= "ssh" then words[#words + 1] = ("%d (%s)"):format(row[1], owner) end
+  end
+  if #words == 0 then return true end
+  return false, ("it listens on %s %s"):format(count.verb(#words, "port", "ports"), table.concat(words, ", "))
 end
 
 --- Finds the web server of a run anew, and remembers it for the steps that follow.

@@ -20,7 +20,7 @@ end
 --- Runs the command.
 -- @return exit code
 function check.command(args)
-  return sequence_runner.command(args, nil, function() return sequence_runner.steps(args) end)
+  return sequence_runner.command(args)
 end
 
 return check

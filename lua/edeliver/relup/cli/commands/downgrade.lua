@@ -25,7 +25,7 @@ function downgrade.command(args)
     local releases, message, code = release_handler.which_releases(node)
     if not releases then return nil, message, code end
     for _, release in ipairs(releases) do
-      if release.version == args.version then return sequence_runner.steps(args) end
+      if release.version == args.version then return true end
     end
     return nil, ("%s has no release %s to go back to: see `releases`"):format(node.name, args.version), "no_such_release"
   end)

@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.commands.sockets
 
 local exit = require "edeliver.relup.cli.exit"
+local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
 local parser = require "edeliver.relup.cli.parser"
 local processes = require "edeliver.relup.cli.processes"
@@ -49,7 +50,7 @@ function sockets.command(args)
   if not node then return failed end
   local found, site, code = look(node, args)
   if not found then
-    args.output:fail(site, code)
+    args.output:fail(option_names.of(site), code)
     return code == "not_detected" and exit.REFUSED or exit.FAILED
   end
   args.output:line(site:describe())

@@ -6,6 +6,7 @@ local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local guard = require "edeliver.relup.undo.guard"
+local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local session = require "edeliver.relup.cli.session"
@@ -40,9 +41,9 @@ end
 -- The listeners of the application and what hangs from them; why not, where there are none to be found.
 local function sockets_of(node, args)
   local site, name = site_options.find(node, args)
-  if not site then return { none = name } end
+  if not site then return { none = option_names.of(name) } end
   local found, problem = site:connections()
-  if not found then return { none = problem } end
+  if not found then return { none = option_names.of(problem) } end
   local pools = site:acceptors()
   local acceptors = 0
   for _, pool in ipairs(pools or {}) do acceptors = acceptors + #pool.running end

@@ -17,7 +17,7 @@ local suspend = {
 function suspend.add_to_parser(to)
   bulk_command.add_to_parser(to, "`sockets` and `ps` show them")
   site_options.add(to)
-  to:option("--target", "The websocket processes, or the channels behind them."):choices { "transports", "channels" }
+  to:option("--target", "The websocket processes, or the channels behind them."):choices { "transports", "channels", "auto" }
 end
 
 local function targets(node, args)

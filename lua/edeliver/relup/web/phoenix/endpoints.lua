@@ -12,11 +12,12 @@ local endpoints = {}
 local FOUND = shape.list(shape.tuple(shape.atom, shape.atom))
 
 --- The applications whose endpoints are meant: the one that is upgraded, and in an umbrella those of `config.applications`.
--- @string name
+-- @string[opt] name
 -- @tparam table config
 -- @return a set: name = true
 function endpoints.applications(name, config)
-  local names = { [name] = true }
+  local names = {}
+  if name then names[name] = true end
   for _, other in ipairs(config.applications or {}) do names[term.kind(other) == "atom" and other.name or other] = true end
   return names
 end
