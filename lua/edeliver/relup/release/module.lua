@@ -25,16 +25,25 @@ function module.open(bytes)
   local name
   name, message, code = file:module()
   if not name then return nil, message, code end
-  return setmetatable({ name = name, file = file }, module)
+  return setmetatable({ name = name, file = file, parts = {} }, module)
+end
+
+-- What the file's method of that name gives, asked once.
+local function part(self, name)
+  local known = self.parts[name]
+  if not known then
+    known = table.pack(self.file[name](self.file))
+    self.parts[name] = known
+  end
+  return table.unpack(known, 1, known.n)
 end
 
 --- Whether all that is asked of it can be read. What a newer compiler has written is no damage: it is not known, then.
 -- @return[1] true
 -- @return[2] nil, message with the offset, code
 function module:check()
-  local file = self.file
-  for _, part in ipairs { "exports", "imports", "funs", "attributes", "literals", "functions" } do
-    local value, message, code = file[part](file)
+  for _, name in ipairs { "exports", "imports", "funs", "attributes", "literals", "functions" } do
+    local value, message, code = part(self, name)
     if value == nil and code ~= "not_supported" then return nil, message, code end
   end
   return true
@@ -51,13 +60,13 @@ end
 
 --- Whether the module exports a function, "name/arity".
 function module:exports(name)
-  self.exported = self.exported or set_of(self.file:exports())
+  self.exported = self.exported or set_of(part(self, "exports"))
   return self.exported[name] == true
 end
 
 --- Whether the module calls a function of another, "module:name/arity".
 function module:calls(name)
-  self.imported = self.imported or set_of(self.file:imports())
+  self.imported = self.imported or set_of(part(self, "imports"))
   return self.imported[name] == true
 end
 
@@ -66,8 +75,7 @@ end
 -- @return a list of terms
 function module:attribute(name)
   local values = {}
-  self.attributes = self.attributes or self.file:attributes() or term.list {}
-  local attributes = self.attributes
+  local attributes = part(self, "attributes") or term.list {}
   for i = 1, term.kind(attributes) == "list" and #attributes or 0 do
     local attribute = attributes[i]
     local is_it = term.kind(attribute) == "tuple" and #attribute == 2 and term.text(attribute[1]) == name
@@ -203,12 +211,12 @@ local function add_function(self, code, found, follow)
     local place = CALLS[number] or EXTERNAL_CALLS[number] or MAKES_FUN[number]
     local operand = place and instruction[place + 1]
     if CALLS[number] and operand then
-      follow(self.functions[operand[2]])
+      follow(part(self, "functions")[operand[2]])
     elseif MAKES_FUN[number] and operand then
-      local fun = self.funs[operand[2] + 1]
+      local fun = part(self, "funs")[operand[2] + 1]
       follow(fun and ("%s/%d"):format(fun.name, fun.arity))
     elseif operand then
-      local import = self.imports[operand[2] + 1]
+      local import = part(self, "imports")[operand[2] + 1]
       if import then found.calls[import] = true end
     end
   end
@@ -218,10 +226,7 @@ end
 -- @treturn table `atoms` and `calls` (functions of other modules, "module:name/arity"): sets; nil where there is none of that
 -- name, or something of it cannot be read
 function module:mentions(name, arity)
-  local file = self.file
-  self.functions = self.functions or file:functions()
-  self.funs, self.imports = self.funs or file:funs(), self.imports or file:imports()
-  if not self.functions or not self.funs or not self.imports then return nil end
+  if not part(self, "functions") or not part(self, "funs") or not part(self, "imports") then return nil end
   local found, known, waiting = { atoms = {}, calls = {} }, {}, {}
   local function follow(function_name)
     if function_name and not known[function_name] then
