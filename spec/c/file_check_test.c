@@ -31,17 +31,21 @@ static void test_digest(void) {
   uint8_t digest[EDR_DIGEST_MAX];
   edr_error error = {EDR_OK, 0, ""};
   size_t size = 0;
+  uint32_t crc = 0;
   char *big = calloc(1, 200000);
   int fd = file_with("abc", 3);
   CHECK(edr_digest_file(fd, "md5", digest, &size, &error) == EDR_OK && size == 16);
   CHECK(memcmp(digest, "\x90\x01\x50\x98\x3c\xd2\x4f\xb0\xd6\x96\x3f\x7d\x28\xe1\x7f\x72", 16) == 0);
   CHECK(edr_digest_file(fd, "sha256", digest, &size, &error) == EDR_OK && size == 32 && digest[0] == 0xba);
   CHECK(edr_digest_file(fd, "none", digest, &size, &error) == EDR_EBADARG && size == 32);
+  CHECK(edr_crc32_file(fd, &crc, &error) == EDR_OK && crc == 0x352441c2);
   CHECK(lseek(fd, 0, SEEK_CUR) == 3);
   close(fd);
+  CHECK(edr_crc32_file(fd, &crc, &error) == EDR_ESYSTEM && crc == 0x352441c2);
   CHECK(edr_digest_file(fd, "md5", digest, &size, &error) == EDR_ESYSTEM);
   fd = file_with(big, 200000); /* several chunks */
   CHECK(edr_digest_file(fd, "md5", digest, &size, &error) == EDR_OK);
+  CHECK(edr_crc32_file(fd, &crc, &error) == EDR_OK && crc == 0x5ce0587b);
   close(fd);
   free(big);
 }

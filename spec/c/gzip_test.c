@@ -129,11 +129,28 @@ static void test_zlib_and_terms(void) {
   CHECK(edr_gzip_begins((const uint8_t *)"\x1f\x8b", 2) && !edr_gzip_begins((const uint8_t *)"\x1f", 1));
 }
 
+static void test_pack(void) {
+  uint8_t data[5000];
+  const char *problem = "";
+  edr_buf packed, out;
+  memset(data, 'a', sizeof data);
+  edr_buf_init(&packed);
+  edr_buf_init(&out);
+  CHECK(edr_gzip_pack(data, sizeof data, &packed) == EDR_OK && packed.size < 100);
+  CHECK(expand(EDR_ZLIB, packed.data, packed.size, sizeof data, &out, &problem) == EDR_OK);
+  CHECK(out.size == sizeof data && memcmp(out.data, data, sizeof data) == 0);
+  edr_buf_clear(&packed);
+  CHECK(edr_gzip_pack(data, 0, &packed) == EDR_OK && packed.size > 0);
+  edr_buf_deinit(&packed);
+  edr_buf_deinit(&out);
+}
+
 int main(void) {
   test_members();
   test_damage();
   test_bound();
   test_pieces();
   test_zlib_and_terms();
+  test_pack();
   return check_done();
 }

@@ -6,8 +6,9 @@
 
 void edr_lua_archive_setup(lua_State *L);
 
-/* core.archive(read) -> an archive; core.md5(bytes) */
+/* core.archive(read) -> an archive; core.md5(bytes), core.deflate(bytes) */
 int edr_lua_archive(lua_State *L);
+int edr_lua_deflate(lua_State *L);
 int edr_lua_md5(lua_State *L);
 
 #endif

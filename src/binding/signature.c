@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include <lauxlib.h>
+#include <zlib.h>
 
 #include "file_check.h"
 #include "support.h"
@@ -30,6 +31,27 @@ int edr_lua_file_digest(lua_State *L) {
   if (status != EDR_OK) return edr_lua_refused(L, status, error.text);
   for (i = 0; i < size; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
   lua_pushlstring(L, hex, 2 * size);
+  return 1;
+}
+
+/*** The CRC-32 of all that a file holds, or of a string's bytes, as `erlang:crc32` counts it.
+@function crc32
+@param what an open Lua file, or a string
+@treturn integer; or nil, message and "system"
+*/
+int edr_lua_crc32(lua_State *L) {
+  edr_error error = {EDR_OK, 0, ""};
+  uint32_t crc = 0;
+  edr_status status = EDR_OK;
+  if (lua_type(L, 1) == LUA_TSTRING) {
+    size_t size;
+    const char *bytes = lua_tolstring(L, 1, &size);
+    crc = (uint32_t)crc32_z(crc32_z(0, NULL, 0), (const Bytef *)bytes, size);
+  } else {
+    status = edr_crc32_file(descriptor(L), &crc, &error);
+  }
+  if (status != EDR_OK) return edr_lua_refused(L, status, error.text);
+  lua_pushinteger(L, (lua_Integer)crc);
   return 1;
 }
 

@@ -4,8 +4,9 @@
 
 #include <lua.h>
 
-/* core.file_digest(file, name), core.check_signature(file, pem, signature) */
+/* core.file_digest(file, name), core.crc32(what), core.check_signature(file, pem, signature) */
 int edr_lua_file_digest(lua_State *L);
+int edr_lua_crc32(lua_State *L);
 int edr_lua_check_signature(lua_State *L);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { CHUNK = 65536 };
 
@@ -58,6 +59,21 @@ edr_status edr_digest_file(int fd, const char *name, uint8_t digest[EDR_DIGEST_M
   EVP_MD_CTX_free(context);
   if (status == EDR_OK) *out_size = size;
   return status;
+}
+
+edr_status edr_crc32_file(int fd, uint32_t *out_crc, edr_error *error) {
+  uint8_t chunk[CHUNK];
+  uLong crc = crc32(0, NULL, 0);
+  off_t at = 0;
+  for (;;) {
+    ssize_t count = read_at(fd, chunk, sizeof chunk, at);
+    if (count < 0) return unreadable(error);
+    if (count == 0) break;
+    crc = crc32(crc, chunk, (uInt)count);
+    at += count;
+  }
+  *out_crc = (uint32_t)crc;
+  return EDR_OK;
 }
 
 /* NULL where it is no Ed25519 public key. */

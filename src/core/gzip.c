@@ -183,3 +183,11 @@ edr_status edr_gzip_expand_term(const uint8_t *data, size_t size, uint64_t max_o
   if (status != EDR_OK) out->size = before;
   return status;
 }
+
+edr_status edr_gzip_pack(const uint8_t *data, size_t size, edr_buf *out) {
+  uLongf made = compressBound(size);
+  if (edr_buf_reserve(out, made) != EDR_OK) return EDR_ENOMEM;
+  if (compress2(out->data + out->size, &made, data, size, 1) != Z_OK) return EDR_ENOMEM;
+  out->size += made;
+  return EDR_OK;
+}

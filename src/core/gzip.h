@@ -1,5 +1,5 @@
-/* Inflates gzip and zlib streams, fed in pieces of any size, into room of the caller's, within a bound. Knows neither
- * files nor what the bytes mean. Sources: RFC 1950 to 1952. */
+/* Inflates gzip and zlib streams, fed in pieces of any size, into room of the caller's, within a bound; and packs bytes
+ * into a zlib stream. Knows neither files nor what the bytes mean. Sources: RFC 1950 to 1952. */
 #ifndef EDR_GZIP_H
 #define EDR_GZIP_H
 
@@ -49,5 +49,8 @@ edr_status edr_gzip_expand(edr_gzip_format format, const uint8_t *data, size_t s
  * version byte. EDR_EBADARG where it is not compressed, which costs nothing to ask. */
 edr_status edr_gzip_expand_term(const uint8_t *data, size_t size, uint64_t max_output, edr_buf *out,
                                 const char **out_problem);
+
+/* Appends `data` as a zlib stream, packed as quickly as can be. EDR_ENOMEM; then `out` is as it was. */
+edr_status edr_gzip_pack(const uint8_t *data, size_t size, edr_buf *out);
 
 #endif

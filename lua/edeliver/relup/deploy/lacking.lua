@@ -81,7 +81,9 @@ function lacking.files(release)
     sum = add,
     same = function(name, target)
       local file = files[target]
-      return file ~= nil and add(name, { size = file.size, md5 = file.md5, mode = file.mode, of = file.of or target }) == true
+      return file ~= nil and add(name, {
+        size = file.size, md5 = file.md5, crc = file.crc, mode = file.mode, of = file.of or target,
+      }) == true
     end,
     link = function(name, target)
       if not belongs(name) then return end
@@ -188,7 +190,8 @@ local function add_folder(self, folder, files, found, by_md5, like)
   for _, name in ipairs(names) do
     local file = files[name]
     local entry = {
-      name = name, size = file.size, md5 = file.md5, mode = file.mode, of = file.of, copy = by_md5[file.md5 .. file.size],
+      name = name, size = file.size, md5 = file.md5, crc = file.crc, mode = file.mode, of = file.of,
+      copy = by_md5[file.md5 .. file.size],
       like = like and found[like .. name:sub(#folder + 1)] and like .. name:sub(#folder + 1) or nil,
     }
     self.needed[#self.needed + 1] = entry

@@ -18,7 +18,7 @@ local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charl
 
 local LEAST, MOST = 16 * 1024, 1024 * 1024 -- bytes of a slice
 local ON_THE_WAY = 4 -- slices
-local QUICK, SLOW = 100, 1000 -- ms that a slice takes
+local QUICK, SLOW = 500, 2000 -- ms that a slice takes
 local STALLED, FINISH = 60000, 600000 -- ms
 local RESUMED = 1024 * 1024 -- bytes that make it worth it to go on in the middle of a file
 
@@ -133,7 +133,7 @@ end
 -- Files ----------------------------------------------------------------------------------------------------------------
 
 local function last_of(file)
-  return tuple { bytes_of(file.md5), file.mode & 64 ~= 0, file.like or atom "none" }
+  return tuple { file.crc, file.mode & 64 ~= 0, file.like or atom "none" }
 end
 
 local function send_file(self, file, read)

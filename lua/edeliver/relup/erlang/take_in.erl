@@ -5,7 +5,7 @@
 %%
 %% It answers gen_server calls:
 %%   {take, N, Records}  ok | {error, Reason}, in the order of N, from 1 on. A record is
-%%                       {data, Path, Offset, Bytes, more | Last}: Last = {Md5, IsProgram, Like}, where Like is a path or none
+%%                       {data, Path, Offset, Bytes, more | Last}: Last = {Crc32, IsProgram, Like}, where Like is a path or none
 %%                       {copy, From, Path, Last}: From is a path, or {taken, Path} of what was taken in before
 %%                       {link, Path, Target}
 %%   {finish, Folders}   ok | {error, Reason}: these folders, synced, have their names now, all or none
@@ -24,25 +24,37 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
   Must = fun(ok) -> ok; ({error, Reason}) -> throw({failed, Reason}) end,
   Ok = fun({ok, Value}) -> Value; ({error, Reason}) -> throw({failed, Reason}) end,
   Rights = fun(Info) -> {element(8, Info) band 8#777, element(13, Info), element(14, Info)} end,
-  RightsOf = fun(Path) -> Rights(Ok(file:read_file_info(Path))) end,
-  Folder = filename:join(Releases, Running),
-  [Model | _] = filelib:wildcard(filename:join(Folder, "*.{rel,boot}")),
-  {OfFile, OfFolder} = {RightsOf(Model), RightsOf(Folder)},
+  Look = fun(Path) -> file:read_file_info(Path, [raw]) end,
+  RightsOf = fun(Path) -> Rights(Ok(Look(Path))) end,
+  Pattern = filename:join(Releases, Running),
+  [Model | _] = filelib:wildcard(filename:join(Pattern, "*.{rel,boot}")),
+  {OfFile, OfFolder} = {RightsOf(Model), RightsOf(Pattern)},
   Like = fun(none, _, Else) -> Else;
             (Path, Type, Else) ->
-    case file:read_file_info(Final(Path)) of {ok, Info} when element(3, Info) =:= Type -> Rights(Info); _ -> Else end
+    case Look(Final(Path)) of {ok, Info} when element(3, Info) =:= Type -> Rights(Info); _ -> Else end
   end,
   %% Whoever may read a program may run it.
   Runs = fun(true, Mode) -> Mode bor ((Mode band 8#444) bsr 2); (false, Mode) -> Mode end,
+  Set = fun(Path, Info, {User, Group}) -> file:write_file_info(Path, setelement(13, setelement(14, Info, Group), User), [raw]) end,
+  %% Only root may give a file away: then it stays ours.
   Own = fun(Path, {Mode, User, Group}) ->
-    Must(file:change_mode(Path, Mode)),
-    _ = file:change_owner(Path, User, Group), ok
+    Blank = list_to_tuple([file_info | lists:duplicate(13, undefined)]),
+    case Set(Path, setelement(8, Blank, Mode), {User, Group}) of
+      ok -> ok;
+      _ -> Must(Set(Path, setelement(8, Blank, Mode), {undefined, undefined}))
+    end
   end,
-  Place = fun(Path) -> Must(filelib:ensure_dir(Taken(Path))), Taken(Path) end,
+  Place = fun(Path) ->
+    Full = Taken(Path),
+    Folder = filename:dirname(Full),
+    %% As one after another lies in the same.
+    _ = get(folder) =:= Folder orelse begin Must(filelib:ensure_dir(Full)), put(folder, Folder) end,
+    Full
+  end,
   Close = fun(none) -> none; ({_, File, _, _}) -> _ = file:close(File), none end,
-  Whole = fun(Path, So, {Md5, IsProgram, LikePath}) ->
-    case erlang:md5_final(So) of
-      Md5 -> ok;
+  Whole = fun(Path, So, {Crc, IsProgram, LikePath}) ->
+    case So of
+      Crc -> ok;
       _ -> _ = file:delete(Taken(Path)), throw({failed, {checksum, Path}})
     end,
     {Mode, User, Group} = Like(LikePath, regular, OfFile),
@@ -51,15 +63,15 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
   Hash = fun Hash(_, 0, So) -> So;
              Hash(File, Left, So) ->
     case file:read(File, min(Left, 1048576)) of
-      {ok, Bytes} -> Hash(File, Left - byte_size(Bytes), erlang:md5_update(So, Bytes));
+      {ok, Bytes} -> Hash(File, Left - byte_size(Bytes), erlang:crc32(So, Bytes));
       eof -> throw({failed, eof});
       {error, Reason} -> throw({failed, Reason})
     end
   end,
-  Open = fun(Path, 0) -> {Path, Ok(file:open(Place(Path), [write, raw, binary])), 0, erlang:md5_init()};
+  Open = fun(Path, 0) -> {Path, Ok(file:open(Place(Path), [write, raw, binary])), 0, erlang:crc32(<<>>)};
             (Path, Offset) ->
     File = Ok(file:open(Taken(Path), [read, write, raw, binary])),
-    So = Hash(File, Offset, erlang:md5_init()),
+    So = Hash(File, Offset, erlang:crc32(<<>>)),
     Must(file:truncate(File)),
     {Path, File, Offset, So}
   end,
@@ -69,7 +81,7 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
                  _ -> Close(Opened), Open(Path, Offset)
                end,
                Must(file:write(File, Bytes)),
-               Now = {Path, File, Offset + byte_size(Bytes), erlang:md5_update(So, Bytes)},
+               Now = {Path, File, Offset + byte_size(Bytes), erlang:crc32(So, Bytes)},
                case Last of
                  more -> Now;
                  _ -> Close(Now), Whole(Path, element(4, Now), Last), none
@@ -78,7 +90,7 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
                Here = case From of {taken, Other} -> Taken(Other); _ -> Final(From) end,
                Size = Ok(file:copy(Here, Place(Path))),
                File = Ok(file:open(Taken(Path), [read, raw, binary])),
-               So = try Hash(File, Size, erlang:md5_init()) after file:close(File) end,
+               So = try Hash(File, Size, erlang:crc32(<<>>)) after file:close(File) end,
                Whole(Path, So, Last),
                Opened;
             ({link, Path, Target}, Opened) ->
@@ -86,10 +98,32 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
                Must(file:make_symlink(Target, Taken(Path))),
                Opened
   end,
+  %% Files wait for a disk, not for a processor: eight at a time.
+  Each = fun(Fun, All) ->
+    Me = self(),
+    Parts = min(8, length(All)),
+    Part = fun(N) ->
+      Mine = [One || {I, One} <- lists:zip(lists:seq(1, length(All)), All), I rem Parts =:= N],
+      spawn_monitor(fun() -> Me ! {self(), try lists:foreach(Fun, Mine) catch throw:{failed, Reason} -> {error, Reason} end} end)
+    end,
+    Wait = fun({Pid, Ref}) ->
+      receive
+        {Pid, Result} -> demonitor(Ref, [flush]), Result;
+        {'DOWN', Ref, process, _, Reason} -> {error, Reason}
+      end
+    end,
+    lists:foreach(Must, lists:map(Wait, lists:map(Part, lists:seq(0, Parts - 1))))
+  end,
+  IsWhole = fun({data, _, 0, _, Last}) -> Last =/= more; (_) -> false end,
+  TakeAll = fun(Records, Opened) ->
+    {Small, Large} = lists:partition(IsWhole, Records),
+    Each(fun(Record) -> Take(Record, none) end, Small),
+    lists:foldl(Take, Opened, Large)
+  end,
   Walk = fun Walk(Path) ->
     Below = fun(Name) ->
       Full = filename:join(Path, Name),
-      case file:read_link_info(Full) of
+      case file:read_link_info(Full, [raw]) of
         {ok, Info} when element(3, Info) =:= directory -> Walk(Full);
         {ok, Info} when element(3, Info) =:= regular -> [{file, Full}];
         _ -> []
@@ -107,21 +141,6 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
                  _ -> ok
                end
   end,
-  %% A disk waits for each file that is synced: several at once.
-  SyncAll = fun(All) ->
-    Me = self(),
-    Part = fun(N) ->
-      Mine = [Entry || {I, Entry} <- lists:zip(lists:seq(1, length(All)), All), I rem 8 =:= N],
-      spawn_monitor(fun() -> Me ! {self(), try lists:foreach(Sync, Mine) catch throw:{failed, Reason} -> {error, Reason} end} end)
-    end,
-    Wait = fun({Pid, Ref}) ->
-      receive
-        {Pid, Result} -> demonitor(Ref, [flush]), Result;
-        {'DOWN', Ref, process, _, Reason} -> {error, Reason}
-      end
-    end,
-    lists:foreach(Must, lists:map(Wait, lists:map(Part, lists:seq(0, 7))))
-  end,
   Forget = fun() -> lists:foreach(fun(In) -> file:del_dir_r(filename:join(In, Passing)) end, [Lib, Releases]), ok end,
   Name = fun Name([], _) -> ok;
              Name([Path | Rest], Done) ->
@@ -135,18 +154,23 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
   Finish = fun(Folders) ->
     All = [{Entry, LikePath} || {Path, LikePath} <- Folders, Entry <- Walk(Taken(Path))],
     _ = [Own(Path, Like(LikePath, directory, OfFolder)) || {{folder, Path}, LikePath} <- All],
-    SyncAll([Entry || {Entry, _} <- All]),
+    Each(Sync, [Entry || {Entry, _} <- All]),
     Name([Path || {Path, _} <- Folders], []),
     lists:foreach(Sync, [{folder, Lib}, {folder, Releases}]),
     Forget()
   end,
   Try = fun(Fun) ->
-    try Fun() catch throw:{failed, Reason} -> {error, Reason}; error:Reason -> {error, Reason} end
+    try Fun()
+    catch
+      throw:{failed, Reason} -> {error, Reason};
+      %% Not with the bytes of files in it.
+      error:Reason -> {error, unicode:characters_to_binary(io_lib:format("~0tP", [Reason, 12]))}
+    end
   end,
   Loop = fun Loop(Next, Opened) ->
     receive
       {'$gen_call', From, {take, Next, Records}} ->
-        case Try(fun() -> {taken, lists:foldl(Take, Opened, Records)} end) of
+        case Try(fun() -> {taken, TakeAll(Records, Opened)} end) of
           {taken, Now} -> gen_server:reply(From, ok), Loop(Next + 1, Now);
           Error -> Close(Opened), gen_server:reply(From, Error), Loop(failed, none)
         end;

@@ -252,7 +252,9 @@ end
 local function give(visitor, name, bytes)
   local wanted = visitor.wants(name)
   if not wanted then return true end
-  if wanted == "sum" then return visitor.sum(name, { size = #bytes, md5 = core.md5(bytes), mode = PLAIN_FILE }) end
+  if wanted == "sum" then
+    return visitor.sum(name, { size = #bytes, md5 = core.md5(bytes), crc = core.crc32(bytes), mode = PLAIN_FILE })
+  end
   if wanted == "beam" or wanted == "digest" then return visitor.digest(name, core.digest(bytes, wanted == "beam")) end
   return visitor.file(name, bytes)
 end

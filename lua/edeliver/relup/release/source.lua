@@ -67,11 +67,12 @@ end
 local function sum_file(path, name, visitor)
   local file <close>, message, code = core.open_plain(path)
   if not file then return nil, message, code end
-  local about, md5
+  local about, md5, crc
   about, message, code = core.file_stat(file)
   if about then md5, message, code = core.file_digest(file, "md5") end
-  if not md5 then return nil, ("%s: %s"):format(path, message), code end
-  return visitor.sum(name, { size = about.size, md5 = md5, mode = about.mode })
+  if md5 then crc, message, code = core.crc32(file) end
+  if not crc then return nil, ("%s: %s"):format(path, message), code end
+  return visitor.sum(name, { size = about.size, md5 = md5, crc = crc, mode = about.mode })
 end
 
 local function visit_file(root, name, visitor)
@@ -131,7 +132,7 @@ local function visit_entry(self, archive, entry, visitor)
   local bytes, message, code = archive:content()
   if not bytes then return nil, ("%s: %s: %s"):format(self.path, entry.name, message), code end
   if wanted == "sum" then
-    return visitor.sum(entry.name, { size = #bytes, md5 = core.md5(bytes), mode = entry.mode })
+    return visitor.sum(entry.name, { size = #bytes, md5 = core.md5(bytes), crc = core.crc32(bytes), mode = entry.mode })
   end
   if wanted == "beam" or wanted == "digest" then
     return digest_one(visitor, entry.name, ("%s: %s: "):format(self.path, entry.name), core.digest(bytes, wanted == "beam"))
@@ -162,8 +163,8 @@ end
 --- Goes through all files, in the order in which they are found.
 -- @tparam table visitor `wants(name)` says what is wanted of a file: "text", "beam", "digest", "sum" or nothing;
 -- `file(name, bytes)` gets the first kind, `digest(name, ...)` what core.digest gives of the next two (a "beam" must be a
--- whole .beam file), `sum(name, { size =, md5 =, mode = })` the last; they return true, or nil, message, code, which ends it.
--- `link(name, target)` is called for links, `same(name, target)` for
+-- whole .beam file), `sum(name, { size =, md5 =, crc =, mode = })` the last; they return true, or nil, message, code, which
+-- ends it. `link(name, target)` is called for links, `same(name, target)` for
 -- hard links of a tarball that are wanted: it returns whether it knows the target; `enters(folder)` may keep out of
 -- a folder (a tarball has none)
 -- @return[1] true
