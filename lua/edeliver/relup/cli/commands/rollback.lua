@@ -6,6 +6,7 @@ local deployer = require "edeliver.relup.deploy"
 local deploying = require "edeliver.relup.cli.deploying"
 local exit = require "edeliver.relup.cli.exit"
 local live = require "edeliver.relup.plan.live"
+local own_steps = require "edeliver.relup.deploy.own_steps"
 local relup = require "edeliver.relup"
 local session = require "edeliver.relup.cli.session"
 
@@ -19,6 +20,7 @@ local rollback = {
 
 function rollback.add_to_parser(parser)
   deploying.add_options(parser)
+  parser:option("--steps", "Steps of your own: a relup.lua; of it, those for the way down."):argname "FILE"
   parser:option("--to", "The version, where the way back leads to several."):argname "VERSION"
 end
 
@@ -27,8 +29,13 @@ end
 function rollback.command(args)
   local node <close>, failed = session.connect(args)
   if not node then return failed end
-  local found, message, code = deployer.way_back(node, args.to)
-  local processes
+  local steps, found, processes, message, code
+  if args.steps then
+    steps, message, code = own_steps.read(args.steps, "down")
+  else
+    steps = { before = {}, after = {} }
+  end
+  if steps then found, message, code = deployer.way_back(node, args.to) end
   if found then processes, message, code = live.processes(node, found.changed) end
   if not processes then
     args.output:fail(message, code)
@@ -39,6 +46,7 @@ function rollback.command(args)
   return deploying.run(args, node, {
     verb = "Rolls back", name = found.name, version = found.to, verdict = "the way back from " .. found.from, processes = sum,
     install = relup.rollback { to = found.to, permanent = args.permanent, keep_env = args.keep_env },
+    before = steps.before, after = steps.after,
   })
 end
 
