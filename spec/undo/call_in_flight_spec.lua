@@ -68,6 +68,12 @@ local TABLE = {
   { "goes through one that breaks while a step answers", says = { OK, runs(1, "behind"), CUT, OK, performed(2, VALUE) },
     claims = 1, value = 42, state = "ended", seen = 2, asked = { "perform", "next", "answer ok", "answer ok", "next" },
     served = { "warm_cache behind" } },
+  { "is asked about again where the node had no room to pass that on", says = { OK, NO_ROOM, NO_ROOM, performed(1, VALUE) },
+    value = 42, state = "ended", seen = 1, asked = { "perform", "next", "next", "next" } },
+  { "answers by a bare message where the node has no room for more",
+    says = { OK, runs(1, "before"), NO_ROOM, performed(2, RAISED) }, fails = { "cold" }, code = "exit",
+    state = "ended", seen = 2, served = { "warm_cache before" },
+    asked = { "perform", "next", "answer failed cold", "told", "answer failed cold", "next" } },
   { "never began where a guard that took us back knows of none", says = { CUT, IDLE }, claims = 1, code = "idle",
     state = "ended", asked = { "perform", "next" } },
   { "may run where nobody takes us back", says = { OK, CUT }, code = "guard_lost", state = "runs",
@@ -121,6 +127,11 @@ describe("call in flight", function()
     function guard.request(_, request)
       note(request)
       if request[1] == atom "perform" and case.request then return table.unpack(case.request, 1, 3) end
+      return true
+    end
+    function guard.tell(_, request)
+      asked[#asked + 1] = "told"
+      note(request)
       return true
     end
     function guard.ask(self, request, _, answers)

@@ -53,6 +53,22 @@ describe("guard", function()
     return term.kind(answer) == "tuple"
   end
 
+  -- Fills the process table up, and makes room again after so many ms.
+  local function filling_the_table(ms)
+    return erlang_text.checked((([=[
+      Fill = fun Fill(Sofar) -> try Fill([spawn(timer, sleep, [infinity]) | Sofar]) catch error:system_limit -> Sofar end end,
+      Keep = fun Keep(Sofar, Until) ->
+        case erlang:monotonic_time(millisecond) < Until of
+          true -> timer:sleep(1), Keep(Fill(Sofar), Until);
+          false -> Sofar
+        end
+      end,
+      Filled = Keep(Fill([]), erlang:monotonic_time(millisecond) + MS), persistent_term:put(full, length(Filled)),
+      persistent_term:put(suspended, length([P || P <- processes(), {current_function, {sys, suspend_loop, _}} <-
+          [process_info(P, current_function)]])),
+      [exit(P, kill) || P <- Filled].]=]):gsub("MS", ms)))
+  end
+
   it("loads no code, prints to the node's own log, and leaves when it is told", function()
     local before = assert(node:call("erlang", "length", { assert(node:call("code", "all_loaded")) }))
     local one = assert(guard.start(node, { who = "ann" }))
@@ -204,19 +220,7 @@ describe("guard", function()
     local needs_room = assert(observer:eval "fun() -> spawn(timer, sleep, [infinity]), persistent_term:put(made, yes) end.")
     assert(one:apply { { term = tuple { atom "erlang", atom "apply", list { needs_room, list {} } } } })
     assert.equal("ok", (operator:bulk_suspend(pids, 5000)))
-    -- Fills the table up, and makes room again after a while.
-    local filling = erlang_text.checked [=[
-      Fill = fun Fill(Sofar) -> try Fill([spawn(timer, sleep, [infinity]) | Sofar]) catch error:system_limit -> Sofar end end,
-      Keep = fun Keep(Sofar, Until) ->
-        case erlang:monotonic_time(millisecond) < Until of
-          true -> timer:sleep(1), Keep(Fill(Sofar), Until);
-          false -> Sofar
-        end
-      end,
-      Filled = Keep(Fill([]), erlang:monotonic_time(millisecond) + 2500), persistent_term:put(full, length(Filled)),
-      persistent_term:put(suspended, length([P || P <- processes(), {current_function, {sys, suspend_loop, _}} <-
-          [process_info(P, current_function)]])),
-      [exit(P, kill) || P <- Filled].]=]
+    local filling = filling_the_table(2500)
     assert(observer:cast(filling[1], filling[2], filling[3]))
     operator:close()
     assert.truthy(process.wait_until(function() return observer:eval "persistent_term:get(made)." == atom "yes" end, 8000))
@@ -403,6 +407,27 @@ describe("guard", function()
       local text = term.format(answer)
       assert.matches('^%[ok,{exit,{{edeliver_relup,<<"step 2 went wrong">>},', text)
       assert.matches(',{error,<<"step 3 went wrong">>}%]$', text)
+    end)
+
+    it("is told what a call came to, and ends, on a node that is out of processes for a while", function()
+      local small <close> = erlang_node.start { args = { "+P", "1024" } }
+      local its <close> = small:connect()
+      local one = assert(guard.start(its))
+      local flight = calls.new {
+        guard = one, claim = function() return one:come_back() end,
+        serve = function()
+          local filling = filling_the_table(800)
+          assert(its:cast(filling[1], filling[2], filling[3]))
+          assert(process.wait_until(function() return select(3, its:call("erlang", "node", {})) == "error" end))
+          return nil, "the step went wrong"
+        end,
+      }
+      local call = atom "edeliver_relup"
+      assert(flight:begin("gen_server", "call", { call, tuple { atom "run", atom "step", list {} }, atom "infinity" }))
+      local answer, message, code = flight:wait(core.now() + 10000)
+      assert.same({ nil, "exit", "ended" }, { answer, code, flight.state })
+      assert.matches("the step went wrong", message)
+      assert.truthy(process.wait_until(function() return one:leave() end))
     end)
 
     it("can be given up; then the relup's calls are cancelled before the point of no return", function()

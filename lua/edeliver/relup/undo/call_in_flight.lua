@@ -83,6 +83,10 @@ local function next_event(self, deadline, stop)
     local back
     back, message, code = self.claim()
     if back then return next_event(self, deadline, stop) end
+  elseif code == "system_limit" and core.now() < deadline and not (stop and stop()) then
+    -- The node has no room for what passes the question on: the call runs all the same.
+    guard.node:sleep(LOOK_EVERY)
+    return next_event(self, deadline, stop)
   end
   return event, message, code
 end
@@ -102,6 +106,8 @@ local function answer(self, event, serve)
   local told, problem, code = self.guard:ask(request, nil, ANSWERED)
   if told == nil and not self.guard.node:is_open() and self.claim() then
     told, problem, code = self.guard:ask(request, nil, ANSWERED)
+  elseif code == "system_limit" then
+    told, problem, code = self.guard:tell(request)
   end
   return told, problem, code
 end

@@ -263,11 +263,13 @@ function guard:undo()
     self.node.name, count.of(answer[2], "process"), count.of(answer[3], "call")), "guard_retries"
 end
 
---- The same, when it gets to it: nobody waits for the answer. It is a bare message, which needs no process on the node.
-function guard:hand_over()
-  return self.node:send(self.pid, tuple { atom "$gen_call", tuple { self.pid, atom "handed_over" },
-    self:from_us(atom "undo") })
+--- Tells it something by a bare message, which needs no process on the node: nobody waits for an answer.
+function guard:tell(request)
+  return self.node:send(self.pid, tuple { atom "$gen_call", tuple { self.pid, atom "told" }, self:from_us(request) })
 end
+
+--- Has it undo, when it gets to it.
+function guard:hand_over() return self:tell(atom "undo") end
 
 --- Waits until it has left. Messages to us that come meanwhile are dropped.
 -- @tparam number timeout ms
