@@ -31,7 +31,7 @@ end
 
 local function silent(up, options) assert.are.same({}, lint(relup(up), options)) end
 
-describe("check", function()
+describe("lint", function()
   it("finds nothing in a sound relup", function()
     silent "[{load_object_code,{a,\"2\",[m]}},point_of_no_return,{load,{m,soft_purge,soft_purge}}]"
   end)
@@ -231,7 +231,7 @@ describe("check", function()
   end)
 end)
 
-describe("check, against real releases:", function()
+describe("lint, against real releases:", function()
   local folder, old, new
 
   lazy_setup(function()

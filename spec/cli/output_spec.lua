@@ -52,7 +52,7 @@ describe("cli.progress", function()
   end)
 end)
 
-describe("cli.html", function()
+describe("cli.report_page", function()
   local function finished(fields)
     local made = report.new { node = "app@h", name = "<app>", version = "1\"2", at = 0 }
     made.ok, made.suspended = false, 3

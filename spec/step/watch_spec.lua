@@ -4,7 +4,7 @@ local relup = require "edeliver.relup"
 local shared = require "support.shared"
 local watch = require "edeliver.relup.step.watch"
 
-describe("standing", function()
+describe("step.watch", function()
   local chat = shared(live.start)
 
   -- Messages that wait for every websocket.
