@@ -11,7 +11,6 @@ local install = require "edeliver.relup.step.install"
 local instruction = require "edeliver.relup.instruction"
 local modification = require "edeliver.relup.modification"
 local relup_on = require "edeliver.relup.otp.relup"
-local term = require "edeliver.relup.term"
 
 local in_relup = {}
 
@@ -68,15 +67,11 @@ local function patched(this, sequence, from)
   return { path = found.path, before = found.text, after = consult.write { result } }
 end
 
--- Writes over the file in place: owner and mode stay.
 local function write(this, from)
   local change, message, code = patched(this, this.sequence, from)
   if not change then return nil, message, code end
-  local path = term.charlist(change.path)
   local done
-  done, message, code = this.ctx:apply("relup", { {
-    call = { "file", "write_file", { path, change.after } }, undo = { "file", "write_file", { path, change.before } },
-  } })
+  done, message, code = this.ctx:overwrite("relup", change.path, change.before, change.after)
   if not done then return nil, message, code end
   return change.path
 end

@@ -146,6 +146,20 @@ function context:time_left() return self.deadline and self.deadline - core.now()
 -- @return[2] nil, message, code
 function context:apply(key, acts) return self.ledger:apply(key, acts) end
 
+--- Writes over a file on the node, in place: owner and mode stay. Undone as `apply` is.
+-- @string key
+-- @string path
+-- @string before what is in it, and is written back
+-- @string after what it is to hold
+-- @return[1] true
+-- @return[2] nil, message, code
+function context:overwrite(key, path, before, after)
+  local name = term.charlist(path)
+  return self:apply(key, { {
+    call = { "file", "write_file", { name, after } }, undo = { "file", "write_file", { name, before } },
+  } })
+end
+
 --- Undoes what was applied under a key, last first.
 -- @return[1] true
 -- @return[2] nil, message, code

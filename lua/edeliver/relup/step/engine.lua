@@ -46,13 +46,6 @@ local function relup_of(target, up, script)
   return consult.write { term.tuple { term.charlist(of), ups, downs } }
 end
 
-local function replace(ctx, relup, text)
-  local path = term.charlist(relup.path)
-  return ctx:apply(KEY, { {
-    call = { "file", "write_file", { path, text } }, undo = { "file", "write_file", { path, relup.text } },
-  } })
-end
-
 -- What stays with OTP, for the operator.
 local function tell(ctx, fused)
   for _, left in ipairs(fused.left) do
@@ -99,7 +92,7 @@ local function put(node, target, ctx, script)
   -- The one that was looked at may have been in the tarball.
   local on_node, message, code = relup_on.read(node, target.from, target.version)
   if not on_node then return nil, message, code end
-  return replace(ctx, on_node, relup_of(target, on_node.up, script))
+  return ctx:overwrite(KEY, on_node.path, on_node.text, relup_of(target, on_node.up, script))
 end
 
 local function left_to_otp(node, target, ctx)
