@@ -19,6 +19,19 @@ describe("tools/test", function()
     assert.matches("\n0 passed, 1 failed\n$", printed)
   end)
 
+  it("shows what a spec has printed, also where that is no text", function()
+    local folder = process.temporary_folder()
+    finally(function() process.remove_folder(folder) end)
+    local path = folder .. "/some_spec.lua"
+    local file <close> = assert(io.open(path, "w"))
+    file:write [[it("prints", function() io.write "\0\255\n" end)]]
+    file:close()
+    local printed, good = process.output(("cd %s && tools/test lua %s 2>&1"):format(ROOT, process.quote(path)))
+    assert.is_true(good, printed)
+    assert.matches("\nok 1 - prints\n", printed, 1, true)
+    assert.matches("\n1 passed, 0 failed\n$", printed)
+  end)
+
   it("counts its own specs where another runs beside it", function()
     local printed = process.output(("cd %s && for words in escape.utf8 'leaves text alone'; do "
       .. "tools/test lua spec/base --filter=\"$words\" 2>&1 | tail -n 2 & done; wait"):format(ROOT))
