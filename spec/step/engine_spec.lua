@@ -121,7 +121,7 @@ describe("config.engine", function()
     local steps = table.move(STEPS, 1, #STEPS, 1, {})
     local answer
     table.insert(steps, 4, { name = "ask", run = function()
-      answer = sockets:get(release.ports.endpoint, "/slow?ms=1500")
+      answer = sockets:get(release.ports.endpoint, "/slow?ms=800")
       local site = assert(require("edeliver.relup.web").find(node, "chat"))
       return process.wait_until(function() return #site:requests() == 1 end, 5000)
     end, section = "check" })
