@@ -23,7 +23,7 @@ local function happen()
   print "at the fault"
   io.stdout:flush()
   if given.fault == "kill" then os.execute "kill -KILL $PPID" end
-  if given.fault == "doze" then core.sleep(given.wait or 2000) end
+  if given.fault == "doze" then core.sleep(given.wait or 1000) end
 end
 
 -- Puts the fault before or behind a function of a module.

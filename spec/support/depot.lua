@@ -30,6 +30,7 @@ end
 function methods:boot()
   self.release = releases:start(self.root, self.env)
   self.node = assert(connect(self.release.name, { cookie = self.release.cookie, epmd_port = self.release.epmd_port }))
+  self.life = self:eval "erlang:system_info(creation)"
 end
 
 function methods:shut()
@@ -86,8 +87,8 @@ local FIELDS = {
   ["3.0.0"] = "['__struct__',count,id,reserved,tags]",
 }
 
---- Asserts that all of it is a version: code, states, protocol, children, applications, values; that no state was lost, that
--- nobody is suspended, and that nothing of ours is left there.
+--- Asserts that all of it is a version: code, states, protocol, children, applications, values; that no state was lost and the
+-- node not restarted, that nobody is suspended, and that nothing of ours is left there.
 -- @tparam[opt] integer taken how much less the sum of all counts is than at the start
 function methods:is_whole(version, taken)
   local assert = require "luassert"
@@ -110,6 +111,7 @@ function methods:is_whole(version, taken)
   assert.equal(0, self.release:suspended())
   assert.equal("undefined", self:eval "whereis(edeliver_relup)")
   assert.equal(version, self:running())
+  assert.equal(self.life, self:eval "erlang:system_info(creation)", "the node was restarted")
 end
 
 --- The version that release_handler says is running.
