@@ -70,6 +70,24 @@ describe("a release of mix", function()
     refused(path, "ambiguous", "1.0.0, 9.0.0")
   end)
 
+  it("is read only as it was signed, where a key says so, also when its name is another file's by then", function()
+    local path, key = folder .. "/signed.tar.gz", folder .. "/public.pem"
+    sh(("cp %s/shop-2.0.0.tar.gz %s && umask 077 && cd %s && openssl genpkey -algorithm ed25519 -out private.pem && "
+      .. "openssl pkey -in private.pem -pubout -out public.pem"):format(built, path, folder))
+    assert.equal("signature", select(3, release.open_verified(path, key)))
+    sh(("cd %s && openssl pkeyutl -sign -rawin -inkey private.pem -in signed.tar.gz -out signed.tar.gz.sig"):format(folder))
+    local opened = assert(release.open_verified(path, key))
+    assert.same({ "signature" }, opened.verified)
+    sh(("echo other >%s"):format(path))
+    local of_file = assert(release.open(built .. "/shop-2.0.0")):md5s { "Elixir.Shop.Cart" }
+    assert.same(of_file, assert(opened:md5s { "Elixir.Shop.Cart" }))
+    assert.equal("signature", select(3, release.open_verified(built .. "/shop-2.0.0", key)))
+    assert.same({}, assert(release.open_verified(built .. "/shop-2.0.0")).verified)
+    assert.equal("missing", select(3, release.open_verified(folder .. "/nothing")))
+    sh(("cp %s/shop-2.0.0.tar.gz %s && echo %s  signed.tar.gz >%s.sha256"):format(built, path, ("0"):rep(64), path))
+    assert.equal("checksum", select(3, release.open_verified(path)))
+  end)
+
   it("may have hard links in its tarball, as whoever copies with them has", function()
     local path = releases.copy("1.0.0", folder)
     sh("cd %s && cp -al lib/shop-1.0.0 lib/shop-0.9.0 && tar --sort=name -cf %s/hard.tar lib releases erts-*", quote(path),

@@ -10,6 +10,7 @@ local module = require "edeliver.relup.release.module"
 local resource = require "edeliver.relup.release.resource"
 local scan = require "edeliver.relup.release.scan"
 local source = require "edeliver.relup.release.source"
+local verified_file = require "edeliver.relup.release.verified_file"
 
 local release = {}
 release.__index = release
@@ -209,6 +210,30 @@ function release.open(path, options)
   local from, message, code = source.open(path)
   if not from then return nil, message, code end
   return release.from(from, options)
+end
+
+--- Reads a release that is checked first, where it is a tarball: by the digest beside it, and by a signature. What is read of it
+-- from then on is what was checked; see `edeliver.relup.release.verified_file`.
+-- @string path a folder, or a .tar.gz
+-- @tparam[opt] string key_path file with an Ed25519 public key (PEM): the tarball must then be signed by its owner, and a folder
+-- is refused
+-- @return[1] a release, with `verified`: a list of "sha256", "signature"
+-- @return[2] nil, message, code: "checksum", "signature", …
+function release.open_verified(path, key_path)
+  local file, checked, code = verified_file.open(path, key_path)
+  if not file and code == "not_plain" and not key_path then
+    local opened, message, why = release.open(path)
+    if opened then opened.verified = {} end
+    return opened, message, why
+  elseif not file and code == "not_plain" then
+    return nil, path .. " is no tarball: a signature is of one file. Nothing was sent", "signature"
+  elseif not file then
+    return nil, checked, code
+  end
+  local opened, message, why = release.from(source.of_file(path, file))
+  if not opened then return nil, message, why end
+  opened.verified = checked
+  return opened
 end
 
 --- What the files of some modules say.

@@ -140,14 +140,12 @@ local function visit_entry(self, archive, entry, visitor)
   return visitor.file(entry.name, bytes)
 end
 
-local function read_archive(self, visitor)
-  local file <close>, message, code = core.open_plain(self.path)
-  if not file then return nil, message, code end
+-- Goes through an archive that is open; see `read_archive`.
+local function read_entries(self, file, visitor)
   local archive <close> = core.archive(function() return file:read(BLOCK) end)
   local last
   while true do
-    local entry
-    entry, message, code = archive:next()
+    local entry, message, code = archive:next()
     if message then
       local where = last and (": after %s"):format(last) or " is no release's folder or tarball"
       return nil, ("%s%s: %s"):format(self.path, where, message), code
@@ -158,6 +156,17 @@ local function read_archive(self, visitor)
     if not done then return nil, message, code end
     last = entry.name
   end
+end
+
+-- A tarball is read from its beginning; one that was checked by its open handle, for its name may be another file's by now.
+local function read_archive(self, visitor)
+  if self.file then
+    self.file:seek "set"
+    return read_entries(self, self.file, visitor)
+  end
+  local file <close>, message, code = core.open_plain(self.path)
+  if not file then return nil, message, code end
+  return read_entries(self, file, visitor)
 end
 
 --- Goes through all files, in the order in which they are found.
@@ -255,5 +264,11 @@ function source.open(path)
   end
   return setmetatable({ path = (path:gsub("(.)/+$", "%1")), kind = "folder" }, source)
 end
+
+--- A tarball that is open; it is read by this handle alone.
+-- @string path what it is called in messages
+-- @param file a Lua file, which the source takes over
+-- @return a source
+function source.of_file(path, file) return setmetatable({ path = path, kind = "tarball", file = file }, source) end
 
 return source

@@ -10,6 +10,7 @@ local own_steps = require "edeliver.relup.deploy.own_steps"
 local output = require "edeliver.relup.cli.output"
 local plan_page = require "edeliver.relup.cli.plan_page"
 local progress = require "edeliver.relup.cli.progress"
+local release = require "edeliver.relup.release"
 local relup = require "edeliver.relup"
 local session = require "edeliver.relup.cli.session"
 
@@ -35,6 +36,7 @@ function deploy.add_to_parser(parser)
   parser:option("--start-child", "Start this new child of an application, too; may be said more than once.")
     :argname "MODULE":count "*"
   parser:option("--steps", "Steps of your own (default: the release folder's relup.lua)."):argname "FILE"
+  parser:option("--verify-key", "Ed25519 public key (PEM): <path>.sig must be its signature of the tarball."):argname "FILE"
   parser:flag("--all", "Show every name, however many there are.")
   parser:flag("--values", "Show old and new values of the configuration; what looks secret is masked.")
 end
@@ -87,7 +89,9 @@ function deploy.command(args)
   }
   local steps, message, code = own_steps_of(args)
   local planned
-  if steps then planned, message, code = deployer.plan(node, args.path, options) end
+  local opened
+  if steps then opened, message, code = release.open_verified(args.path, args.verify_key) end
+  if opened then planned, message, code = deployer.plan(node, opened, options) end
   if not planned then
     out:fail(message, code)
     return FAULTS[code] and exit.FAILED or exit.REFUSED
