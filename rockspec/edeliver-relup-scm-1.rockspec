@@ -24,6 +24,7 @@ dependencies = {
   "argparse >= 0.7.1",
   "dkjson >= 2.5",
   "lua-term >= 0.7",
+  "luv >= 1.36",
 }
 
 test_dependencies = {

@@ -17,10 +17,11 @@ STANDALONE_NEEDS=(
   binutils:strip lua-lpeg-dev:static=lua5.4-lpeg lua-term-dev:static=lua5.4-term lua-readline-dev:static=lua5.4-readline
   libedit-dev:header=histedit.h libbsd-dev:header=bsd/bsd.h
   libmd-dev:header=md5.h libncurses-dev:header=term.h lua-argparse:lua=argparse lua-dkjson:lua=dkjson
+  lua-luv-dev:static=lua5.4-luv libuv1-dev:static=uv_a
 )
 TEST_NEEDS=(
   "${BUILD_NEEDS[@]}" "${STANDALONE_NEEDS[@]}" dpkg-dev:dpkg-shlibdeps lua-busted:busted luarocks:luarocks
-  lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term
+  lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term lua-luv:lua=luv
   erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools elixir:mix
   erlang-inets:erl=inets erlang-mnesia:erl=mnesia erlang-os-mon:erl=os_mon erlang-syntax-tools:erl=syntax_tools
   erlang-xmerl:erl=xmerl

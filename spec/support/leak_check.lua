@@ -12,6 +12,17 @@
 local busted = require "busted"
 local leaks = require "support.leaks"
 
+-- What libuv opens once for a whole process, and keeps, is open from the beginning.
+do
+  local uv = require "luv"
+  local handle, pipe = nil, uv.new_pipe()
+  handle = uv.spawn("true", { stdio = { pipe } }, function()
+    handle:close()
+    pipe:close()
+  end)
+  uv.run()
+end
+
 local file_name
 local known, open_before -- objects and descriptors that were there when the file began
 local ownerless -- how many descriptors no object owns: those that the program was started with

@@ -13,6 +13,7 @@
 int luaopen_edeliver_relup_core(lua_State *L);
 int luaopen_lpeg(lua_State *L);
 int luaopen_term_core(lua_State *L);
+int luaopen_luv(lua_State *L);
 int luaopen_readline(lua_State *L);
 void rl_callback_sigcleanup(void);
 
@@ -48,6 +49,7 @@ static int start(lua_State *L) {
   preload(L, "lpeg", luaopen_lpeg);
   preload(L, "term.core", luaopen_term_core);
   preload(L, "C-readline", luaopen_readline);
+  preload(L, "luv", luaopen_luv);
   preload(L, "edeliver.relup.inside", inside);
   lua_newtable(L);
   for (i = 0; words[i] != NULL; i++) {

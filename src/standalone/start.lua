@@ -22,6 +22,9 @@ end
 
 package.path, package.cpath = without_relative(package.path), without_relative(package.cpath)
 
+-- A rollout starts this program once for each node.
+if arg[1] == "rollout-worker" then require("edeliver.relup.cluster.worker").main() end
+
 local function explain(problem)
   if tostring(problem):find "interrupted!$" then return "edeliver-relup: interrupted" end
   return debug.traceback(tostring(problem), 2)

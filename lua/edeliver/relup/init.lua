@@ -56,6 +56,11 @@ function relup.recover(node, journal, options) return require("edeliver.relup.re
 -- @see edeliver.relup.plan.compare
 function relup.plan(old, new, options) return require("edeliver.relup.plan").compare(old, new, options) end
 
+--- Rolls a release out to many nodes: a canary, batches, health, the way back; or all of them at the same moment.
+-- @function rollout
+-- @see edeliver.relup.cluster.rollout
+function relup.rollout(config) return require("edeliver.relup.cluster").rollout(config) end
+
 --- Reads a file of Erlang terms (relup, appup, rel, app, config).
 -- @string path
 -- @return[1] the list of its terms

@@ -10,6 +10,9 @@ own_file.INSIDE = "inside:/"
 -- Set by the program that carries files: a function of a name below INSIDE that gives a text, or nil.
 local inside = package.preload["edeliver.relup.inside"]
 
+--- Whether this is the program as one file.
+own_file.is_inside = inside ~= nil
+
 --- Reads one of our own files.
 -- @string path as `path_of` gives it, or as `debug.getinfo` has it in `source`
 -- @return[1] its text

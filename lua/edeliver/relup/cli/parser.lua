@@ -13,8 +13,8 @@ local parser = {}
 
 --- The commands, in the order of the help. Each is a module of `edeliver.relup.cli.commands`.
 parser.commands = {
-  "deploy", "rollback", "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload", "check",
-  "upgrade", "downgrade", "make-permanent", "unpack", "remove", "call", "repl", "run", "plan", "show", "patch", "lint",
+  "deploy", "rollback", "rollout", "status", "ps", "sockets", "suspend", "resume", "stuck", "recover", "releases", "upload",
+  "check", "upgrade", "downgrade", "make-permanent", "unpack", "remove", "call", "repl", "run", "plan", "show", "patch", "lint",
   "diff", "doctor", "history", "completion", "man",
 }
 

@@ -10,6 +10,7 @@ local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
 local relup = require "edeliver.relup"
 local session = require "edeliver.relup.cli.session"
+local standard = require "edeliver.relup.sequence.standard"
 local site_options = require "edeliver.relup.cli.site_options"
 
 local sequence_runner = {}
@@ -48,18 +49,8 @@ function sequence_runner.steps(args, no_sockets)
   }, no_sockets)
 end
 
---- The steps around an install.
--- @tparam table install the step
--- @tparam boolean no_sockets nothing is suspended
-function sequence_runner.around(install, no_sockets)
-  if no_sockets then return { "check_processes_running_old_code", install } end
-  return {
-    "check_processes_running_old_code", "check_ranch_acceptors", "check_ranch_connections",
-    "suspend_ranch_acceptors", "suspend_channels", "finish_running_requests",
-    install,
-    "rerun_failed_requests", "resume_channels", "resume_ranch_acceptors",
-  }
-end
+--- The steps around an install; see `edeliver.relup.sequence.standard`.
+sequence_runner.around = standard.around
 
 local REFUSING = { check_install_release = true, unpack = true, patch_relup = true }
 

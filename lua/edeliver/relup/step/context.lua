@@ -23,6 +23,7 @@ context.__index = context
 -- - `requests_left`: the requests that did not end while they were waited for before the websockets were suspended
 -- - `requests_told`: how many requests were sent `upgrade_started`
 -- - `would_hide`: a dry run leaves connections in sight of the release handler that a real one hides
+-- - `installed_at`: when the install came back, in ms of `core.now`
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
 -- - `deadline`: until when, as `core.now` counts, somebody waits for the release handler, and for what its relup calls for
 -- - `relup`: the one that an install takes, as `otp.relup` reads it
@@ -37,7 +38,8 @@ context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_left = "instructions.suspend_channels", requests_told = "instructions.finish_running_requests",
   would_hide = "web.servers.cowboy_2",
-  after_install = "step.install_outcome", deadline = "step.install", relup = "step.install", place = "run",
+  after_install = "step.install_outcome", installed_at = "step.install", deadline = "step.install", relup = "step.install",
+  place = "run",
   configuration = "deploy", deployed = "deploy", additions = "deploy", swap = "step.install", swapped = "step.install",
   returns_to = "step.install",
   new_emulator = "step.install_outcome",

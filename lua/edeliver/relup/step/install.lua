@@ -128,6 +128,7 @@ function install.perform(node, ctx, options)
   done, message, code = install_outcome.tell(node, ctx, before,
     release_handler.install_release(caller(ctx, calls, timeout, install_outcome.pending(node, ctx, before)), version, timeout))
   if not done and install_outcome.UNCLEAR[code] then return nil, message, code end
+  ctx.installed_at = core.now()
   -- The guard may not have been there to say so.
   if ctx.call then ctx.call:close() end
   local returns_to = releases and release_handler.permanent(releases)

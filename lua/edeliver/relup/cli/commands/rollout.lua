@@ -1,0 +1,294 @@
+--- `rollout`: a release for many nodes: a canary, batches, health, the way back; or all of them at the same moment.
+--
+-- @module edeliver.relup.cli.commands.rollout
+
+local cluster = require "edeliver.relup.cluster"
+local count = require "edeliver.relup.base.count"
+local dkjson = require "dkjson"
+local exit = require "edeliver.relup.cli.exit"
+local journal = require "edeliver.relup.cluster.journal"
+local node_list = require "edeliver.relup.cli.node_list"
+local output = require "edeliver.relup.cli.output"
+local relup = require "edeliver.relup"
+local session = require "edeliver.relup.cli.session"
+local term = require "edeliver.relup.term"
+
+local rollout = {
+  may_connect = true,
+  summary = "Upgrade many nodes: canary, batches, health, the way back; or all at once.",
+  description = "PATH is a release as `deploy` takes it. Everything that can be found out is found out on all nodes before\n"
+    .. "the first is touched. Ctrl-C once: no new node begins. From another terminal: `rollout status`, `pause`, `continue`,\n"
+    .. "`abort`, `revert`. After an accident run the same command again: nodes that have the version are passed over.",
+  examples = {
+    "edeliver-relup rollout _build/prod/rel/myapp --node myapp@web1 --node myapp@web2 --canary 1 --auto-revert",
+    "edeliver-relup rollout myapp-1.4.6.tar.gz --cluster myapp@web1 --max-parallel 25% --healthy-command './check $NODE'",
+    "edeliver-relup rollout myapp-1.4.6.tar.gz --cluster myapp@web1 --together",
+    "edeliver-relup rollout status",
+  },
+}
+
+local COMMANDS = { status = true, pause = true, continue = true, abort = true, revert = true }
+
+local function number(text)
+  local value = math.tointeger(tonumber(text))
+  if value and value >= 0 then return value end
+  return nil, ("%q is no number"):format(text)
+end
+
+local function seconds(text)
+  local value = tonumber(text)
+  if value and value >= 0 then return value end
+  return nil, ("%q is no number of seconds"):format(text)
+end
+
+local function parallel(text)
+  if text:find "^%d+%%$" then return text end
+  local value = number(text)
+  if value and value > 0 then return value end
+  return nil, ("%q is neither a number of nodes nor per cent of them"):format(text)
+end
+
+function rollout.add_to_parser(parser)
+  parser:argument("release", "The release: a folder, or a .tar.gz; or one of status, pause, continue, abort, revert.")
+    :argname "<path>":args "?"
+  parser:option("--node", "A node; may be said more than once."):argname "NODE":count "*":target "nodes"
+  parser:option("--nodes-file", "A file with a line a node: its name, then address=, port=, epmd_port=, tls_ca=, …")
+    :argname "FILE"
+  parser:option("--cluster", "This node and all that it is connected to."):argname "NODE"
+  parser:option("--to", "Instead of PATH: a version that lies on the nodes, with a relup."):argname "VERSION"
+  parser:option("--app", "The application (default: the release's name)."):argname "NAME"
+  parser:option("--canary", "So many nodes first; the others begin when these are healthy."):argname "N":convert(number)
+  parser:option("--max-parallel", "How many nodes at the same time (default: 1)."):argname "N|P%":convert(parallel)
+  parser:option("--min-healthy-time", "How long a node has to be healthy (default: 10)."):argname "S":convert(seconds)
+  parser:option("--healthy-deadline", "How long it has for that (default: 300)."):argname "S":convert(seconds)
+  parser:option("--stagger", "Wait so long between two beginnings."):argname "S":convert(seconds)
+  parser:flag("--auto-revert", "Where a node fails, all that were upgraded go back, the last first.")
+  parser:flag("--keep-going", "A node that is lost stops nobody.")
+  parser:option("--healthy", "A function on the node that must say true or ok: 'Module function [Argument, …]'."):argname "M F A"
+  parser:option("--healthy-command", "A shell command that must succeed; NODE is in its environment."):argname "CMD"
+  parser:flag("--together", "All nodes swap at the same moment, or none does.")
+  parser:flag("--plan", "Show what would be done, and stop there.")
+  parser:flag("--permanent", "Make it the release that the nodes start with.")
+  parser:flag("--anyway", "Override reasons to restart instead.")
+  parser:flag("--keep-env", "Keep the configuration that runs.")
+  parser:flag("--version-suffix", "Where nodes run this version with other content: name this one anew.")
+  parser:flag("--no-sockets", "Suspend nothing, although there are websockets.")
+  parser:flag("--json-lines", "A line of JSON for each event, as it happens.")
+end
+
+-- Showing --------------------------------------------------------------------------------------------------------------
+
+local COLORS = {
+  done = "green", already = "green", watching = "yellow", running = "yellow", failed = "red", unhealthy = "red", lost = "red",
+  stuck = "red", reverting = "yellow", reverted = "yellow",
+}
+
+-- One line for a node.
+local function line_of(node)
+  local words = { cluster.STATES[node.state] or node.state }
+  if node.state == "running" and node.step then words[1] = ("%s: %s"):format(words[1], node.step) end
+  local report = node.report
+  if report and report.ok then
+    words[#words + 1] = ("%s, paused for %.0f ms at most"):format(count.of(report.suspended or 0, "socket"),
+      report.stood_still_ms or 0)
+  end
+  if node.problem and node.state == "watching" then words[#words + 1] = node.problem end
+  if node.message and not (report and report.ok) then words[#words + 1] = node.message end
+  return table.concat(words, "; ")
+end
+
+-- The table that lives, on a terminal; lines elsewhere.
+local function watcher(out, json_lines)
+  local drawn = 0
+  local function draw(self)
+    if drawn > 0 then io.stdout:write(("\27[%dA"):format(drawn)) end
+    local width = 0
+    for _, node in ipairs(self.nodes) do width = math.max(width, #node.name) end
+    for _, node in ipairs(self.nodes) do
+      local text = ("%s%s  %s"):format(node.name, (" "):rep(width - #node.name), line_of(node))
+      text = output.escape(text):gsub("\n.*", "")
+      if #text > 110 then text = text:sub(1, 107) .. "..." end
+      io.stdout:write("\27[2K", COLORS[node.state] and out:paint(COLORS[node.state], text) or text, "\n")
+    end
+    drawn = #self.nodes
+    io.stdout:flush()
+  end
+  return function(event, self)
+    if json_lines then
+      io.stdout:write(dkjson.encode(event), "\n")
+      io.stdout:flush()
+    elseif out.is_terminal then
+      draw(self)
+    elseif event.event == "state" then
+      for _, node in ipairs(self.nodes) do
+        if node.name == event.node then out:line(("%s: %s"):format(node.name, line_of(node)), COLORS[node.state]) end
+      end
+    elseif event.event == "log" and event.level ~= "info" then
+      out:line(("%s: %s"):format(event.node, event.text), event.level == "error" and "red" or "yellow")
+    elseif event.event == "said" then
+      out:line(event.text)
+    end
+  end
+end
+
+local function show_plan(out, self)
+  local rows = {}
+  for i, node in ipairs(self.nodes) do
+    local plan = node.plan
+    rows[i] = {
+      node.name, node.facts.version, node.state == "already" and "has it already" or self.version, plan and plan.verdict or "-",
+      node.facts.sockets, plan and plan.bytes and ("%.1f MB"):format(plan.bytes / 1e6) or "-",
+    }
+  end
+  out:table({ "NODE", "RUNS", "BECOMES", "VERDICT", "SOCKETS", "TO SHIP" }, rows)
+  for _, text in ipairs(self.skewed) do
+    out:line(("Old and new nodes talk to each other meanwhile: %s"):format(text), "yellow")
+  end
+end
+
+local function show_report(out, report)
+  if report.skew_ms then out:line(("All nodes changed within %.1f ms."):format(report.skew_ms)) end
+  if report.ok then
+    out:line(("%s on %s: done in %.1f s. Journal: %s"):format(report.version, count.of(#report.nodes, "node"), report.ms / 1000,
+      report.journal), "green")
+  end
+end
+
+local function exit_code(report)
+  if report.ok or report.ending == "planned" then return exit.OK end
+  if report.ending == "refused" then return exit.REFUSED end
+  for _, node in ipairs(report.nodes) do
+    if (node.still_suspended or 0) + (node.still_undone or 0) > 0 then return exit.SUSPENDED end
+  end
+  for _, node in ipairs(report.nodes) do
+    if node.restarted then return exit.RESTARTED end
+  end
+  return exit.FAILED
+end
+
+-- From another terminal --------------------------------------------------------------------------------------------------
+
+local function is_running(found)
+  return not found.ended and os.execute(("kill -0 %d 2>/dev/null"):format(found.first.pid)) == true
+end
+
+local function show_status(out, found)
+  local first, rows = found.first, {}
+  local states = output.array {}
+  for i, name in ipairs(found.order) do
+    local line = found.nodes[name]
+    rows[i] = { name, cluster.STATES[line.state] or line.state, line.message or "" }
+    states[i] = { name = name, state = line.state, message = line.message }
+  end
+  local how = found.ended and (found.ended.ok and "done" or found.ended.ending or "failed")
+    or is_running(found) and "active" or "its program is gone: run the same command again"
+  out:give { id = first.id, operator = first.operator, at = first.at, ending = how, nodes = states, journal = found.path }
+  out:line(("Rollout %s of %s, by %s: %s."):format(first.id, first.release or first.version, first.operator, how))
+  if #rows > 0 then out:table({ "NODE", "STATE", "" }, rows) end
+end
+
+local function command_of_another(args)
+  local out, word = args.output, args.release
+  local all, message, code = journal.all()
+  if not all then
+    out:fail(message, code)
+    return exit.FAILED
+  end
+  if not all[1] then
+    out:fail("there was no rollout from this account", "no_rollout")
+    return exit.REFUSED
+  end
+  local found = all[1]
+  for _, one in ipairs(all) do
+    if is_running(one) then
+      found = one
+      break
+    end
+  end
+  if word == "status" then
+    show_status(out, found)
+    return exit.OK
+  end
+  if not is_running(found) then
+    out:fail(("no rollout is active: %s has ended"):format(found.first.id), "no_rollout")
+    return exit.REFUSED
+  end
+  local said
+  said, message, code = journal.say(found, word)
+  if not said then
+    out:fail(message, code)
+    return exit.FAILED
+  end
+  out:give { id = found.first.id, said = word }
+  out:line(("Told rollout %s: %s."):format(found.first.id, word))
+  return exit.OK
+end
+
+-- The command ------------------------------------------------------------------------------------------------------------
+
+-- 'Elixir.MyApp.Health check [1]' as a list.
+local function mfa_of(text)
+  local module, fun, rest = text:match "^(%S+)%s+(%S+)%s*(.*)$"
+  if not module then return nil, "--healthy takes a module, a function and its arguments: 'Elixir.MyApp ready'", "badarg" end
+  local mfa = { module, fun }
+  if rest ~= "" then
+    local terms, message = relup.consult.parse(rest .. ".")
+    if not terms or term.kind(terms[1]) ~= "list" then
+      return nil, ("the arguments of --healthy are a list as Erlang writes it: %s"):format(message or rest), "badarg"
+    end
+    if #terms[1] > 0 then return nil, "--healthy takes a function without arguments for now", "badarg" end
+  end
+  return mfa
+end
+
+local function config_of(args, nodes, connect)
+  local healthy, message, code = args.healthy_command, nil, nil
+  if args.healthy then healthy, message, code = mfa_of(args.healthy) end
+  if args.healthy and not healthy then return nil, message, code end
+  local function ms(value) return value and value * 1000 end
+  return {
+    nodes = nodes, connect = connect, release = args.release, version = args.to, name = args.app, canary = args.canary,
+    max_parallel = args.max_parallel, min_healthy_time = ms(args.min_healthy_time),
+    healthy_deadline = ms(args.healthy_deadline), stagger = ms(args.stagger), auto_revert = args.auto_revert,
+    keep_going = args.keep_going, healthy = healthy, together = args.together, permanent = args.permanent,
+    anyway = args.anyway, keep_env = args.keep_env, version_suffix = args.version_suffix, no_sockets = args.no_sockets,
+    plan_only = args.plan,
+  }
+end
+
+--- Runs the command.
+-- @return exit code
+function rollout.command(args)
+  local out = args.output
+  if COMMANDS[args.release] then return command_of_another(args) end
+  if (args.release == nil) == (args.to == nil) then
+    out:fail("a rollout takes either the path of a release, or --to VERSION", "badarg")
+    return exit.USAGE
+  end
+  local nodes, options, code = node_list.find(args)
+  local config, message
+  if nodes then config, message, code = config_of(args, nodes, options) else message = options end
+  if not config then
+    out:fail(message, code)
+    return code == "badarg" and exit.USAGE or exit.FAILED
+  end
+  config.on_event = watcher(out, args.json_lines)
+  config.confirm = function(self)
+    out:line ""
+    show_plan(out, self)
+    local local_all = true
+    for _, node in ipairs(self.nodes) do
+      local_all = local_all and session.is_local { node = node.name, address = node.connect.address }
+    end
+    return local_all or session.confirm({ yes = args.yes, node = "nobody@nowhere", output = out },
+      ("Upgrades %s to %s%s."):format(count.of(#self.nodes, "node"), self.version, args.together and " at the same moment" or ""))
+  end
+  local report, problem, failed = relup.rollout(config)
+  local given = report or failed
+  given.nodes, given.skewed = output.array(given.nodes), output.array(given.skewed)
+  out:give(given)
+  if report then show_report(out, report) else out:fail(problem, failed.code) end
+  return exit_code(given)
+end
+
+return rollout
