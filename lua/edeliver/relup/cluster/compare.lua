@@ -47,7 +47,7 @@ local function one_cluster(facts)
   if #order < 2 then return true end
   local words = {}
   for i, members in ipairs(order) do words[i] = ("%s: %s"):format(join(groups[members]), members) end
-  return nil, ("The nodes do not see the same cluster, so it may be partitioned: who sees whom: %s"):format(table.concat(words,
+  return nil, ("The nodes do not see the same cluster, so it may be partitioned. What each sees: %s"):format(table.concat(words,
     "; ")), "partition"
 end
 
