@@ -1,5 +1,5 @@
--- How long a rollout takes on 1, 4 and 16 nodes of this machine, by turns, four at a time, and together; and the skew of `together`.
--- bench/rollout.lua [NODES...]. Each node is a chat release with 50 websockets; each way leads there and back.
+-- How long a rollout takes on 1, 4 and 16 nodes of this machine, by turns, four at a time, and together; and the skew of
+-- `together`. bench/rollout.lua [NODES...]. Each node is a chat release with 50 websockets; each way leads there and back.
 
 local measure = require "lib.measure"
 local chat = require "support.chat"

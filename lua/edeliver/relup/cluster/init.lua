@@ -472,10 +472,11 @@ end
 -- `version` (which lies on the nodes with a relup), `canary` (so many first; the others begin when these are healthy),
 -- `max_parallel` (a number, or "25%"; 1), `min_healthy_time` (ms that a node has to be well, 10000), `healthy_deadline` (ms that
 -- it has for that, 300000), `auto_revert` (where one fails, those that were upgraded go back, the last first), `keep_going` (a
--- node that is lost stops nobody), `stagger` (ms between beginnings), `healthy` (a function of a node; a list
--- `{ module, fun, arguments… }`, asked on the node; or a shell command, with NODE in its environment), `limits` (see `cluster.health`), `together` (all nodes
--- swap at the same moment, or none), `connect` (options for all nodes), `on_event` (a function of each event), `plan_only`,
--- `confirm` (a function, asked when all is planned), and what an install takes: `permanent`, `anyway`, `keep_env`, …
+-- node that is lost stops nobody), `stagger` (ms between beginnings), `healthy` (a function of a node; a list `{ module, fun,
+-- arguments… }`, asked on the node; or a shell command, with NODE in its environment), `limits` (see `cluster.health`),
+-- `together` (all nodes swap at the same moment, or none), `connect` (options for all nodes), `on_event` (a function of each
+-- event), `plan_only`, `confirm` (a function, asked when all is planned), and what an install takes: `permanent`, `anyway`,
+-- `keep_env`, …
 -- @return[1] report: `{ ok, version, nodes = list of { name, state, message, from, sockets, stood_still_ms, … }, skew_ms, … }`
 -- @return[2] nil, message, report
 function cluster.rollout(config)
