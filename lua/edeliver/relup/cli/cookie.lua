@@ -1,4 +1,5 @@
---- Where the cookie comes from: a file that is named, an environment variable, a prompt, or ~/.erlang.cookie.
+--- Where the cookie comes from: a file that is named, an environment variable, a prompt, a release folder on this machine, or
+-- ~/.erlang.cookie.
 --
 -- Never from an argument, which `ps` would show; never into a message. A file that is somebody else's, or that
 -- others can use, is refused.
@@ -6,6 +7,7 @@
 -- @module edeliver.relup.cli.cookie
 
 local core = require "edeliver.relup.core"
+local local_release = require "edeliver.relup.cli.local_release"
 
 local cookie = {}
 
@@ -58,15 +60,18 @@ local function ask()
 end
 
 --- Finds the cookie.
--- @tparam table args `cookie_file`, `ask_cookie` (boolean)
+-- @tparam table args `cookie_file`, `ask_cookie` (boolean), `release` (a folder)
 -- @treturn[1] string|boolean the cookie; false where nothing is said, so that it is the user's own
+-- @return[1] what has to be said of it, or nil
 -- @return[2] nil, message, code
 function cookie.find(args)
   if args.ask_cookie then return ask() end
   if args.cookie_file then return read(args.cookie_file) end
   local given = os.getenv(cookie.VARIABLE)
   if given and given ~= "" then return given end
-  return false
+  if args.release then return local_release.cookie(args.release) end
+  given = os.getenv "RELEASE_COOKIE"
+  return given ~= "" and given or false
 end
 
 return cookie

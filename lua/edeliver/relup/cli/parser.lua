@@ -6,6 +6,7 @@
 
 local argparse = require "argparse"
 local cookie = require "edeliver.relup.cli.cookie"
+local local_release = require "edeliver.relup.cli.local_release"
 local environments = require "edeliver.relup.cli.environments"
 local version = require "edeliver.relup.version"
 
@@ -28,7 +29,8 @@ local EPILOG = ([[
 Exit codes: 0 done, 1 refused by a check (nothing was changed), 2 failed and undone, 3 failed and something is still
 suspended, 4 failed and the node restarted, 64 wrong usage.
 
-The cookie comes from --cookie-file, the environment variable %s, --ask-cookie or ~/.erlang.cookie.
+The cookie comes from --cookie-file, --ask-cookie, the environment variable %s, --release (releases/COOKIE),
+RELEASE_COOKIE or ~/.erlang.cookie.
 
 Examples:
   edeliver-relup myapp@web1 status
@@ -58,6 +60,8 @@ local function add_common_options(to, on_node)
   to:group("Connection",
     to:option("--cookie-file", "File with the cookie; nobody else may be able to read it."):argname "FILE",
     to:flag("--ask-cookie", "Ask for the cookie."),
+    to:option("--release", "Release folder on this machine: cookie and node's name as its start script takes them.")
+      :argname "FOLDER",
     to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(parser.port),
     to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(parser.port),
     to:option("--address", "Connect to this address instead of the name's host."):argname "HOST",
@@ -185,6 +189,27 @@ local function with_environment(root, name, ordered, command)
   return table.move(ordered, 2, #ordered, #words + 1, words)
 end
 
+local function release_in(arguments)
+  for i, word in ipairs(arguments) do
+    local path = word == "--release" and arguments[i + 1] or word:match "^%-%-release=(.*)$"
+    if path and path ~= "" then return path end
+  end
+  return nil
+end
+
+-- With a release on this machine its node need not be said.
+local function with_release(ordered, command)
+  local path = command and parser.command(command).on_node and release_in(ordered)
+  if not path then return ordered end
+  -- The node is said before the command, or right behind it.
+  for i = 2, #ordered do
+    if is_node(ordered[i]) and ordered[i - 1] ~= "--release" then return ordered end
+  end
+  local node, message = local_release.node((path:gsub("(.)/+$", "%1")))
+  if not node then return nil, message end
+  return table.move(ordered, 2, #ordered, 3, { ordered[1], node })
+end
+
 --- Parses a command line.
 -- @return[1] the arguments, with `command`
 -- @return[2] nil, `{ help = text }` or `{ usage =, message = }`
@@ -205,6 +230,9 @@ function parser.parse(arguments)
     ordered, message = with_environment(root, environment, ordered, command)
     if not ordered then return nil, { usage = root._commands[1]:get_usage(), message = message } end
   end
+  local said, why = with_release(ordered, command)
+  if not said then return nil, { usage = root._commands[1]:get_usage(), message = why } end
+  ordered = said
   local parsed, result = pcall(root.parse, root, ordered)
   local empty = parsed and empty_one(result)
   if empty then return nil, { usage = root:get_usage(), message = empty .. " is empty: is a variable not set?" } end

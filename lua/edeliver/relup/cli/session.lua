@@ -5,6 +5,7 @@
 local cookie = require "edeliver.relup.cli.cookie"
 local endpoints = require "edeliver.relup.web.phoenix.endpoints"
 local exit = require "edeliver.relup.cli.exit"
+local local_release = require "edeliver.relup.cli.local_release"
 local relup = require "edeliver.relup"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local shape = require "edeliver.relup.node.shape"
@@ -30,6 +31,9 @@ end
 function session.options(args)
   local found, message, code = cookie.find(args)
   if found == nil then return nil, message, code end
+  -- What has to be said of the cookie, once.
+  if message and not args.cookie_was_told then args.output:note("edeliver-relup: " .. message) end
+  args.cookie_was_told = true
   return {
     cookie = found or nil, tls = tls_options(args),
     epmd_port = args.epmd_port, port = args.dist_port, address = args.address, timeout = args.timeout,
@@ -75,8 +79,12 @@ end
 
 local LOCAL_HOSTS = { localhost = true, ["127.0.0.1"] = true, ["::1"] = true }
 
+-- Also this machine's own name, whole or as short names have it.
 local function is_local_host(host)
-  return host ~= nil and (LOCAL_HOSTS[host] or host:find "^127%.%d+%.%d+%.%d+$" ~= nil) == true
+  if host == nil then return false end
+  if LOCAL_HOSTS[host] or host:find "^127%.%d+%.%d+%.%d+$" then return true end
+  local own = local_release.hostname()
+  return own ~= nil and (host == own or host == own:match "^[^.]+")
 end
 
 --- Whether the node runs on this machine: its name says so, and so does the address that is connected to. A tunnel begins here
