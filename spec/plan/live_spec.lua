@@ -111,6 +111,24 @@ describe("a plan against a node", function()
     assert.same({ "note nothing_changed shop" }, said(made))
   end)
 
+  it("is the same where unpack_release has deleted the .rel file", function()
+    local rel = running.root .. "/releases/1.0.0/shop.rel"
+    local from_file = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.equal("ok", running:eval(([[
+      {ok, _} = file:copy("ROOT/releases/1.0.0/shop.rel", "ROOT/shop.rel"), ok = release_handler:create_RELEASES("ROOT",
+        "ROOT/releases", "ROOT/releases/1.0.0/shop.rel", []), ok = supervisor:terminate_child(sasl_sup, release_handler),
+      {ok, _} = supervisor:restart_child(sasl_sup, release_handler), ok]]):gsub("ROOT", running.root)))
+    assert(os.remove(rel))
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.same(said(from_file), said(made))
+    assert.same(from_file.applications, made.applications)
+    assert.same(from_file.old.order, made.old.order)
+    for name, application in pairs(from_file.old.applications) do
+      assert.equal(application.start_type, made.old.applications[name].start_type, name)
+    end
+    assert(os.rename(running.root .. "/shop.rel", rel))
+  end)
+
   it("names who has funs of code that goes, or that will be other code", function()
     -- A fun of Shop.Drawer's own code, as it would be in somebody's table.
     assert(running:eval [==[
