@@ -1,7 +1,8 @@
 %% The modules of a release that lies on the node's disk: `{Modules, Consolidated, Paths}`, or `{error, Reason}`. Each module is
 %% `{Module, Application, Path, OfFile, Loaded}`: the md5 of its file's code, and of what is loaded, or `none`; with Read = false no
-%% file is read, and OfFile says `there` of one that is. Of a protocol the consolidated file counts. Consolidated is the folder of those, or `none`, Paths the folders of consolidated protocols in the code
-%% path, as they are spelled there. Loads nothing.
+%% file is read, and OfFile says `there` of one that is. Of a protocol the consolidated file counts. Where unpack_release has deleted
+%% the .rel file, release_handler knows the libraries. Consolidated is the folder of those, or `none`, Paths the folders of
+%% consolidated protocols in the code path, as they are spelled there. Loads nothing.
 -module(release_modules).
 -export([run/2]).
 -compile(nowarn_deprecated_catch).
@@ -17,6 +18,8 @@ run(Version, Read) ->
   Rels = [Libraries || File <- filelib:wildcard(filename:join(Folder, "*.rel")) ++ filelib:wildcard(filename:join(Releases, "*.rel")),
                        {ok, [{release, {_, V}, _, Libraries}]} <- [file:consult(File)], V =:= Version,
                        not lists:member(filename:basename(File), ["start_clean.rel", "no_dot_erlang.rel"])],
+  Known = [[{list_to_atom(App), Vsn} || Library <- Libraries, [App, Vsn] <- [string:split(Library, "-")]]
+           || {_, V, Libraries, _} <- try release_handler:which_releases() catch _:_ -> [] end, V =:= Version, Libraries =/= []],
   Md5 = fun(Path) ->
     case Read andalso file:read_file(Path) of
       false -> case filelib:is_regular(Path) of true -> there; false -> none end;
@@ -56,7 +59,7 @@ run(Version, Read) ->
     {Module, App, unicode:characters_to_binary(Path), Md5(Path), Loaded(Module)}
   end,
   Text = fun(Path) -> unicode:characters_to_binary(Path) end,
-  case Rels of
+  case Rels ++ Known of
     [] -> {error, no_rel_file};
     [Libraries | _] ->
       case catch lists:append(lists:map(Modules, Libraries)) of
