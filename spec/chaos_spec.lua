@@ -2,8 +2,8 @@
 -- the steps around the install or inside the relup. After each: nobody sits suspended, all acceptors run, the node is the same
 -- unless it was killed, the relup on its disk too, and the operator was told what an observer on the node has written down.
 --
--- Each round is decided by its seed alone: EDR_CHAOS_ROUNDS (20) of them from EDR_CHAOS_FIRST (40) on, or EDR_CHAOS_SEED alone,
--- once or for so many rounds. Why so few, and from there: docs/internals/chaos.md.
+-- Each round is decided by its seed alone: EDR_CHAOS_ROUNDS (60) of them from EDR_CHAOS_FIRST (1) on, or EDR_CHAOS_SEED alone,
+-- once or for so many rounds.
 
 local chaos = require "support.chaos"
 local process = require "support.process"
@@ -11,9 +11,9 @@ local scenes = require "support.scene"
 
 local function number(variable) return math.tointeger(tonumber(os.getenv(variable))) end
 
-local first = number "EDR_CHAOS_SEED" or number "EDR_CHAOS_FIRST" or 40
+local first = number "EDR_CHAOS_SEED" or number "EDR_CHAOS_FIRST" or 1
 local alone = number "EDR_CHAOS_SEED"
-local rounds = number "EDR_CHAOS_ROUNDS" or alone and 1 or 20
+local rounds = number "EDR_CHAOS_ROUNDS" or alone and 1 or 60
 
 -- What the node of a round that failed has printed, for whoever wants to know why: in the folder EDR_CHAOS_LOGS.
 local function save_log(seed, printed)

@@ -52,8 +52,8 @@ end
 
 --- What a seed stands for: the same whenever it is asked for.
 -- @tparam integer seed
--- @return `{ seed =, text = in words, up = boolean, mode = "run" | "install", engine = nil | "swap", after = step (pass = 1 | 2)
--- | before = act | at = ms, faults = one or two of { name =, hold = ms }, pause = ms between them }`
+-- @return `{ seed =, text = in words, up = boolean, mode = "run" | "install", engine = "otp" | "swap",
+-- after = step (pass = 1 | 2) | before = act | at = ms, faults = one or two of { name =, hold = ms }, pause = ms between them }`
 function chaos.plan(seed)
   math.randomseed(seed, 0)
   for _ = 1, 32 do math.random() end -- small seeds begin alike
@@ -72,7 +72,7 @@ function chaos.plan(seed)
   plan.faults = { draw_fault() }
   if math.random() < 0.3 then plan.faults[2] = draw_fault() end
   plan.pause = math.random(0, 200)
-  plan.engine = plan.mode == "run" and math.random() < 0.5 and "swap" or nil
+  plan.engine = plan.mode == "run" and math.random() < 0.5 and "swap" or "otp"
   plan.text = describe(plan)
   math.randomseed(os.time(), math.tointeger(process.now() // 1))
   return plan
