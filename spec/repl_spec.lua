@@ -12,13 +12,15 @@ local clients = require "support.clients"
 local node = require "support.node"
 local relup = require "edeliver.relup"
 
--- What one session printed for each line: prompts cut away.
+-- What one session printed for each line: a line behind each says where its answer ends.
 local function session(on, lines)
-  local ran = program.run({ on.name, "repl" }, { node = on, input = table.concat(lines, "\n") .. "\n" })
+  local mark = "-- end of an answer\n"
+  local typed = {}
+  for i, line in ipairs(lines) do typed[i] = line .. '\nprint "-- end of an answer"\n' end
+  local ran = program.run({ on.name, "repl" }, { node = on, input = table.concat(typed) })
   local answers = {}
-  local text = ran.out:gsub("^[^\n]*\n", "", 1) .. on.name .. "> "
-  local mark = on.name .. "> "
-  local at = #mark + 1
+  local text = ran.out:gsub("^[^\n]*\n", "", 1)
+  local at = 1
   while true do
     local next_at = text:find(mark, at, true)
     if not next_at then break end
@@ -65,17 +67,58 @@ describe("edeliver-relup NODE repl", function()
       'error "bang"', 'error {}', 'nonsense(', ')', 'nope.x', 'node:call("nope", "x")', 'relup.connect "nobody@127.0.0.1"',
       'relup.sequence { "nope" }', "node:call(1)", "2 * 21",
     })
-    assert.equal(0, ran.code)
+    assert.equal(2, ran.code) -- who pipes lines in learns that one of them failed
     assert.matches("error: .*bang", answers[1])
     assert.matches("error: undef in nope:x/0", ran.out, 1, true)
     assert.matches('knows no node "nobody"', ran.out, 1, true)
     assert.matches('there is no instruction "nope"', ran.out, 1, true)
-    assert.matches("> 42\n", ran.out, 1, true)
+    assert.equal("42", answers[#answers])
+  end)
+
+  it("prints no prompts where lines are piped in, and ends where somebody says exit", function()
+    for _, word in ipairs { "exit", "quit", "exit()", "quit();" } do
+      local ran = program.run({ release.name, "repl" }, { node = release, input = "6 * 7\n" .. word .. "\n6 * 8\n" })
+      assert.equal(0, ran.code, ran.err)
+      assert.matches("\n42\n$", ran.out)
+      assert.is_nil(ran.out:find(release.name .. ">", 1, true))
+    end
+  end)
+
+  it("asks whether another name was meant", function()
+    local answers = session(release, { "nodee", "nod:processes()", "relpu.term", "zzzzzzzz", "hlep()", 'nodes = nodes' })
+    assert.matches("nodee is nil. Did you mean node?", answers[1], 1, true)
+    assert.matches("Did you mean node", answers[2], 1, true)
+    assert.matches("Did you mean relup?", answers[3], 1, true)
+    assert.equal("", answers[4])
+    assert.matches("Did you mean help?", answers[5], 1, true)
+  end)
+
+  it("cuts a large value, and shows all of it where that is asked", function()
+    local answers = session(release, { 'x = ("a"):rep(5000)', "x", "show(x)" })
+    assert.matches("^<<\"a+ %.%.%. 1006 bytes more: show%(x%) prints all of x$", answers[2])
+    assert.equal(5006, #answers[3])
+  end)
+
+  it("says the steps of a sequence", function()
+    local answers = session(release, { 's = relup.sequence { "suspend_ranch_acceptors", "suspend_channels", "resume_channels", '
+      .. '"resume_ranch_acceptors" }', "print(s)" })
+    assert.equal("sequence of 4 steps: suspend_ranch_acceptors, suspend_channels, resume_channels, resume_ranch_acceptors",
+      answers[2])
+  end)
+
+  it("reads Erlang on that is not whole", function()
+    local ran = program.run({ release.name, "repl" }, { node = release, input = table.concat({
+      ":lists:map(", "fun(X) -> X * 2", "end, [1, 2])", ':"half', 'a text"', ":lists:nth(", "", "1 + 1",
+    }, "\n") .. "\n" })
+    assert.matches("\n[2,4]\n", ran.out, 1, true)
+    assert.matches('"half\\na text"', ran.out, 1, true)
+    assert.matches("syntax error before:", ran.out, 1, true)
+    assert.matches("\n2\n$", ran.out)
   end)
 
   it("evaluates Erlang behind a colon, with variables that stay", function()
     local answers = session(release, {
-      ":X = lists:seq(1, 3).", ":[I * 2 || I <- X]", ": F = fun(A) -> A + 1 end, F(41)", ":F(1)", ":X = 2", ":lists:nth(",
+      ":X = lists:seq(1, 3).", ":[I * 2 || I <- X]", ": F = fun(A) -> A + 1 end, F(41)", ":F(1)", ":X = 2", ":lists:nth(.",
       ":foo:bar()", ":exit(oops)", ":chat_app:module_info(module)",
     })
     assert.equal("[1,2,3]", answers[1])
@@ -100,10 +143,10 @@ describe("edeliver-relup NODE repl", function()
       ("connect %q"):format(other.name), "node.name", ("use %q"):format(release.name), 'node:call("erlang", "node")',
       ("nodes[%q]:call('erlang', 'node')"):format(other.name), 'use "x@y"', ":node()",
     }, "\n") .. "\n" })
-    assert.matches(("%s> <<\"%s\">>\n"):format(other.name, other.name), ran.out, 1, true)
-    assert.matches(("> '%s'\n%s> '%s'\n"):format(release.name, release.name, other.name), ran.out, 1, true)
-    assert.matches("refused: x@y is not open", ran.out, 1, true)
-    assert.matches(("%s> '%s'\n"):format(release.name, release.name), ran.out, 1, true)
+    assert.matches(("\n<<\"%s\">>\n"):format(other.name), ran.out, 1, true)
+    assert.matches(("\n'%s'\n'%s'\n"):format(release.name, other.name), ran.out, 1, true)
+    local refused = 'refused: x@y is not open: connect "x@y" opens it (unknown)'
+    assert.matches(("%s\n'%s'\n"):format(refused, release.name), ran.out, 1, true)
   end)
 
   it("lets instructions be run by hand", function()
@@ -143,6 +186,10 @@ describe("edeliver-relup NODE repl", function()
     answers('options = { password = "4712" }; print "kept, too"', "\nkept, too")
     interrupt("node:sleep(60000)", 1)
     interrupt("while true do end", 2)
+    screen:type("lost = { 1,", "Enter")
+    screen:wait_for "\n%.%.%. ?$"
+    screen:type("", "C-c")
+    screen:wait_for("%.%.%.[^\n]*\n" .. prompt)
     answers("40 + 2", "\n42")
     screen:type("", "Up", "C-a")
     screen:wait_for "> 40 %+ 2$"
@@ -236,11 +283,11 @@ describe("lua -i -l edeliver.relup", function()
       ":node()", ('node = relup.connect %q'):format(erlang.name), 'node:call("erlang", "node")', ":node()",
       ":io:format(\"printed~n\")", "node:processes()", "error 'bang'", "2 * 21",
     }, "\n") .. "\n")
-    assert.matches("no node> no node is open: connect", printed, 1, true)
+    assert.matches("\nno node is open: connect", printed, 1, true)
     local name = erlang.name:gsub("%p", "%%%0")
-    assert.matches(("'%s'\n%s> '%s'"):format(name, name, name), printed)
-    assert.matches("> %d+ processes: %[<0%.0%.0>", printed)
-    assert.matches("> 42\n", printed)
+    assert.matches(("'%s'\n'%s'"):format(name, name), printed)
+    assert.matches("\n%d+ processes: %[<0%.0%.0>", printed)
+    assert.matches("\n42\n", printed)
   end)
 
   it("leaves scripts alone, also those with arguments like these", function()
@@ -368,5 +415,28 @@ describe("help", function()
     assert.matches("nothing is written about that", help.text "no such thing", 1, true)
     assert.matches("an Erlang atom", help.text(relup.term.atom "ok"), 1, true)
     assert.matches(":expression", help.text(nil), 1, true)
+  end)
+end)
+
+describe("help", function()
+  -- Public functions as the documentation names them; their first words as the source has them above.
+  it("has words for every public thing", function()
+    local silent = {}
+    local function look(name, value)
+      local text = help.text(value)
+      if text:find("nothing is written about that", 1, true) then silent[#silent + 1] = name end
+    end
+    for _, module in ipairs { "edeliver.relup", "edeliver.relup.term", "edeliver.relup.consult", "edeliver.relup.lint",
+      "edeliver.relup.recover", "edeliver.relup.plan", "edeliver.relup.file" } do
+      look(module, module)
+      for name, value in pairs(require(module)) do
+        if type(value) == "function" and not name:find "^_" then look(module .. "." .. name, value) end
+      end
+    end
+    for _, name in ipairs(instruction.names) do look(name, name) end
+    for name, value in pairs(getmetatable(require("edeliver.relup.node")) or require "edeliver.relup.node") do
+      if type(value) == "function" and not name:find "^_" then look("node." .. name, value) end
+    end
+    assert.same({}, silent)
   end)
 end)

@@ -11,6 +11,7 @@ local help = require "edeliver.relup.repl.help"
 local instruction = require "edeliver.relup.instruction"
 local reader = require "edeliver.relup.repl.reader"
 local show = require "edeliver.relup.repl.show"
+local spelling = require "edeliver.relup.repl.spelling"
 
 local repl = {}
 
@@ -28,7 +29,7 @@ local function new_environment(session)
   local environment = setmetatable({
     relup = relup, term = term, atom = term.atom, tuple = term.tuple, list = term.list, charlist = term.charlist,
     map = term.map, instructions = all_instructions(), nodes = session.nodes,
-    help = function(x) print(help.text(x)) end,
+    help = function(x) print(help.text(x)) end, show = function(x) print(show.value(x, 0, true)) end,
   }, { __index = _G })
 
   --- Opens another node and uses it. Options as `relup.connect` takes them; by default those of the first node.
@@ -73,58 +74,91 @@ local function compile(text, environment)
   return nil, is_incomplete(message) and "more" or message
 end
 
-local function explain(problem)
+-- What was raised, in words, and the name that was meant where one was mistyped.
+local function explain(self, problem)
   if type(problem) == "string" and problem:find("interrupted", 1, true) then return "interrupted" end
-  return "error: " .. tostring(problem)
+  local text = "error: " .. tostring(problem)
+  local meant = spelling.meant(text:match "%(global '([%w_]+)'%)", self.environment)
+  return meant and ("%s. Did you mean %s?"):format(text, meant) or text
+end
+
+-- Says that a line failed.
+local function fail(self, text)
+  self.failed = true
+  print(show.plain(text))
 end
 
 -- Runs something that may raise, fail or be interrupted; prints what it gave.
-local function run(action)
+local function run(self, action)
   core.catch_signals()
-  local results = table.pack(xpcall(action, explain))
+  local results = table.pack(xpcall(action, function(problem) return explain(self, problem) end))
   core.release_signals()
-  local text
-  if results[1] then text = show.results(table.pack(table.unpack(results, 2, results.n))) else text = show.plain(results[2]) end
+  if not results[1] then return fail(self, results[2]) end
+  local text, refused = show.results(table.pack(table.unpack(results, 2, results.n)))
+  self.failed = self.failed or refused
   if text then print(text) end
 end
 
-local function evaluate_erlang(self, text)
-  local node = self.environment.node
-  if not node then return print "no node is open: connect \"name@host\"" end
-  run(function() return self.erlang:eval(node, text) end)
-end
-
 -- A line, or nil at the end. A Ctrl-C drops what was typed; other signals end it.
-local function read_line(self, text)
+-- @tparam[opt] boolean continues a statement, which a Ctrl-C drops: false then
+local function read_line(self, text, continues)
   while true do
     core.catch_signals()
-    local read, line = pcall(self.reader.read, text)
+    local read, line = pcall(self.reader.read, text, continues)
     core.release_signals()
     if read then return line end
     local signal = tostring(line):match "interrupted by (SIG%u+)"
     if not signal then error(line, 0) end
     print()
     if signal ~= "SIGINT" then return nil end
+    if continues then return false end
   end
 end
 
--- Reads on until a statement is whole.
+-- Reads on until a statement is whole; nil where a Ctrl-C has dropped it.
 local function read_statement(self, first)
   local text = first
   while true do
     local chunk, problem = compile(text, self.environment)
     if chunk or problem ~= "more" then return text, chunk, problem end
-    local line = read_line(self, "... ")
+    local line = read_line(self, "... ", true)
+    if line == false then return nil end
     if not line then return text, nil, "it is not complete" end
     text = text .. "\n" .. line
   end
 end
 
+-- Erlang that is not whole is read on, until a line that is empty.
+local function evaluate_erlang(self, first)
+  local node = self.environment.node
+  if not node then return fail(self, "no node is open: connect \"name@host\"") end
+  local text = first
+  while self.erlang:is_incomplete(node, text) do
+    local line = read_line(self, "... ", true)
+    if line == false then return end
+    if not line or line == "" then break end
+    text = text .. "\n" .. line
+  end
+  if text ~= first then self.reader.remember((":" .. text:gsub("\n", " "))) end
+  run(self, function() return self.erlang:eval(node, text) end)
+end
+
+-- A name alone that is nothing, and looks like one that is.
+local function mistyped(self, line)
+  local name = line:match "^%s*([%a_][%w_]*)%s*$"
+  if not name or name == "nil" or self.environment[name] ~= nil then return nil end
+  local meant = spelling.meant(name, self.environment)
+  return meant and ("%s is nil. Did you mean %s?"):format(name, meant)
+end
+
 local function evaluate_lua(self, line)
   local text, chunk, problem = read_statement(self, line)
+  if not text then return end
   if text ~= line then self.reader.remember((text:gsub("\n", " "))) end
-  if not chunk then return print("error: " .. show.plain(problem)) end
-  run(chunk)
+  if not chunk then return fail(self, "error: " .. problem) end
+  local hint = mistyped(self, line)
+  if hint then return print(hint) end
+  run(self, chunk)
 end
 
 local function evaluate(self, line)
@@ -132,6 +166,12 @@ local function evaluate(self, line)
   if line:find "^%s*:" then return evaluate_erlang(self, line:match "^%s*:(.*)$") end
   if line:find "^%s*=" then line = line:gsub("^%s*=", "return ", 1) end
   if line:find "%S" then evaluate_lua(self, line) end
+end
+
+-- `exit`, `quit`, also as a call: what people type to leave.
+local function is_farewell(line)
+  local word = line:match "^%s*(%a+)%s*[%(%)]*%s*;?%s*$"
+  return word == "exit" or word == "quit"
 end
 
 -- What nodes were opened with, and a typed line must not keep.
@@ -149,9 +189,10 @@ local function prompt(self)
   return (node and node.name or "no node") .. "> "
 end
 
---- Runs a REPL until its input ends.
+--- Runs a REPL until its input ends, or somebody says exit.
 -- @param[opt] node to begin with; it is closed at the end, and so are those that were opened meanwhile
 -- @tparam[opt] table options how further nodes are connected to
+-- @treturn boolean whether each line has gone well; true at a terminal, where a person has seen it
 function repl.run(node, options)
   local self = setmetatable({ nodes = {}, options = options, erlang = erlang.new() }, session)
   self.environment = new_environment(self)
@@ -159,8 +200,12 @@ function repl.run(node, options)
   self.reader = reader.new(complete.new(self.environment, function() return self.environment.node end),
     function() return known_secrets(self) end)
   local closing <close> = setmetatable({}, { __close = function() self:close() end }) -- luacheck: ignore closing
-  for line in function() return read_line(self, prompt(self)) end do evaluate(self, line) end
+  for line in function() return read_line(self, prompt(self)) end do
+    if is_farewell(line) then break end
+    evaluate(self, line)
+  end
   self.reader.close()
+  return self.reader.is_terminal or not self.failed
 end
 
 -- Whether the program is `lua -i` with nothing but modules to load, this package among them: no script, no `-e`. A `require` at
@@ -190,8 +235,7 @@ end
 function repl.take_over(arguments)
   if type(arguments) ~= "table" or not is_bare_prompt(arguments) then return end
   print "edeliver-relup. help() shows what there is, Ctrl-D ends."
-  repl.run()
-  os.exit(true, true)
+  os.exit(repl.run(), true)
 end
 
 return repl

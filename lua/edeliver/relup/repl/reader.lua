@@ -31,8 +31,10 @@ local function no_more() end
 -- Without readline. At a terminal a line comes whole, and a Ctrl-C while nothing is there is an error at once.
 local function plain(is_terminal)
   return {
+    is_terminal = is_terminal,
     read = function(prompt)
-      io.write(prompt)
+      -- What is piped in has no use for prompts.
+      if is_terminal then io.write(prompt) end
       io.flush()
       while is_terminal and not core.await_input() do end
       return io.read "l"
@@ -64,6 +66,7 @@ local function edit(readline, settings, prompt)
 end
 
 local function with_readline(readline, completer, known_secrets)
+  local without = plain(true)
   local path, message = history_file()
   if not path then print("No history is kept: " .. message) end
   local settings = terminal_settings()
@@ -76,7 +79,12 @@ local function with_readline(readline, completer, known_secrets)
     return done and matches or {}
   end)
   return {
-    read = function(prompt) return edit(readline, settings, prompt) end,
+    is_terminal = true,
+    -- Readline keeps a Ctrl-C to itself; in the middle of a statement it has to drop all of it.
+    read = function(prompt, continues)
+      if continues then return without.read(prompt) end
+      return edit(readline, settings, prompt)
+    end,
     remember = function(line)
       if #line > 1 and not secrets.may_be_in(line, known_secrets()) then readline.add_history(line) end
     end,
@@ -86,7 +94,7 @@ local function with_readline(readline, completer, known_secrets)
   }
 end
 
---- Makes a reader: `read(prompt)` gives a line, or nil at the end; `remember(line)`; `close()`.
+--- Makes a reader: `read(prompt, continues)` gives a line, or nil at the end; `remember(line)`; `close()`; `is_terminal`.
 -- @param completer see `edeliver.relup.repl.complete`
 -- @tparam function known_secrets gives a list of strings; a line that has one in it is kept nowhere
 function reader.new(completer, known_secrets)

@@ -8,6 +8,7 @@ local term = require "edeliver.relup.term"
 local show = {}
 
 local MANY, DEEP = 30, 4 -- entries of a table; tables in tables
+local LONG = 4000 -- characters of a value
 local EXCEPTIONS = { error = true, exit = true, throw = true }
 local SECRET = { cookie = true, password = true } -- what the options of a connection may hold
 
@@ -45,12 +46,15 @@ end
 --- A value as text. Safe to print: what is in it is escaped.
 -- @param value anything
 -- @tparam[opt=0] integer depth how deep in tables it is
+-- @tparam[opt] boolean whole nothing is cut off
 -- @treturn string
-function show.value(value, depth)
+function show.value(value, depth, whole)
   if value == nil then return "nil" end
   if type(value) == "table" and getmetatable(value) == nil then return plain_table(value, depth or 0) end
-  if term.kind(value) then return output.escape(term.format(value)) end
-  return output.escape(tostring(value))
+  local text = term.kind(value) and term.format(value) or tostring(value)
+  if whole or #text <= LONG then return output.escape(text) end
+  return ("%s ... %d bytes more: show(x) prints all of x"):format(output.escape(text:sub(1, utf8.offset(text, 0, LONG) - 1)),
+    #text - LONG)
 end
 
 --- A text, made safe to print.
@@ -65,12 +69,13 @@ end
 --- What an expression gave: nothing for nothing, the message where it was refused.
 -- @param results a packed table with `n`
 -- @treturn ?string
+-- @treturn ?boolean whether it was refused
 function show.results(results)
   if results.n == 0 or (results.n == 1 and results[1] == nil) then return nil end
   if results[1] == nil and type(results[2]) == "string" then
     local text, exception = output.escape(results[2]), what_was_raised(results)
-    if exception then return exception end
-    return type(results[3]) == "string" and ("refused: %s (%s)"):format(text, results[3]) or "refused: " .. text
+    if exception then return exception, true end
+    return type(results[3]) == "string" and ("refused: %s (%s)"):format(text, results[3]) or "refused: " .. text, true
   end
   -- What follows a value and is nil is an error that did not happen.
   local count = results.n

@@ -7,6 +7,7 @@
 -- @classmod edeliver.relup.sequence
 
 local core = require "edeliver.relup.core"
+local count = require "edeliver.relup.base.count"
 local engine = require "edeliver.relup.step.engine"
 local instruction = require "edeliver.relup.instruction"
 local ordering = require "edeliver.relup.sequence.ordering"
@@ -16,6 +17,13 @@ local term = require "edeliver.relup.term"
 
 local sequence = {}
 sequence.__index = sequence
+
+--- The steps by their names, in order.
+sequence.__tostring = function(self)
+  local names = {}
+  for i, step in ipairs(self.steps) do names[i] = step.name end
+  return ("sequence of %s: %s"):format(count.of(#names, "step"), table.concat(names, ", "))
+end
 
 -- Making -------------------------------------------------------------------------------------------------------------
 

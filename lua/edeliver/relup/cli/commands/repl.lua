@@ -9,7 +9,8 @@ local session = require "edeliver.relup.cli.session"
 local command = {
   on_node = true,
   summary = "A Lua prompt with the node at hand, and Erlang behind a colon.",
-  description = "help() shows what there is; Tab completes names, also those of the node; Ctrl-D ends it.",
+  description = "help() shows what there is; Tab completes names, also those of the node; Ctrl-D ends it.\n"
+    .. "Lines may be piped in: no prompt is printed then, and the exit code is 2 where one of them failed.",
   examples = { "edeliver-relup myapp@web1 repl" },
 }
 
@@ -21,8 +22,7 @@ function command.command(args)
   args.output:line(("%s. help() shows what there is, Ctrl-D ends."):format(tostring(node)))
   -- Another node has a port and an address of its own.
   options.port, options.address = nil, nil
-  repl.run(node, options)
-  return exit.OK
+  return repl.run(node, options) and exit.OK or exit.FAILED
 end
 
 return command
