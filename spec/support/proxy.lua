@@ -36,6 +36,9 @@ function methods:silence() self:command "silence" end
 --- Takes connections again; after a silence, what was kept arrives now.
 function methods:heal() self:command "heal" end
 
+--- Writes what passes from now on, both ways, into a file.
+function methods:record(path) self:command("record " .. path) end
+
 function methods:stop() self.process:stop() end
 
 return proxy

@@ -4,6 +4,7 @@
 %%   cut      resets all connections and takes no new ones
 %%   reset    resets all connections, and takes new ones
 %%   silence  a black hole: nothing is read, written, taken or closed any more, in neither direction
+%%   record F writes what passes from now on, both ways, into the file F
 %%   heal     takes connections again; after a silence, all that was kept meanwhile is delivered, in its order
 %%
 %% and answers each with "done". What arrives in a silence is kept by the kernel, the first of it in our mailbox.
@@ -45,6 +46,7 @@ serve(Target, State, Pairs) ->
                     serve(Target, State, Pairs)
             end;
         {tcp, From, Data} ->
+            [file:write(File, Data) || File <- [get(record)], File =/= undefined],
             [gen_tcp:send(To, Data) || {F, To} <- Pairs, F =:= From],
             serve(Target, State, Pairs);
         {tcp_closed, From} ->
@@ -61,6 +63,11 @@ serve(Target, State, Pairs) ->
                 eof -> halt(0)
             end,
             [inet:setopts(S, [{active, true}]) || {S, _} <- Pairs],
+            done(),
+            serve(Target, State, Pairs);
+        {command, "record " ++ Name} ->
+            {ok, File} = file:open(Name, [write, raw, binary]),
+            put(record, File),
             done(),
             serve(Target, State, Pairs);
         {command, "heal"} ->

@@ -13,6 +13,7 @@
 %%   set             from the relup: ok. Sets the values if it was told `arm` before; else it was only release_handler's check
 %%   arm             ok
 %%   verify          {Keys, [{Application, Key}]}: how many the release configures, and which have another value now
+%%   merged          #{Application => #{Key => Value}}, for others on this node alone
 %%   {values, Keys}  [{Application, Key, none | {ok, Before}, none | {ok, After}}]
 %%   leave           ok
 -module(hold_configuration).
@@ -121,6 +122,7 @@ run(Keep, New, Old, Watched) ->
         Loop(Ref, Held, Armed);
       {'$gen_call', From, arm} -> gen_server:reply(From, ok), Loop(Ref, Held, true);
       {'$gen_call', From, verify} -> gen_server:reply(From, Verify(Held)), Loop(Ref, Held, Armed);
+      {'$gen_call', From, merged} -> gen_server:reply(From, maps:get(merged, Held)), Loop(Ref, Held, Armed);
       {'$gen_call', From, {values, Keys}} -> gen_server:reply(From, Values(Held, Keys)), Loop(Ref, Held, Armed);
       {'$gen_call', From, leave} -> gen_server:reply(From, ok);
       {'DOWN', Ref, process, _, _} -> ok;

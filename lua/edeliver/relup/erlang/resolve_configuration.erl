@@ -2,7 +2,8 @@
 %% files say, then its sys.config, then the command line, then what its config providers make of it.
 %%
 %% The fun's arguments are Call, which makes a call where providers are to run, `fun(M, F, A, Timeout)`, and Where: next_vm, a VM of that
-%% release, which gets the values, too; node, the one that runs; or files, where no provider is asked. `{ok, #{Application => #{Key => Value}}, Problems, Config}`, where each
+%% release, which gets the values, too; node, the one that runs; files, where no provider is
+%% asked; or `{given, Values}`, of next_vm, where others have asked before. `{ok, #{Application => #{Key => Value}}, Problems, Config}`, where each
 %% Problem keeps the release from starting: `{compile_env, App, Path}` (the value is another than when it was compiled),
 %% `{reserved, App}` (providers
 %% configure what runs already), and Config is what sys.config and providers say of it, as sys.config has it; or `{error, {provider, Module, Text}}`, `{error, {sys_config, Reason}}`.
@@ -104,7 +105,11 @@ run(Patience, Root, Version) ->
           _ -> {ok, Files, [], Sys}
         end
       end,
-      case Where of next_vm -> InVm(Call, Loaded, Files, Resolve); _ -> Resolve() end
+      case Where of
+        next_vm -> InVm(Call, Loaded, Files, Resolve);
+        {given, Given} -> InVm(Call, Loaded, Files, fun() -> {ok, Given, [], Sys} end);
+        _ -> Resolve()
+      end
     catch
       throw:Reason -> {error, Reason};
       Class:Reason -> {error, {Class, Reason}}

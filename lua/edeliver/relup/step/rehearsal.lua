@@ -43,16 +43,17 @@ function rehearsal.check(most, level)
   error(('config.rehearse is a number of processes, or "all", not %q'):format(tostring(most)), (level or 1) + 1)
 end
 
--- Asks a VM of the new release, which first gets the configuration that its providers give; where they fail, it has that of its
--- files.
+-- Asks a VM of the new release, which first gets the configuration that a deploy has resolved, or that its providers give; where
+-- they fail, it has that of its files.
 local function ask(node, version, bindings)
   local root, message, code = release_folder.root(node)
   if not root then return nil, message, code end
   local place = { Root = charlist(root), Version = charlist(version) }
   local resolve = node:expression("resolve_configuration", { Patience = PATIENCE, Root = place.Root, Version = place.Version })
+  local configure = node:expression("configure_vm", { Resolve = erlang.call_term(resolve) })
   local answer
   answer, message, code = shape.expect(node, "the rehearsal", ANSWER, node:run("next_vm", {
-    Questions = list { erlang.call_term(resolve), erlang.call_term(node:expression("rehearse", bindings)) },
+    Questions = list { erlang.call_term(configure), erlang.call_term(node:expression("rehearse", bindings)) },
     Root = place.Root, Version = place.Version,
   }, TIMEOUT))
   if answer == nil then return nil, message, code end
