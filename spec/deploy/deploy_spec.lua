@@ -156,6 +156,36 @@ describe("a deploy", function()
       assert.is_nil(result.err:find("overrides", 1, true))
     end)
 
+    it("where it was built for another CPU", function()
+      local path = changed [[printf '\267\000' | dd of=$(ls erts-*/bin/beam.smp) bs=1 seek=18 conv=notrunc 2>/dev/null]]
+      local result = is_refused(path, "cold", "The release is built for aarch64", "--anyway")
+      assert.is_nil(result.err:find("overrides", 1, true))
+    end)
+
+    it("where the new code does not take the state of a process, and takes away what was brought", function()
+      assert.equal("ok", depot:eval [[
+        [{_, P, _, _} | _] = supervisor:which_children('Elixir.Depot.Items'),
+        put(kept, sys:get_state(P)), register(odd, P), odd = sys:replace_state(odd, fun(_) -> odd end),
+        persistent_term:put(kept, get(kept))]])
+      local files = depot:files()
+      local result = depot:json(("NODE deploy %s"):format(depots.release "2.0.0"))
+      assert.equal(1, result.code, failed(result))
+      assert.equal("code_change", result.json.error.code)
+      assert.matches("does not take the state of 1 process", result.err, 1, true)
+      assert.equal("ok", depot:eval "Kept = persistent_term:get(kept), Kept = sys:replace_state(odd, fun(_) -> Kept end), ok")
+      -- RELEASES stays: it was missing, and any upgrade needs it.
+      assert.equal(files, (depot:files():gsub("%./releases/RELEASES\n", "")))
+      depot:is_whole "1.0.0"
+    end)
+
+    it("where nobody has said yes, who was told what it is about", function()
+      -- Another machine for all that the program can know.
+      local own = process.output("hostname"):gsub("%s", "")
+      local result = is_refused(depots.release "2.0.0", "not_confirmed", "--yes confirms it", "--address " .. own)
+      local question = ("Deploys depot on %s to 2.0.0 (hot), with no websockets, and 10"):format(depot.release.name)
+      assert.matches(question, result.err, 1, true)
+    end)
+
     it("where it is what runs already", function()
       is_refused(depots.release "1.0.0", "already_installed", "runs 1.0.0 already")
     end)

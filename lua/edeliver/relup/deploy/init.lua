@@ -127,16 +127,17 @@ local function look(node, this)
   local at_children, values
   if seen then at_children, message, code = verify.children(node, this.changed, this.removed) end
   if at_children then values, message, code = this.configuration:verify() end
-  if not values then return nil, "what runs now could not be verified: " .. message, code end
+  if not values and code == "exit" and at_children then
+    message, code = "what was resolved of its configuration is gone with the guard of this run", "not_verified"
+  end
+  if not values then
+    return nil, ("%s runs %s, and that could not be verified to the end: %s"):format(node.name, this.version, message), code
+  end
   this.verified = {
     modules = seen.modules, equal = seen.equal, different = seen.different, not_loaded = seen.not_loaded, children = at_children,
     values = values.keys, values_different = values.different,
   }
-  local problem = verify.problem(seen, at_children)
-  if not problem and #values.different > 0 then
-    problem = ("%s differ from what was resolved: %s"):format(count.of(#values.different, "value"),
-      table.concat(values.different, ", "))
-  end
+  local problem = verify.problem(seen, at_children, values.different)
   if problem then
     return nil, ("%s runs %s, and not all of it is as the release has it: %s"):format(node.name, this.version, problem),
       "not_verified"

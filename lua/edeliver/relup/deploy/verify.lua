@@ -107,13 +107,18 @@ function verify.in_words(seen, version)
 end
 
 --- What differs, in words; nil where nothing does.
-function verify.problem(seen, children)
+-- @tparam table seen what `modules` gave
+-- @tparam table children what `children` gave
+-- @tparam table keys of the configuration, "application.key"
+function verify.problem(seen, children, keys)
   local words = {}
   for i = 1, math.min(#seen.different, NAMES) do
     words[i] = ("%s: %s"):format(short(seen.different[i].module), seen.different[i].why)
   end
-  if #seen.different > NAMES then words[#words + 1] = ("and %d modules more"):format(#seen.different - NAMES) end
+  if #seen.different > NAMES then words[#words + 1] = ("and %s more"):format(count.of(#seen.different - NAMES, "module")) end
   for _, sentence in ipairs(children) do words[#words + 1] = sentence end
+  for i = 1, math.min(#keys, NAMES) do words[#words + 1] = ("%s is not what was resolved"):format(keys[i]) end
+  if #keys > NAMES then words[#words + 1] = ("and %s more"):format(count.of(#keys - NAMES, "value")) end
   return words[1] and table.concat(words, "; ")
 end
 

@@ -131,7 +131,7 @@ local function add_machine(self, node)
   local answer, message, code = shape.expect(node, "erlang:system_info", shape.text,
     node:call("erlang", "system_info", { atom "system_architecture" }))
   if not answer then return nil, message, code end
-  self.machine = shape.to_text(answer):match "^(%w+)%-"
+  self.machine = shape.to_text(answer):match "^([%w_]+)%-"
   return true
 end
 
