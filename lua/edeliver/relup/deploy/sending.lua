@@ -20,6 +20,7 @@ local LEAST, MOST = 16 * 1024, 1024 * 1024 -- bytes of a slice
 local ON_THE_WAY = 4 -- slices
 local QUICK, SLOW = 500, 2000 -- ms that a slice takes
 local STALLED, FINISH = 60000, 600000 -- ms
+local PACKED_BELOW = 4000 -- bytes a millisecond: on a link that is slower, packing pays
 local RESUMED = 1024 * 1024 -- bytes that make it worth it to go on in the middle of a file
 
 local STARTED = shape.either(shape.tuple(shape.is(atom "ok"), shape.pid), shape.tuple(shape.is(atom "busy"), shape.any))
@@ -69,7 +70,8 @@ function sending.begin(node, compared, progress)
   end
   return setmetatable({
     node = node, compared = compared, pid = answer[2], progress = progress or function() end, next = 1, size = 64 * 1024,
-    on_the_way = {}, records = {}, filled = 0, sent = 0, all = compared.bytes,
+    on_the_way = {}, records = {}, filled = 0, sent = 0, arrived = 0, all = compared.bytes,
+    started = core.now(),
   }, sending)
 end
 
@@ -97,9 +99,20 @@ local function await_one(self)
   elseif took > SLOW then
     self.size = math.max(self.size // 2, LEAST)
   end
-  self.sent = self.sent + oldest.bytes
+  self.sent, self.arrived = self.sent + oldest.bytes, self.arrived + oldest.on_wire
+  local lasted = core.now() - self.started
+  if lasted > SLOW then self.packs = self.arrived < PACKED_BELOW * lasted end
   self.progress(self.sent, self.all)
   return true
+end
+
+-- The records of a slice, packed where that pays; and how many bytes they are.
+local function pack(self)
+  local records = list(self.records)
+  if not self.packs then return records, self.filled end
+  local packed = core.deflate(core.encode(records))
+  if not packed or #packed > self.filled then return records, self.filled end
+  return tuple { atom "packed", packed }, #packed
 end
 
 local function flush(self)
@@ -108,11 +121,12 @@ local function flush(self)
     local done, message, code = await_one(self)
     if not done then return nil, message, code end
   end
+  local records, on_wire = pack(self)
   local request, message, code = self.node:request("gen_server", "call", {
-    self.pid, tuple { atom "take", self.next, list(self.records) }, atom "infinity",
+    self.pid, tuple { atom "take", self.next, records }, atom "infinity",
   })
   if not request then return nil, message, code end
-  table.insert(self.on_the_way, { request = request, bytes = self.filled, at = core.now() })
+  table.insert(self.on_the_way, { request = request, bytes = self.filled, on_wire = on_wire, at = core.now() })
   self.next, self.records, self.filled = self.next + 1, {}, 0
   return true
 end
@@ -265,8 +279,8 @@ function sending:close()
   if answer then left, message, code = ask(self, atom "leave", STALLED) end
   if left then return true end
   local where, name = self.compared.where, ".ship-" .. self.compared.identity
-  return nil, ("what was sent so far is left in %s/%s and %s/%s; the next deploy continues with it, or deletes it: %s"):format(
-    where.lib, name, where.releases, name, message), code
+  return nil, ("what was sent so far is left in %s/%s and %s/%s; the next deploy continues with it, or deletes it%s"):format(
+    where.lib, name, where.releases, name, code == "nodedown" and "" or ": " .. message), code
 end
 sending.__close = sending.close
 

@@ -39,9 +39,13 @@ run(Folder, Really, Version) ->
   Status = case lists:keyfind(Version, 2, Known) of {_, _, _, S} -> S; false -> none end,
   {_, Booted} = init:script_id(),
   Runs = lists:any(fun(Path) -> lists:suffix([Version, "consolidated"], filename:split(Path)) end, code:get_path()),
+  %% What a sending has left that was cut off; none is active then.
+  Cut = [{Top, Name} || whereis(edeliver_relup_ship) =:= undefined,
+                        {Top, In} <- [{"lib", filename:join(Root, "lib")}, {"releases", Folder}], Name <- filelib:wildcard(".ship-*", In)],
   Delete = fun() ->
     Forgotten = case Status of none -> ok; _ -> release_handler:set_removed(Version) end,
-    Paths = [filename:join([Root, "lib", Name]) || Name <- Unused] ++ [Own],
+    Paths = [filename:join([Root, "lib", Name]) || Name <- Unused ++ [Name || {"lib", Name} <- Cut]]
+      ++ [filename:join(Folder, Name) || {"releases", Name} <- Cut] ++ [Own],
     case Forgotten of
       ok ->
         case [{Path, Reason} || Path <- Paths, {error, Reason} <- [file:del_dir_r(Path)], Reason =/= enoent] of
@@ -51,7 +55,8 @@ run(Folder, Really, Version) ->
       Error -> Error
     end
   end,
-  Folders = [Binary("lib/" ++ Name) || Name <- Unused] ++ [Binary("releases/" ++ Version) || filelib:is_dir(Own)],
+  Folders = [Binary("lib/" ++ Name) || Name <- Unused] ++ [Binary(Top ++ "/" ++ Name) || {Top, Name} <- Cut]
+    ++ [Binary("releases/" ++ Version) || filelib:is_dir(Own)],
   if
     Status =:= permanent; Status =:= current; Status =:= tmp_current -> {error, {Status, Binary(Version)}};
     Status =:= none, Booted =:= Version; Runs -> {error, {runs, Binary(Version)}};

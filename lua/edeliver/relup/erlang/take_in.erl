@@ -4,7 +4,7 @@
 %% of these stays when this ends in the middle. Running is the version whose files' mode and owner those have that are like no other.
 %%
 %% It answers gen_server calls:
-%%   {take, N, Records}  ok | {error, Reason}, in the order of N, from 1 on. A record is
+%%   {take, N, Records}  ok | {error, Reason}, in the order of N, from 1 on. Records may be {packed, Bytes}. A record is
 %%                       {data, Path, Offset, Bytes, more | Last}: Last = {Crc32, IsProgram, Like}, where Like is a path or none
 %%                       {copy, From, Path, Last}: From is a path, or {taken, Path} of what was taken in before
 %%                       {link, Path, Target}
@@ -167,10 +167,11 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
       error:Reason -> {error, unicode:characters_to_binary(io_lib:format("~0tP", [Reason, 12]))}
     end
   end,
+  Unpacked = fun({packed, Bytes}) -> binary_to_term(zlib:uncompress(Bytes)); (Records) -> Records end,
   Loop = fun Loop(Next, Opened) ->
     receive
       {'$gen_call', From, {take, Next, Records}} ->
-        case Try(fun() -> {taken, TakeAll(Records, Opened)} end) of
+        case Try(fun() -> {taken, TakeAll(Unpacked(Records), Opened)} end) of
           {taken, Now} -> gen_server:reply(From, ok), Loop(Next + 1, Now);
           Error -> Close(Opened), gen_server:reply(From, Error), Loop(failed, none)
         end;
