@@ -40,6 +40,14 @@ describe("edeliver-relup", function()
     end
   end)
 
+  it("does not exit with 0 where nobody can have read what it said", function()
+    local words = program.command { "history", "--json" }
+    local _, _, code = os.execute("( " .. words .. " ) >/dev/full 2>/dev/null")
+    assert.equal(2, code)
+    local _, _, piped = os.execute("( " .. words .. " ) 2>/dev/null | head -c 1 >/dev/null")
+    assert.equal(0, piped)
+  end)
+
   it("tells its version", function()
     assert.matches("^edeliver%-relup %S+\n$", program.run("--version").out)
   end)

@@ -45,7 +45,9 @@ function cli.main(arguments)
     print(stopped.help)
     return exit.OK
   end
-  args.output = output.new { command = args.command, node = args.node, json = args.json, color = not args.no_color }
+  args.output = output.new {
+    command = args.command, node = args.node, json = args.json, lines = args.json_lines, color = not args.no_color,
+  }
   local ran, code = xpcall(parser.command(args.command).command, explain_crash, args)
   if not ran then
     args.output:fail(code.message, code.code)
@@ -58,6 +60,10 @@ function cli.main(arguments)
     args.output:fail(problem.message, problem.code)
     code = math.max(code, exit.FAILED)
     args.output:close(code)
+  end
+  if args.output.stdout_failed then
+    io.stderr:write("edeliver-relup: standard output cannot be written, as on a full disk: what was said is above\n")
+    code = math.max(code, exit.FAILED)
   end
   return code
 end

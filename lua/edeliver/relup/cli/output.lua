@@ -15,11 +15,15 @@ output.__index = output
 
 local COLORS = { bold = "1", dim = "2", red = "31", green = "32", yellow = "33" }
 local SCHEMA = "edeliver-relup/1"
+local EPIPE = 32 -- who read has gone, as `head` does
 
 --- Makes an output.
--- @tparam table options `command`, `node`, `json` (boolean), `color` (false turns it off)
+-- @tparam table options `command`, `node`, `json` (boolean), `lines` (a line of JSON for each event), `color` (false turns it
+-- off)
 function output.new(options)
-  local self = setmetatable({ command = options.command, node = options.node, json = options.json }, output)
+  local self = setmetatable({
+    command = options.command, node = options.node, json = options.json or options.lines, lines = options.lines,
+  }, output)
   self.is_terminal = not self.json and terminal.isatty(io.stdout)
   local plain = os.getenv "NO_COLOR"
   local plain_terminal = (plain ~= nil and plain ~= "") or os.getenv "TERM" == "dumb"
@@ -41,8 +45,10 @@ end
 -- What cannot be written to stdout, as into a pipe that nobody reads any more, goes to stderr.
 local function write(self, stream, text)
   if self.stdout_is_lost and stream == io.stdout then stream = io.stderr end
-  if stream:write(text, "\n") and stream:flush() or stream ~= io.stdout then return end
-  self.stdout_is_lost = true
+  local written, _, number = stream:write(text, "\n")
+  if written then written, _, number = stream:flush() end
+  if written or stream ~= io.stdout then return end
+  self.stdout_is_lost, self.stdout_failed = true, number ~= EPIPE
   io.stderr:write(text, "\n")
 end
 
@@ -162,6 +168,11 @@ local function plain(value)
   return setmetatable(copy, meta or { __jsonorder = keys })
 end
 
+--- An event, as a line of JSON where these were asked for.
+function output:event(event)
+  if self.lines then write(self, io.stdout, dkjson.encode(plain(event))) end
+end
+
 --- Ends the output: writes the document, in JSON.
 -- @tparam integer exit_code
 function output:close(exit_code)
@@ -170,8 +181,9 @@ function output:close(exit_code)
   local document = plain {
     schema = SCHEMA, command = self.command, node = self.node, exit = exit_code, result = self.result, error = self.failure,
   }
-  getmetatable(document).__jsonorder = { "schema", "command", "node", "exit", "result", "error" }
-  write(self, io.stdout, dkjson.encode(document, { indent = true }))
+  getmetatable(document).__jsonorder = { "event", "schema", "command", "node", "exit", "result", "error" }
+  if self.lines then document.event = "end" end
+  write(self, io.stdout, dkjson.encode(document, { indent = not self.lines }))
 end
 
 return output

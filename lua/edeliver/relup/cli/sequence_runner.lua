@@ -30,6 +30,7 @@ function sequence_runner.add_options(to, no_version)
       return nil, "--rehearse takes a number of processes, or all"
     end)
   to:option("--journal", "Write the journal to this file (default: a new one in the XDG state folder)."):argname "FILE"
+  to:flag("--json-lines", "A line of JSON for each event, as it happens; the last has the report.")
   to:option("--report", "Write the report to a file: one HTML page with a timeline."):argname "FILE.html"
 end
 
@@ -136,13 +137,26 @@ local LEVELS = { error = "red", warning = "yellow" }
 local function watched(config, out)
   config.log = function(level, text)
     out:clear_progress()
+    out:event { event = "log", level = level, text = text }
     out:line(option_names.of(text), LEVELS[level])
   end
   config.on_step = function(entry, position, count)
+    out:event { event = "step", name = entry.name, position = position, count = count, at = entry.at }
     local place = position > 0 and ("[%d/%d] "):format(position, count) or ""
     out:progress(place .. entry.name .. " ...")
   end
   return config
+end
+
+-- Found out before there is something to report.
+local function page_is_writable(args)
+  if not args.report then return true end
+  local file, message = core.open_private(args.report, "a")
+  if not file then return nil, message end
+  local written, problem = file:write " "
+  local closed, why = file:close()
+  if written and closed then return true end
+  return nil, problem or why
 end
 
 local function write_page(args, report)
@@ -175,6 +189,12 @@ function sequence_runner.run(args, node, steps, config)
   -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first. Another that came
   -- meanwhile has nothing left to end.
   core.catch_signals()
+  local writable, why = page_is_writable(args)
+  if not writable then
+    core.block_signals()
+    args.output:fail("the report could not be written, so nothing was begun: " .. why, "system")
+    return exit.REFUSED
+  end
   local ran, report, message, unfinished = pcall(function()
     local sequence = relup.sequence(steps)
     return sequence[args.in_relup and "install" or "run"](sequence, node, watched(config, args.output))

@@ -4,7 +4,6 @@
 
 local cluster = require "edeliver.relup.cluster"
 local count = require "edeliver.relup.base.count"
-local dkjson = require "dkjson"
 local exit = require "edeliver.relup.cli.exit"
 local journal = require "edeliver.relup.cluster.journal"
 local node_list = require "edeliver.relup.cli.node_list"
@@ -98,7 +97,7 @@ local function line_of(node)
 end
 
 -- The table that lives, on a terminal; lines elsewhere.
-local function watcher(out, json_lines)
+local function watcher(out)
   local drawn = 0
   local function draw(self)
     if drawn > 0 then io.stdout:write(("\27[%dA"):format(drawn)) end
@@ -114,9 +113,9 @@ local function watcher(out, json_lines)
     io.stdout:flush()
   end
   return function(event, self)
-    if json_lines then
-      io.stdout:write(dkjson.encode(event), "\n")
-      io.stdout:flush()
+    out:event(event)
+    if out.json then
+      return
     elseif out.is_terminal then
       draw(self)
     elseif event.event == "state" then
@@ -272,7 +271,7 @@ function rollout.command(args)
     out:fail(message, code)
     return code == "badarg" and exit.USAGE or exit.FAILED
   end
-  config.on_event = watcher(out, args.json_lines)
+  config.on_event = watcher(out)
   config.confirm = function(self)
     out:line ""
     show_plan(out, self)
