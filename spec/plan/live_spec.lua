@@ -166,6 +166,25 @@ describe("a plan against a node", function()
     assert(running:eval "gone ! stop")
   end)
 
+  it("names what is loaded and comes from no file at all", function()
+    assert(running:eval [[
+      {ok, M, Bin} = compile:forms([{attribute, 1, module, brought_by_hand}], []), {module, M} = code:load_binary(M, "", Bin)]])
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.truthy(table.concat(made.hot_patched, " "):find("brought_by_hand", 1, true))
+    assert.truthy(table.concat(said(made), "\n"):find("warning loaded_by_hand brought_by_hand", 1, true))
+    assert.equal("true", running:eval "code:delete(brought_by_hand), code:purge(brought_by_hand), true")
+  end)
+
+  it("of a node that runs no release of its own is refused in words", function()
+    local plain <close> = setmetatable({ node = require("support.node").start() }, { __close = function(it) it.node:stop() end })
+    local to <close> = plain.node:connect()
+    local made, message, code = plan.compare(to, built .. "/shop-2.0.0")
+    assert.is_nil(made)
+    assert.equal("no_release", code)
+    assert.matches("^" .. plain.node.name:gsub("%p", "%%%0") .. " does not run a release: it was started by the boot script of "
+      .. "Erlang/OTP %d+ itself$", message)
+  end)
+
   it("is what the program shows: NODE plan NEW", function()
     local document = program.json(("NODE plan %s/shop-2.0.0.tar.gz"):format(built), { node = running })
     assert.equal(1, document.code)

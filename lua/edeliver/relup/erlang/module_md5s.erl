@@ -1,5 +1,6 @@
-%% For each `{Module, Path}`: `{Module, Size, OfFile, Loaded, Behaves}`: the file's size and the md5 of its code, that of the code that
-%% is loaded, or `none`, and whether that has a behaviour. Loads nothing.
+%% `{Known, Unfiled}`. Known is for each `{Module, Path}`: `{Module, Size, OfFile, Loaded, Behaves}`: the file's size and the md5 of its
+%% code, that of the code that is loaded, or `none`, and whether that has a behaviour. Unfiled are the other modules that are loaded
+%% and came from no file that is there. Loads nothing.
 -module(module_md5s).
 -export([run/2]).
 
@@ -21,4 +22,6 @@ run(Root, Modules) ->
       false -> {Module, Size, OfFile, none, true}
     end
   end,
-  lists:map(Ask, Modules).
+  Names = maps:from_list(Modules),
+  IsFile = fun(preloaded) -> true; (cover_compiled) -> true; ([_ | _] = File) -> filelib:is_regular(File); (_) -> false end,
+  {lists:map(Ask, Modules), [Module || {Module, File} <- code:all_loaded(), not is_map_key(Module, Names), not IsFile(File)]}.

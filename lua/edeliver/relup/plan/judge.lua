@@ -204,7 +204,10 @@ local function judge_node(add, plan)
     add("next_vm_failed", plan.to.name, plan.next_vm_failed)
   end
   if plan.trees_failed then add("processes_uncounted", plan.to.name, plan.trees_failed) end
-  for _, name in ipairs(plan.hot_patched) do add("hot_patched", name, name) end
+  local is_unfiled = names_of.set(plan.old.unfiled or {})
+  for _, name in ipairs(plan.hot_patched) do
+    add(is_unfiled[names_of.short(name)] and "loaded_by_hand" or "hot_patched", name, name)
+  end
   local count_of = {}
   for name, number in pairs(plan.count_of or {}) do count_of[name] = number end
   -- Children that a supervisor loses are ended by the upgrade.

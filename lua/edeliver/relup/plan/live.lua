@@ -24,7 +24,7 @@ local BATCH = 40 -- files of one question: each has some 25 KB
 local TEXTS = shape.either(shape.is(atom "no_release"), shape.tuple(shape.text, shape.text, shape.text,
   shape.list(shape.tuple(shape.binary, shape.binary)), shape.list(shape.binary)))
 local MD5 = shape.either(shape.binary, shape.is(atom "none"))
-local MD5S = shape.list(shape.tuple(shape.any, shape.integer, MD5, MD5, shape.boolean))
+local MD5S = shape.tuple(shape.list(shape.tuple(shape.any, shape.integer, MD5, MD5, shape.boolean)), shape.list(shape.atom))
 local DIGESTS = shape.list(shape.tuple(shape.binary, shape.integer, shape.binary))
 local READ = shape.list(shape.tuple(shape.binary, shape.any))
 local COUNTS = shape.list(shape.tuple(shape.any, shape.atom, shape.integer))
@@ -99,7 +99,7 @@ local function add_md5s(self, node, root)
   for name, module in pairs(self.modules) do asked[#asked + 1] = tuple { atom(name), module.path } end
   local answers, message, code = ask(node, "module_md5s", MD5S, { Root = charlist(root), Modules = list(asked) })
   if not answers then return nil, message, code end
-  for _, answer in ipairs(answers) do
+  for _, answer in ipairs(answers[1]) do
     local module = self.modules[term.text(answer[1])]
     local of_file = type(answer[3]) == "string" and hex(answer[3]) or nil
     local loaded = type(answer[4]) == "string" and hex(answer[4]) or nil
@@ -107,6 +107,9 @@ local function add_md5s(self, node, root)
     module.md5 = loaded or of_file
     if loaded and of_file and loaded ~= of_file then self.hot_patched[#self.hot_patched + 1] = module.name end
   end
+  for i = 1, #answers[2] do self.unfiled[i] = answers[2][i].name end
+  table.sort(self.unfiled)
+  table.move(self.unfiled, 1, #self.unfiled, #self.hot_patched + 1, self.hot_patched)
   table.sort(self.hot_patched)
   return true
 end
@@ -137,7 +140,8 @@ end
 
 --- The release that runs.
 -- @param node
--- @return[1] a release whose modules and files have an `md5` instead of a hash, with `hot_patched`: names of modules
+-- @return[1] a release whose modules and files have an `md5` instead of a hash, with `hot_patched`: names of modules whose code
+-- is not that of their file, and of those that have none, which are `unfiled`
 -- @return[2] nil, message, code: "no_release" where the node does not know what it runs, or has no files of it
 function live.release(node)
   local answer, message, code = ask(node, "release_texts", TEXTS, { Most = MAX_TEXT })
@@ -145,11 +149,16 @@ function live.release(node)
   if answer == atom "no_release" then
     return nil, ("%s does not run a release: it was not started by a boot script with a name"):format(node.name), "no_release"
   end
+  -- The one of an installation of Erlang, "Erlang/OTP".
+  if shape.to_text(answer[1]):find "/" then
+    return nil, ("%s does not run a release: it was started by the boot script of %s %s itself"):format(node.name,
+      shape.to_text(answer[1]), shape.to_text(answer[2])), "no_release"
+  end
   local from = source_of(node, answer)
   local self
   self, message, code = release.from(from, { version = shape.to_text(answer[2]) })
   if not self then return nil, message, code end
-  self.hot_patched, self.is_live, self.node = {}, true, node
+  self.hot_patched, self.unfiled, self.is_live, self.node = {}, {}, true, node
   local done
   done, message, code = add_machine(self, node)
   if done then done, message, code = add_md5s(self, node, from.root) end

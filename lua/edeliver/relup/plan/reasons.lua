@@ -47,6 +47,8 @@ local CODES = {
     "Compare the resolved configuration: deploy --plan against the node." },
   hot_patched = { "warning", "%s on the node is not what its own release has. Somebody patched it by hand.",
     "The upgrade replaces it. Make sure that the new release has what was patched." },
+  loaded_by_hand = { "warning", "%s is loaded on the node, and no file has it. Somebody brought it by hand.",
+    "Nothing to do for the upgrade. It is gone with the next start: put it into the release if it is needed." },
   appup_unreadable = { "warning", "The appup of %s cannot be read: %s.", "Mend it, or leave it out of the release." },
   removed_module_runs = { "warning", "%s goes, and %s in its code.",
     "End them first, or keep the module for one more release." },

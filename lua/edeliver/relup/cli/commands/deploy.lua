@@ -8,6 +8,7 @@ local document = require "edeliver.relup.plan.document"
 local exit = require "edeliver.relup.cli.exit"
 local own_steps = require "edeliver.relup.deploy.own_steps"
 local output = require "edeliver.relup.cli.output"
+local plan = require "edeliver.relup.plan"
 local plan_page = require "edeliver.relup.cli.plan_page"
 local progress = require "edeliver.relup.cli.progress"
 local release = require "edeliver.relup.release"
@@ -31,6 +32,7 @@ function deploy.add_to_parser(parser)
   parser:argument("path", "The release: a folder, or a .tar.gz."):argname "<path>"
   deploying.add_options(parser)
   parser:flag("--plan", "Show the plan, and stop there.")
+  parser:flag("--strict", "With --plan: exit with 1 where there are warnings, too.")
   parser:flag("--anyway", "Override reasons to restart instead; the run names each. Another VM or machine is not overridden.")
   parser:flag("--version-suffix", "Where the node runs this version with other content: name this one anew.")
   parser:option("--start-child", "Start this new child of an application, too; may be said more than once.")
@@ -103,7 +105,7 @@ function deploy.command(args)
     out:fail(message, code)
     return exit.REFUSED
   end
-  if args.plan then return exit.OK end
+  if args.plan then return args.strict and plan.count(planned.plan, "warning") > 0 and exit.REFUSED or exit.OK end
   options.release = planned
   return deploying.run(args, node, {
     verb = "Deploys", name = planned.name, version = planned.version, verdict = planned.plan.verdict,
