@@ -13,7 +13,7 @@ function broker.is_there() return process.output(("ls -d '%s'/rabbit-* 2>/dev/nu
 local CONFIG = [=[
 [{rabbit, [{tcp_listeners, []}]},
  {rabbitmq_stomp, [{tcp_listeners, []}]},
- {rabbitmq_mqtt, [{tcp_listeners, []}]},
+ {rabbitmq_mqtt, [{tcp_listeners, [{"127.0.0.1", %d}]}]},
  {rabbitmq_web_stomp, [{tcp_config, [{ip, "127.0.0.1"}, {port, %d}]}]},
  {rabbitmq_web_mqtt, [{tcp_config, [{ip, "127.0.0.1"}, {port, %d}]}]},
  {rabbitmq_management, [{tcp_config, [{ip, "127.0.0.1"}, {port, %d}]}]}].
@@ -25,12 +25,12 @@ local function write(path, text)
   file:close()
 end
 
--- Nothing is read or written but in the folder. Three neighbouring ports, below the range that systems hand out by chance.
+-- Nothing is read or written but in the folder. Four neighbouring ports, below the range that systems hand out by chance.
 local function start()
   local env, arguments, self = node.prepare { name = "rabbit" }
   local first = math.random(20000, 31990)
-  self.ports = { stomp = first, mqtt = first + 1, http = first + 2 }
-  write(self.folder .. "/advanced.config", CONFIG:format(first, first + 1, first + 2))
+  self.ports = { stomp = first, mqtt = first + 1, http = first + 2, bare_mqtt = first + 3 }
+  write(self.folder .. "/advanced.config", CONFIG:format(first + 3, first, first + 1, first + 2))
   write(self.folder .. "/enabled_plugins", "[rabbitmq_web_stomp,rabbitmq_web_mqtt,rabbitmq_management].\n")
   for name, value in pairs {
     NODENAME = self.name, USE_LONGNAME = "true", LOGS = "-", PLUGINS_DIR = folder,
@@ -52,7 +52,7 @@ local function start()
 end
 
 --- Starts one and waits until it serves, some ten seconds; again with other ports where it does not start.
--- @return a `support.node` object with `ports`: of `stomp`, `mqtt` and `http`, its management
+-- @return a `support.node` object with `ports`: of `stomp`, `mqtt`, `http`, its management, and `bare_mqtt`, without websockets
 function broker.start()
   local self, up
   local printed

@@ -42,6 +42,12 @@ serve(Protocol, Sockets) ->
 connect(http, Port) ->
     {ok, Socket} = gen_tcp:connect({127,0,0,1}, Port, [binary, {active, false}]),
     Socket;
+connect(bare_mqtt, Port) ->
+    Socket = connect(http, Port),
+    ok = gen_tcp:send(Socket, hello(mqtt)),
+    {ok, Answer} = gen_tcp:recv(Socket, 4, 10000),
+    true = is_welcome(mqtt, Answer),
+    Socket;
 connect(Protocol, Port) ->
     Socket = connect(http, Port),
     ok = gen_tcp:send(Socket, ["GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n",

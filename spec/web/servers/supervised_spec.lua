@@ -96,6 +96,13 @@ describe("web.supervised on RabbitMQ", function()
     end)
   end
 
+  it("says of connections that are not cowboy's that it does not understand them", function()
+    local sockets = open("bare_mqtt", 2)
+    local site = assert(web.find(node, "rabbit", { port = rabbit.ports.bare_mqtt }))
+    assert.matches("2 connections are no websocket or http connection of cowboy's", site:missing_connections())
+    call("close", sockets)
+  end)
+
   it("suspends no supervisor2", function()
     local sockets = open("stomp", 2)
     local site = assert(web.find(node, "rabbit", { port = rabbit.ports.stomp }))

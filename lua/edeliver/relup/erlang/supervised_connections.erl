@@ -1,5 +1,5 @@
 %% What is below these connections, which are typed supervisor: the websockets of cowboy 2, its http connections, the
-%% supervisors, and how many of Pids are none. Only those are asked for their children whose module exports what a supervisor's
+%% supervisors, how many of Pids are none, and how many have other children than cowboy. Only supervisors are asked for their children whose module exports what a supervisor's
 %% does, as OTP's and RabbitMQ's supervisor2 do.
 -module(supervised_connections).
 -export([run/1]).
@@ -10,8 +10,10 @@ run(Pids) ->
     lists:all(fun(Question) -> erlang:function_exported(Module, Question, 1) end, [which_children, count_children])
   end,
   Supervisors = [Pid || Pid <- Pids, IsSupervisor(Pid)],
-  Rows = lists:append([try supervisor:which_children(Sup) catch exit:_ -> [] end || Sup <- Supervisors]),
-  Cowboys = [Pid || {_, Pid, worker, [Module]} <- Rows, is_pid(Pid), Module =:= cowboy_clear orelse Module =:= cowboy_tls],
+  Below = [try supervisor:which_children(Sup) catch exit:_ -> [] end || Sup <- Supervisors],
+  IsCowboy = fun({_, _, worker, [Module]}) -> Module =:= cowboy_clear orelse Module =:= cowboy_tls; (_) -> false end,
+  Cowboys = [Pid || Rows <- Below, {_, Pid, _, _} = Row <- Rows, is_pid(Pid), IsCowboy(Row)],
+  Others = [Rows || Rows <- Below, Rows =/= [], not lists:any(IsCowboy, Rows)],
   Status = fun(Pid) ->
     try sys:get_status(Pid, 1000) of {status, _, {module, cowboy_websocket}, _} -> true; _ -> false
     catch exit:_ -> false
@@ -32,4 +34,4 @@ run(Pids) ->
     end
   end,
   {Websockets, Http} = lists:partition(IsWebsocket, Cowboys),
-  {Websockets, Http, Supervisors, length(Pids) - length(Supervisors)}.
+  {Websockets, Http, Supervisors, length(Pids) - length(Supervisors), length(Others)}.

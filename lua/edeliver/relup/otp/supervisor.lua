@@ -63,19 +63,11 @@ function supervisor.count_children(node, supervisors, timeout)
   return found
 end
 
---- The call, `{ module, fun, arguments }`, that terminates children and keeps their specifications. One that cannot be terminated
--- ends it, and the rest run on.
--- @tparam table supervisors for each child, its supervisor's pid
--- @tparam table ids of the children
-function supervisor.terminate_children(supervisors, ids)
-  return { "lists", "zipwith", { term.export("supervisor", "terminate_child", 2), supervisors, ids } }
-end
-
 --- The call, `{ module, fun, arguments }`, that restarts children, each on its own: it can be kept and made later. It
 -- answers ok, or `{error, [{Supervisor, Id, Answer}]}`.
 -- @param node
--- @tparam table supervisors as `terminate_children` takes them
--- @tparam table ids
+-- @tparam table supervisors for each child, its supervisor's pid
+-- @tparam table ids of the children
 function supervisor.restart_children(node, supervisors, ids)
   local children = {}
   for i, id in ipairs(ids) do children[i] = term.tuple { supervisors[i], id } end

@@ -30,6 +30,15 @@ function listeners.count(pools)
   return running, stopped
 end
 
+--- The call, `{ module, fun, arguments }`, that terminates acceptors and keeps their specifications: each while it waits for a
+-- connection, so that it takes none along.
+-- @param node
+-- @tparam table supervisors for each acceptor, its supervisor's pid
+-- @tparam table ids of the acceptors
+function listeners.stop(node, supervisors, ids)
+  return node:expression("stop_acceptors", { Sups = supervisors, Ids = ids })
+end
+
 --- What a run may have left at listeners: the restarts of their stopped acceptors, as undos for a ledger. Of listeners that are
 -- suspended as a whole, which may have been anybody, it only warns.
 -- @param kind

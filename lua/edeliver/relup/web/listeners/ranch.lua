@@ -7,6 +7,7 @@
 -- @module edeliver.relup.web.listeners.ranch
 
 local erlang = require "edeliver.relup.node.erlang"
+local kinds = require "edeliver.relup.web.listeners"
 local shape = require "edeliver.relup.node.shape"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
@@ -110,7 +111,7 @@ local function with_acts(node, pool)
   local sups = {}
   for i = 1, math.max(#pool.running, #pool.stopped) do sups[i] = pool.supervisor end
   pool.stop = {
-    call = supervisor.terminate_children(table.move(sups, 1, #pool.running, 1, {}), pool.running),
+    call = kinds.stop(node, table.move(sups, 1, #pool.running, 1, {}), pool.running),
     undo = supervisor.restart_children(node, sups, pool.running),
   }
   pool.refuse = { call = { "ranch", "suspend_listener", { pool.listener.ref } }, undo = ranch.resume(pool.listener) }

@@ -5,6 +5,7 @@
 --
 -- @module edeliver.relup.web.listeners.thousand_island
 
+local kinds = require "edeliver.relup.web.listeners"
 local shape = require "edeliver.relup.node.shape"
 local supervisor = require "edeliver.relup.otp.supervisor"
 local term = require "edeliver.relup.term"
@@ -61,7 +62,7 @@ local function pool_of(node, listener)
   for _, sup in ipairs(listener.acceptor_sups) do table.insert(sup.running and pool.running or pool.stopped, sup.pid) end
   local running, stopped = ids_of(pool.running), ids_of(pool.stopped)
   pool.stop = {
-    call = supervisor.terminate_children(pool.running, running),
+    call = kinds.stop(node, pool.running, running),
     undo = supervisor.restart_children(node, pool.running, running),
   }
   pool.refuse = { call = { "Elixir.ThousandIsland", "suspend", { listener.pid } }, undo = thousand_island.resume(listener) }

@@ -60,7 +60,7 @@ function bandit.find(node, name, config)
   if not looked then return nil, message, code end
   local picked, above = pick(listeners, config)
   if #picked == 0 then
-    return nil, ("no Phoenix endpoint of %s has a Bandit%s"):format(name,
+    return nil, ("no Phoenix endpoint%s has a Bandit%s"):format(name and " of " .. name or "",
       config.port and " on port " .. tostring(config.port) or config.listener and " of that ref" or ""), "not_detected"
   end
   local words = {}

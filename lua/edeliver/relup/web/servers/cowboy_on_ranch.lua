@@ -83,8 +83,8 @@ end
 local function not_detected(node, name, listeners, what)
   local has = #listeners > 0 and kinds.describe_all(listeners) or "none"
   if what then return nil, ("%s has no ranch listener %s; it has: %s"):format(node.name, what, has), "not_detected" end
-  return nil, ("no Phoenix endpoint of %s on %s has a ranch listener; ranch has: %s. config.port or config.listener picks one of "
-    .. "them"):format(name, node.name, has), "not_detected"
+  return nil, ("no Phoenix endpoint%s on %s has a ranch listener; ranch has: %s. config.port or config.listener picks one of "
+    .. "them"):format(name and " of " .. name or "", node.name, has), "not_detected"
 end
 
 --- See `edeliver.relup.web`.
