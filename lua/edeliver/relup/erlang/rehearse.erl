@@ -32,17 +32,17 @@ run(Changes, Load, Most, Timeout, ReleaseFiles) ->
     end
   end,
   %% Compiled code tries many at once; where one fails, it is looked for by halves.
-  Try = fun Try(_, _, _, _, []) -> [];
-            Try(Call, Callback, Vsn, Extra, Some) ->
+  Try = fun Try(_, _, _, _, _, []) -> [];
+            Try(Call, Callback, Arity, Vsn, Extra, Some) ->
     Count = length(Some),
-    Arguments = [fun Callback:code_change/3, lists:duplicate(Count, Vsn), [State || {_, State} <- Some],
-                 lists:duplicate(Count, Extra)],
+    Given = [case {Arity, State} of {4, {Name, Data}} -> [Vsn, Name, Data, Extra]; _ -> [Vsn, State, Extra] end || {_, State} <- Some],
+    Arguments = [fun erlang:apply/3, lists:duplicate(Count, Callback), lists:duplicate(Count, code_change), Given],
     Halves = fun(Reason) ->
       case Some of
         [{Pid, _}] -> [{Pid, Reason}];
         _ ->
           {Left, Right} = lists:split(Count div 2, Some),
-          Try(Call, Callback, Vsn, Extra, Left) ++ Try(Call, Callback, Vsn, Extra, Right)
+          Try(Call, Callback, Arity, Vsn, Extra, Left) ++ Try(Call, Callback, Arity, Vsn, Extra, Right)
       end
     end,
     try Call(lists, zipwith3, Arguments, Timeout) of
@@ -50,8 +50,9 @@ run(Changes, Load, Most, Timeout, ReleaseFiles) ->
         [{Pid, Answer} || {{Pid, _}, Answer} <- lists:zip(Some, Answers),
                           not (is_tuple(Answer) andalso element(1, Answer) =:= ok)]
     catch
-      %% A fun of the node's own cannot be called there: nothing is known of that state.
+      %% A fun of the node's own cannot be called there, and nobody else of the node is there: nothing is known of that state.
       _:{badfun, _} when Count =:= 1 -> [];
+      _:{noproc, _} when Count =:= 1 -> [];
       _:Reason -> Halves(Reason)
     end
   end,
@@ -62,10 +63,12 @@ run(Changes, Load, Most, Timeout, ReleaseFiles) ->
   fun(Call, next_vm) ->
     ok = Call(code, add_pathsz, [Paths], Timeout),
     [{module, _} = Call(code, load_abs, [NameOf(Each)], Timeout) || Each <- Load],
-    Rows = [{Module, Batch, Try(Call, Callback, VsnOf(Module), Extra, Batch)}
+    %% State machines have a state and data.
+    ArityOf = fun(Callback) -> [Arity || Arity <- [3, 4], Call(erlang, function_exported, [Callback, code_change, Arity], Timeout)] end,
+    Rows = [{Module, Batch, Try(Call, Callback, Arity, VsnOf(Module), Extra, Batch)}
             || {Module, Extra} <- Changes, {Callback, Found} <- Of(Module),
                {module, Callback} =:= Call(code, ensure_loaded, [Callback], Timeout),
-               Call(erlang, function_exported, [Callback, code_change, 3], Timeout),
+               [Arity | _] <- [ArityOf(Callback)],
                Batch0 <- Batches(Found), Batch <- [States(Batch0)]],
     Tried = [{Module, lists:sum([length(Batch) || {M, Batch, _} <- Rows, M =:= Module])} || {Module, _} <- Changes],
     Failed = [{Module, Pid, Reason} || {Module, _, Bad} <- Rows, {Pid, Reason} <- Bad],
