@@ -139,6 +139,38 @@ describe("config.engine", function()
     end
   end)
 
+  describe('with config.target = "none"', function()
+    it("is refused where a process has to be changed, and nothing has changed", function()
+      local report, message, unfinished = run("2.1.0", { target = "none" })
+      assert.is_nil(report)
+      assert.equal("needs_suspend", unfinished.code)
+      assert.matches("suspends nobody, but the code of running processes changes: 1 process of chat_counter", message)
+      check "1.0.0"
+      report, message = run("2.1.0", { target = "none", engine = "otp" })
+      assert.is_nil(report)
+      assert.matches('config.target = "none" needs the swap', message, 1, true)
+    end)
+
+    it("suspends nobody and stops no acceptor, where loading is enough", function()
+      local path = term.charlist(release.root .. "/releases/2.1.0/relup")
+      local before = assert(text_of_relup "2.1.0")[2]
+      local function entry(version, from)
+        return ('[{"%s",[],[{load_object_code,{chat,"%s",[chat_http]}},point_of_no_return,{load,{chat_http,brutal_purge,'
+          .. 'brutal_purge}}]}]'):format(from, version)
+      end
+      local text = ('{"2.1.0",%s,%s}.\n'):format(entry("2.1.0", "1.0.0"), entry("1.0.0", "1.0.0"))
+      assert(node:call("file", "write_file", { path, text }))
+      finally(function() node:call("file", "write_file", { path, before }) end)
+      for _, version in ipairs { "2.1.0", "1.0.0" } do
+        local report = assert(run(version, { target = "none" }))
+        assert.equal(0, report.suspended)
+        assert.is_nil(report.stood_still_ms)
+        assert.equal(0, report.swap[1].processes)
+        check(version)
+      end
+    end)
+  end)
+
   it("is one of two, and goes with run alone", function()
     assert.has_error(function() run("2.1.0", { engine = "steam" }) end, 'config.engine is "otp" or "swap", not "steam"')
     assert.has_error(function() run("2.1.0", { on_failed_code_change = "hope" }) end,

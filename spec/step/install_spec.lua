@@ -20,9 +20,9 @@ describe("install", function()
 
   before_each(function() lines = {} end)
 
-  local function run(version, options)
+  local function run(version, options, engine)
     return relup.sequence { relup.install(options) }:run(node, {
-      name = "chat", version = version, journal = false,
+      name = "chat", version = version, journal = false, engine = engine,
       log = function(level, text) lines[#lines + 1] = level .. ": " .. text end,
     })
   end
@@ -82,7 +82,7 @@ describe("install", function()
     assert(run "1.0.0")
     -- A process that sits in a function of the code that is about to be old.
     local pid = node:call("erlang", "spawn", { atom "chat_http", atom "work", term.list { "/slow", 60000 } })
-    assert(run("2.0.0", { permanent = true }))
+    assert(run("2.0.0", { permanent = true }, "otp"))
     assert.equal("permanent", statuses()["2.0.0"])
     local text = table.concat(lines, "\n")
     assert.matches("warning: make_permanent: 1 process: %[" .. tostring(pid):gsub("%p", "%%%0")

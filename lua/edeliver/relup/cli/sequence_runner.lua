@@ -21,9 +21,9 @@ function sequence_runner.add_options(to, no_version)
   if not no_version then to:argument("version", "The version.") end
   site_options.add(to)
   site_options.add_for_run(to)
-  to:option("--engine", "What changes the code: OTP's own engine, or the swap (all modules and processes in one stop).")
-    :choices { "otp", "swap" }
-  to:option("--rehearse", "With --engine swap: try code_change on the states of N processes of each module before.")
+  to:option("--engine", "What changes the code: the swap (all modules and processes in one stop), or OTP's own engine.")
+    :choices { "swap", "otp" }
+  to:option("--rehearse", "Try code_change on the states of N processes of each module before anything is stopped.")
     :argname "N|all":convert(function(text)
       local number = math.tointeger(tonumber(text))
       if text == "all" or number and number > 0 then return number or text end

@@ -25,9 +25,9 @@ end
 
 --- Adds the options that say what is done to the sockets of a site during a run.
 function site_options.add_for_run(to)
-  to:option("--target", "What to suspend: the websocket processes (default), the channels behind them, or websockets where\n"
-    .. "they can be suspended, and else channels (auto).")
-    :choices { "transports", "channels", "auto" }
+  to:option("--target", "What to suspend: the websocket processes (default), the channels behind them, websockets where\n"
+    .. "they can be suspended, and else channels (auto), or nobody, where code is only loaded (none).")
+    :choices { "transports", "channels", "auto", "none" }
   to:flag("--refuse", "Refuse new connections meanwhile, instead of letting them wait.")
   to:option("--tolerate", "Go on although N processes do not answer their suspend (default: 0).")
     :argname "N":convert(whole_number)

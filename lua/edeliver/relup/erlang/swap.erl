@@ -183,9 +183,14 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
 
   %% In the stop --------------------------------------------------------------------------------------------------------
 
-  Find = fun(#{suspend := Modules}) ->
-    Mine = processes() -- [self()],
-    Rows = Started(Modules, Mine),
+  %% Found are {Seen, Rows}: those that have been looked at need not be looked at again in the stop, where everybody waits.
+  Look = fun(#{suspend := []}, _) -> {[], []};
+            (#{suspend := Modules}, {Seen, Rows}) ->
+    All = lists:sort(processes() -- [self()]),
+    {All, Started(Modules, ordsets:subtract(All, Seen)) ++ Rows}
+  end,
+  Find = fun(#{suspend := Modules, looked := Looked} = Stop) ->
+    {_, Rows} = Look(Stop, Looked),
     Others = Again(Modules),
     [{Module, lists:usort(lists:append([Pids || {M, Pids} <- Rows, M =:= Module]) ++ [Pid || {M, Pid} <- Others, M =:= Module])}
      || Module <- Modules]
@@ -539,13 +544,14 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     Initial = #{armed => false, caller => none, held => [], reports => [], lingering => [], collect => none, rounds => 60, pause => 0},
     case Prepared of
       #{} ->
+        Ready0 = maps:map(fun(_, Stop) -> Stop#{looked => Look(Stop, {[], []})} end, Prepared),
         Summary = [{Id, #{modules => length(maps:get(touched, Stop)), back => maps:get(back, Stop) =/= none,
                           funs => maps:get(held_funs, Stop),
                           processes => [{Module, length(Pids)} || {Module, Pids} <- Find(Stop)]}}
-                   || {Id, Stop} <- lists:sort(maps:to_list(Prepared))],
+                   || {Id, Stop} <- lists:sort(maps:to_list(Ready0))],
         Parent ! {Tag, {ok, self(), Summary}},
         {taken, Left0, Known0} = Taken,
-        Loop(Initial#{state => prepared, stops => Prepared, unpurged => Left0, funs => Known0});
+        Loop(Initial#{state => prepared, stops => Ready0, unpurged => Left0, funs => Known0});
       {error, active} -> Parent ! {Tag, Prepared};
       _ ->
         Parent ! {Tag, Prepared},

@@ -47,6 +47,7 @@ return instruction.define {
   -- those that run longer: they are sent `upgrade_finished` by `rerun_failed_requests`, or when the run fails.
   -- @param argument `{Name, Ms}`
   run = function(node, argument, ctx)
+    if ctx.config.target == "none" then return "requests run on in the code that they began in, since nobody is suspended" end
     local site, message, code = web.known(node, ctx)
     if not site then return nil, message, code end
     local left, seen, took = running_requests.wait(node, ctx, site, patience_of(argument), ctx.requests_left)

@@ -67,10 +67,12 @@ local suspend_channels = instruction.define {
   dependencies = function() return { "check_ranch_acceptors", "check_ranch_connections" } end,
   insert_where = function() return insert_instruction.append_after_point_of_no_return end,
 
-  --- Waits for running requests, where a later step would, suspends, and looks again until nobody new turns up. A process that
+  --- Waits for running requests, where a later step would, suspends, and looks again until nobody new turns up. With
+  -- `config.target = "none"` it suspends nobody, which the install refuses where a process has to be changed. A process that
   -- has died meanwhile is no failure; one that does not answer within `config.suspend_timeout` (1000 ms) is, but for as many as
   -- `config.tolerate` says (0).
   run = function(node, _, ctx)
+    if ctx.config.target == "none" then return "nobody is suspended: code is loaded at once, and no process has to be changed" end
     local site, message, code = web.look(node, ctx)
     if not site then return nil, message, code end
     local missing = site:missing_connections()

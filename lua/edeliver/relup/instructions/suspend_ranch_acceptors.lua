@@ -29,6 +29,7 @@ return instruction.define {
 
   --- Looks for the acceptors again, stops them, and sees that they have stopped.
   run = function(node, _, ctx)
+    if ctx.config.target == "none" then return "acceptors run on, since nobody is suspended" end
     local site, pools, why = web.look_for_acceptors(node, ctx)
     if not site then return nil, pools, why end
     local stopped = count.of(listeners.count(pools), "acceptor")

@@ -197,6 +197,16 @@ local function list_of(pids)
   return list
 end
 
+-- From the first suspend to the last resume, of what steps and what swaps have suspended: a swap lies within what the steps do.
+local function longest(by_steps, swaps)
+  local by_swaps
+  for _, swap in ipairs(swaps or {}) do
+    if swap.processes and swap.processes > 0 then by_swaps = (by_swaps or 0) + (swap.stand_still or 0) end
+  end
+  if not by_steps or not by_swaps then return by_steps or by_swaps end
+  return math.max(by_steps, by_swaps)
+end
+
 -- What is still owed, and what it has cost. Those that cannot be looked at again are named all the same.
 local function account(self)
   local ledger, result = self.ctx.ledger, self.report
@@ -207,7 +217,7 @@ local function account(self)
   end
   result.after_install, result.swap = self.ctx.after_install, self.ctx.swapped
   result.returns_to, result.deployed = self.ctx.returns_to, self.ctx.deployed
-  result.suspended, result.stood_still_ms = ledger.most, ledger.still.total
+  result.suspended, result.stood_still_ms = ledger.most, longest(ledger.still.total, self.ctx.swapped)
   if ledger.asked > ledger.most and not self.config.dry_run then result.perhaps_suspended = ledger.asked end
   result.stood_still, result.lost = ledger.still:by_pid(), ledger.lost
   return true

@@ -27,7 +27,7 @@ report.__index = report
 -- @field undone list of what was undone, in words
 -- @field suspended how many processes were suspended at most
 -- @field perhaps_suspended how many there were at most, where not all of them are known to have been: no answer came
--- @field stood_still_ms how long they were, from the first suspend to the last resume
+-- @field stood_still_ms how long they were, from the first suspend to the last resume, those that swaps suspended included
 -- @field stood_still how long each process was, at most: `{ p50 =, p99 =, max = }` in ms
 -- @field lost list of pids that ended while they were suspended
 -- @field still_suspended list of pids that are suspended, or may be
@@ -92,11 +92,16 @@ function report:summary()
       count.of(#self.would_suspend, "process"))
   end
   for _, undone in ipairs(self.undone) do lines[#lines + 1] = "  undone: " .. undone end
-  local most = self.perhaps_suspended or self.suspended
+  local most, by_swaps = self.perhaps_suspended or self.suspended, 0
+  for _, swap in ipairs(self.swap or {}) do by_swaps = by_swaps + (swap.processes or 0) end
   if most > 0 and not self.dry_run then
     lines[#lines + 1] = ("  %s %s%s"):format(count.of(most, "process"),
       self.perhaps_suspended and "may have been suspended" or "suspended",
       self.stood_still_ms and (", for %.1f ms"):format(self.stood_still_ms) or "")
+  end
+  if by_swaps > 0 then
+    lines[#lines + 1] = ("  %s suspended by the swap%s"):format(count.of(by_swaps, "process"),
+      most == 0 and self.stood_still_ms and (", for %.1f ms"):format(self.stood_still_ms) or "")
   end
   if self.stood_still then
     lines[#lines + 1] = ("  each paused for %.1f ms at most (median %.1f ms, p99 %.1f ms)"):format(

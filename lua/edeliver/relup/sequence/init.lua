@@ -133,7 +133,7 @@ end
 -- it undoes everything, 5000), `lease` (ms without a sign of life from us after which the connection counts as lost, 15000),
 -- `patience` (ms that an install is waited for when the run has failed, or the guard has lost us, before everything is undone
 -- in the middle of it, 300000);
--- `engine` ("otp", the default, or "swap": many modules and their processes get new code at once; then `on_failed_code_change`,
+-- `engine` ("swap", the default, or "otp": many modules and their processes get new code at once; then `on_failed_code_change`,
 -- "rollback" or "restart", `code_change_timeout`, ms that a process has, 5000, and `max_stand_still`, ms that going back may
 -- take, 10000, and `rehearse`, of how many processes of each module, or "all", `code_change` is tried before, in a VM beside the
 -- node); `dry_run` (all checks, and what would be suspended: nothing is touched)

@@ -12,15 +12,17 @@ local fuse = require "edeliver.relup.script.fuse"
 local supervision_trees = require "edeliver.relup.otp.supervision_trees"
 local rehearsal = require "edeliver.relup.step.rehearsal"
 local swap = require "edeliver.relup.step.swap"
+local swap_words = require "edeliver.relup.step.swap_words"
 local term = require "edeliver.relup.term"
 
 local engine = {}
 
 local KEY = "the relup for the swap"
 local NAMES = { otp = true, swap = true }
+local DEFAULT = "swap"
 
 --- Raises where the configuration asks for what there is not.
--- @tparam table config `engine`: "otp" (default), or "swap"; `on_failed_code_change`: "rollback" (default) or "restart";
+-- @tparam table config `engine`: "swap" (default), or "otp"; `on_failed_code_change`: "rollback" (default) or "restart";
 -- `max_stand_still` (ms that going back may take); `rehearse`: of how many processes of each module, or "all", the states are
 -- tried beforehand
 -- @tparam[opt=1] integer level who is to blame, as `error` takes it
@@ -87,6 +89,26 @@ function OTP.arm() return true end
 function OTP.reports() return {} end
 function OTP.leave() return true end
 
+local NEEDS_SWAP = 'config.target = "none" needs the swap: OTP\'s own engine would carry out this relup'
+
+-- Why config.target = "none" cannot be: loading is not all that there is to do.
+local function somebody_has_to_stop(node, fused, prepared)
+  local changed = {}
+  for _, stop in ipairs(prepared.found) do
+    for _, row in ipairs(stop.processes) do
+      if row.count > 0 then changed[#changed + 1] = ("%s of %s"):format(count.of(row.count, "process"), row.module) end
+    end
+  end
+  if #changed > 0 then
+    return ('config.target = "none" suspends nobody, but the code of running processes changes: %s. Use the default target. '
+      .. "Nothing was changed on %s"):format(table.concat(changed, ", "), node.name), "needs_suspend"
+  end
+  if #fused.stops > 1 then
+    return ('config.target = "none" loads all code at once, but this relup loads it in %d parts. Use the default target. '
+      .. "Nothing was changed on %s"):format(#fused.stops, node.name), "needs_suspend"
+  end
+end
+
 -- Puts a script in the place of the relup's own until the install has ended.
 local function put(node, target, ctx, script)
   -- The one that was looked at may have been in the tarball.
@@ -118,12 +140,18 @@ function engine.prepare(node, target, ctx)
     return nil, ("The relup of %s on %s calls for the swap of an upgrade that was cut off. Put it back first: `edeliver-relup %s "
       .. "recover`, with the journal of that upgrade"):format(target.version, node.name, node.name), "left_over"
   end
-  if config.engine ~= "swap" then return left_to_otp(node, target, ctx) end
+  -- By hand, without a run, no guard is there for a swap to be bound to.
+  local wanted = config.engine or (ctx.guard or ctx.dry_run) and DEFAULT or "otp"
+  if wanted == "otp" then
+    if config.target == "none" then return nil, NEEDS_SWAP, "badarg" end
+    return left_to_otp(node, target, ctx)
+  end
   local fused, message, code = fuse.script(target.relup.script, ctx.additions)
   if not fused then return nil, message, code end
   tell(ctx, fused)
   if #fused.stops == 0 then
-    ctx:log("warning", "Nothing in the relup can be swapped: OTP's own engine changes all of it")
+    if config.target == "none" then return nil, NEEDS_SWAP, "badarg" end
+    ctx:log(config.engine and "warning" or "info", "Nothing in the relup can be swapped: OTP's own engine changes all of it")
     return left_to_otp(node, target, ctx)
   end
   if ctx.dry_run then return false end
@@ -142,44 +170,28 @@ function engine.prepare(node, target, ctx)
     guard = ctx.guard.pid, token = ctx.guard.token, stops = fused.stops, timeout = config.code_change_timeout,
     on_failed = config.on_failed_code_change, named = named, max_stand_still = config.max_stand_still,
   })
+  if not prepared and code == "sticky" and not config.engine and config.target ~= "none" then
+    ctx:log("warning", message .. ": OTP's own engine changes all of it")
+    done, message, code = ctx:undo(KEY)
+    if not done then return nil, message, code end
+    return left_to_otp(node, target, ctx)
+  end
   if not prepared then return nil, message, code end
+  if config.target == "none" then
+    local refusal, as = somebody_has_to_stop(node, fused, prepared)
+    if refusal then
+      prepared:leave()
+      return nil, refusal, as
+    end
+  end
   tell_of_funs(ctx, prepared.funs)
   return prepared
-end
-
--- One stop in words.
-local function describe(report)
-  local parts = {}
-  for i, part in ipairs { "suspend", "load", "change", "resume" } do
-    parts[i] = ("%s %.1f"):format(part, report[part] or 0)
-  end
-  local words = ("swapped in %.1f ms (%s), %s"):format(report.stand_still or 0, table.concat(parts, ", "),
-    count.of(report.processes or 0, "process"))
-  for _, restarted in ipairs(report.restarted) do
-    words = ("%s; %s of %s was restarted: its code_change failed (%s)"):format(words, tostring(restarted.pid), restarted.module,
-      term.format(restarted.reason))
-  end
-  if report.started + report.ended > 0 then
-    words = ("%s; %s started, %d ended"):format(words, count.of(report.started, "child", "children"), report.ended)
-  end
-  for _, unchanged in ipairs(report.unchanged) do
-    words = ("%s; the supervisor %s of %s was not changed, and runs on as it was: %s"):format(words, tostring(unchanged.pid),
-      unchanged.module, term.format(unchanged.reason))
-  end
-  for _, missing in ipairs(report.not_started) do
-    words = ("%s; %s of %s could not start a new child (%s): supervisor:restart_child starts it"):format(words,
-      tostring(missing.pid), missing.module, term.format(missing.reason))
-  end
-  for _, missing in ipairs(report.not_loaded) do
-    words = ("%s; %s was not loaded, and its old code stays: %s"):format(words, missing.module, term.format(missing.reason))
-  end
-  return words
 end
 
 --- What a swap came to, once the install has ended; the relup on the node is as it was then.
 -- @param ctx
 -- @param prepared the swap
--- @return[1] the reports of `step.swap`, and what they say in words
+-- @return[1] the reports of `step.swap`, what they say in words, and whether one was refused
 -- @return[2] nil, message, code
 function engine.finish(ctx, prepared)
   local reports, message, code = prepared:reports()
@@ -188,8 +200,12 @@ function engine.finish(ctx, prepared)
   if not reports then return nil, message, code end
   if not back then return nil, problem, why end
   local words = {}
-  for i, report in ipairs(reports) do words[i] = describe(report) end
-  return reports, table.concat(words, "; ")
+  local refused = false
+  for i, report in ipairs(reports) do
+    refused = refused or report.outcome ~= "ok"
+    words[i] = report.outcome == "ok" and swap_words.done(report) or swap_words.refusal(report, prepared.node.name)
+  end
+  return reports, table.concat(words, "; "), refused
 end
 
 return engine

@@ -102,10 +102,10 @@ end
 
 -- What was done, or was not, with what the swap has to say of it.
 local function with_swap(ctx, done, message, code)
-  local reports, words, why = engine.finish(ctx, ctx.swap)
-  if not reports then return nil, done and words or message, done and why or code end
+  local reports, words, refused = engine.finish(ctx, ctx.swap)
+  if not reports then return nil, done and words or message, done and refused or code end
   ctx.swapped = reports
-  if not done then return nil, message, code end
+  if not done then return nil, refused and words or message, code end
   return words == "" and done or ("%s; %s"):format(done, words)
 end
 

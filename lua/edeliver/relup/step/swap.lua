@@ -97,6 +97,20 @@ local function refusal(node, reason)
   return ("%s cannot prepare the new code: %s"):format(node.name, term.format(reason)), "refused"
 end
 
+local ROWS = shape.list(shape.tuple(shape.atom, shape.integer))
+
+-- By stop: the processes of the modules that it changes.
+local function found_in(stops)
+  local found = {}
+  for i, stop in ipairs(stops) do
+    found[i] = { id = stop[1], modules = stop[2][atom "modules"], processes = {} }
+    for _, row in ipairs(ROWS(stop[2][atom "processes"]) and stop[2][atom "processes"] or {}) do
+      table.insert(found[i].processes, { module = shape.to_text(row[1]), count = row[2] })
+    end
+  end
+  return found
+end
+
 -- Who has funs of code that becomes old. What a process has nobody can renew.
 local function funs_in_use(stops)
   local found = {}
@@ -116,7 +130,9 @@ end
 -- `script.fuse`), `timeout` (ms that a process has to answer, 5000), `on_failed` (what becomes of processes whose code_change
 -- fails: "rollback", by default, or "restart"), `max_stand_still` (ms that going back may take, 10000), `named` (of
 -- `supervision_trees.walk`: those that nothing but their child specs tells)
--- @return[1] swap; `found` is what it has found, by stop; `funs` says who has funs of code that it replaces: a list of
+-- @return[1] swap; `found` is what it has found, by stop: `{ id =, modules = how many, processes = list of { module =,
+-- count = } }`;
+-- `funs` says who has funs of code that it replaces: a list of
 -- `{ module =, who = in words, renewed = whether they will be given the new code's }`
 -- @return[2] nil, message, code: "old_code" where processes still run code from before the last upgrade, or have funs of it;
 -- "busy" where another swap is at work
@@ -131,7 +147,7 @@ function swap.prepare(node, options)
   if not answer then return nil, message, code end
   if not OK(answer[1]) then return nil, refusal(node, answer[2]) end
   return setmetatable({
-    node = node, token = options.token, pid = answer[2], found = answer[3], funs = funs_in_use(answer[3]),
+    node = node, token = options.token, pid = answer[2], found = found_in(answer[3]), funs = funs_in_use(answer[3]),
   }, swap)
 end
 

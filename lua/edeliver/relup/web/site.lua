@@ -131,17 +131,19 @@ local function new_channels(self, known)
   return found:minus(known)
 end
 
-local TARGETS = { transports = new_websockets, channels = new_channels, auto = new_websockets }
+local function nobody(self) return self.node:pids {} end
+
+local TARGETS = { transports = new_websockets, channels = new_channels, auto = new_websockets, none = nobody }
 
 --- Whether a target can be had here. A server whose websockets answer no sys messages says so in `deaf`, in words.
 -- @string[opt="transports"] target "transports", the websockets; "channels", the channels behind them; or "auto": transports,
--- where those answer sys messages, and else channels
--- @return[1] what it comes to: "transports" or "channels"
+-- where those answer sys messages, and else channels; "none": nobody is suspended at all
+-- @return[1] what it comes to: "transports", "channels" or "none"
 -- @return[2] nil, message, code
 function site:target(target)
   target = target or "transports"
   if not TARGETS[target] then
-    return nil, ('config.target is "transports", "channels" or "auto", not %q'):format(tostring(target)), "badarg"
+    return nil, ('config.target is "transports", "channels", "auto" or "none", not %q'):format(tostring(target)), "badarg"
   end
   if target == "auto" then target = self.deaf and self.endpoints and "channels" or "transports" end
   if target == "channels" and not self.endpoints then
