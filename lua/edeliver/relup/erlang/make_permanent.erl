@@ -13,7 +13,8 @@
 
 run(Version) ->
   Synced = fun(Path, Bytes, Mode) ->
-    New = Path ++ ".new",
+    %% Two may be at it at once.
+    New = lists:concat([Path, ".new-", erlang:unique_integer([positive])]),
     Written = case file:open(New, [write, raw, binary]) of
       {ok, Device} ->
         Done = case file:write(Device, Bytes) of ok -> file:sync(Device); NotWritten -> NotWritten end,

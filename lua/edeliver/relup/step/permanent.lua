@@ -144,6 +144,8 @@ end
 
 local OK, OTP = shape.is(term.atom "ok"), shape.is(term.atom "otp")
 local MADE = shape.either(OTP, shape.tuple(OK, shape.list(shape.any)), shape.tuple(shape.is(term.atom "error"), shape.any))
+local NOT_WRITTEN = shape.tuple(shape.text, shape.tuple(shape.is(term.atom "error"), shape.any))
+local BAD_STATUS = shape.tuple(shape.is(term.atom "bad_status"), shape.atom)
 local HEART = shape.tuple(shape.is(term.atom "heart"), shape.any)
 
 -- What else the operator has to know of the next start.
@@ -157,6 +159,15 @@ local function tell(node, version, notes, say)
         .. "to start bin/NAME without RELEASE_VSN"):format(term.format(note[2])))
     end
   end
+end
+
+local function explain(reason)
+  if NOT_WRITTEN(reason) then
+    return ("%s could not be written (%s); the node starts as before"):format(shape.to_text(reason[1]), term.format(reason[2][2]))
+  elseif BAD_STATUS(reason) then
+    return ("its status is %s, and only the release that runs can be made permanent"):format(shape.to_text(reason[2]))
+  end
+  return term.format(reason)
 end
 
 -- Where its release_handler keeps books of another kind, OTP does it alone.
@@ -197,11 +208,11 @@ function permanent.make(node, version, say)
   if answer == term.atom "otp" then
     answer, message, code = make_by_otp(node, version, say)
   elseif answer and not OK(answer[1]) then
-    answer, message, code = nil, term.format(answer[2]), "refused"
+    answer, message, code = nil, explain(answer[2]), "refused"
   elseif answer then
     tell(node, version, answer[2], say)
   end
-  if not answer then return nil, ("%s runs, but could not be made permanent: %s"):format(version, message), code end
+  if not answer then return nil, ("%s could not be made permanent: %s"):format(version, message), code end
   return ("%s starts with %s from now on"):format(node.name, version)
 end
 
