@@ -415,6 +415,9 @@ local function evaluate(self, call, timeout)
 end
 
 --- Evaluates Erlang expressions on the node: `"1 + X."`, with variables bound.
+--
+-- Give no `receive` an `after` in them: evaluated, it can crash the whole node (Erlang's `erl_eval` has that fault, up to OTP 29).
+-- `erlang:start_timer` sends a message instead.
 -- @string text expressions, with their full stop
 -- @tparam[opt] table bindings `{ X = term }`
 -- @tparam[opt=5000] number timeout ms
