@@ -176,9 +176,10 @@ function chaos.gave_up(scene, plan)
     and (printed:find("{id,net_kernel}", 1, true) or printed:find("{id,file_server_2}", 1, true)) ~= nil
 end
 
--- What must be true of the node now.
+-- What must be true of the node now. While its process table is full, it does not say.
 local function look_at_node(round)
   local scene = round.scene
+  if round.has["full table"] then scene:wait_until_there_is_room() end
   if round.killed and round.has.guard then
     -- Neither of the two is left, and recovery undoes what the journal says.
     local result, message, code = recovery.run(scene.node, round.operator.journal, { log = function() end })
@@ -318,6 +319,7 @@ function chaos.round(scene, plan)
   look_at_node(round)
   look_at_journal(round)
   round.operator.process:stop()
+  if chaos.gave_up(scene, plan) then return "the node gave up", {}, "" end
   if #round.problems > 0 then
     round.printed = ("%s\non the node: %s"):format(round.printed, table.concat(guards_words(scene, logged), "\n"))
   end

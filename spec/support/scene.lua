@@ -197,6 +197,13 @@ function methods:fill_process_table(ms)
   assert(self.node:call("chat_observer", "fill", { ms }) == term.atom "ok", "the process table is not full")
 end
 
+--- Waits until it is not full any more; until the node has ended, where it does.
+function methods:wait_until_there_is_room()
+  process.wait_until(function()
+    return not self.release:alive() or self.node:call("erlang", "whereis", { term.atom "chat_filler" }) == term.atom "undefined"
+  end, 10000)
+end
+
 -- The matrix -------------------------------------------------------------------------------------------------------------
 
 local rows = {}

@@ -416,7 +416,7 @@ end
 
 --- Evaluates Erlang expressions on the node: `"1 + X."`, with variables bound.
 --
--- Give no `receive` an `after` in them: evaluated, it can crash the whole node (Erlang's `erl_eval` has that fault, up to OTP 29).
+-- Give no `receive` an `after` in them: evaluated, it can crash the whole node (a fault of Erlang's `erl_eval`, up to OTP 29).
 -- `erlang:start_timer` sends a message instead.
 -- @string text expressions, with their full stop
 -- @tparam[opt] table bindings `{ X = term }`
