@@ -120,8 +120,10 @@ local function digests(node, root, folders, prefix, into)
   return true
 end
 
--- Where things are on the node: `root`, `lib`, `releases` (paths), `running` (a version).
-local function places(node)
+--- Where things are on a node.
+-- @return[1] `root`, `lib`, `releases` (paths), `running` (a version)
+-- @return[2] nil, message, code
+function lacking.places(node)
   local root, message, code = release_folder.root(node)
   local releases, running
   if root then releases, message, code = release_folder.path(node) end
@@ -245,7 +247,7 @@ function lacking.compare(node, release)
   local files, links, code = lacking.files(release)
   if not files then return nil, links, code end
   local where, message
-  where, message, code = places(node)
+  where, message, code = lacking.places(node)
   if not where then return nil, message, code end
   local found, others
   found, others, code = look(node, release, where)

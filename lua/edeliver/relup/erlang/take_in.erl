@@ -8,7 +8,7 @@
 %%                       {data, Path, Offset, Bytes, more | Last}: Last = {Crc32, IsProgram, Like}, where Like is a path or none
 %%                       {copy, From, Path, Last}: From is a path, or {taken, Path} of what was taken in before
 %%                       {link, Path, Target}
-%%   {finish, Folders}   ok | {error, Reason}: these folders, synced, have their names now, all or none
+%%   {finish, Paths}     ok | {error, Reason}: these folders and files, {Path, Like}, are synced and have their names now, all or none
 %%   forget              ok: what was taken in is gone
 %%   who                 {who, Text}
 %%   leave               ok
@@ -27,8 +27,10 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
   Look = fun(Path) -> file:read_file_info(Path, [raw]) end,
   RightsOf = fun(Path) -> Rights(Ok(Look(Path))) end,
   Pattern = filename:join(Releases, Running),
-  [Model | _] = filelib:wildcard(filename:join(Pattern, "*.{rel,boot}")),
-  {OfFile, OfFolder} = {RightsOf(Model), RightsOf(Pattern)},
+  {OfFile, OfFolder} = case filelib:wildcard(filename:join(Pattern, "*.{rel,boot}")) of
+    [Model | _] -> {RightsOf(Model), RightsOf(Pattern)};
+    [] -> Whose = RightsOf(Releases), {setelement(1, Whose, element(1, Whose) band 8#666), Whose}
+  end,
   Like = fun(none, _, Else) -> Else;
             (Path, Type, Else) ->
     case Look(Final(Path)) of {ok, Info} when element(3, Info) =:= Type -> Rights(Info); _ -> Else end
@@ -129,7 +131,11 @@ run(Identity, Lib, Owner, Releases, Running, Who) ->
         _ -> []
       end
     end,
-    lists:append(lists:map(Below, Ok(file:list_dir_all(Path)))) ++ [{folder, Path}]
+    case file:list_dir_all(Path) of
+      {ok, Names} -> lists:append(lists:map(Below, Names)) ++ [{folder, Path}];
+      {error, enotdir} -> [{file, Path}];
+      {error, Reason} -> throw({failed, Reason})
+    end
   end,
   Sync = fun({file, Path}) ->
                File = Ok(file:open(Path, [read, write, raw])),

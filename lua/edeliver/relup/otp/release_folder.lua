@@ -109,13 +109,4 @@ function release_folder.exists(node, path)
   return term.kind(answer) == "tuple" and answer[1] == atom "ok"
 end
 
---- Appends to a file on the node; makes it where there is none.
--- @return[1] true
--- @return[2] nil, message, code
-function release_folder.append(node, path, data)
-  local answer, message, code = release_folder.file(node, "write_file", path, data, { atom "append", atom "raw", atom "binary" })
-  if not answer then return nil, message, code end
-  return true
-end
-
 return release_folder

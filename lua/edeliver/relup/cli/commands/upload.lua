@@ -1,15 +1,17 @@
 --- `upload`: sends a release's tarball to where the node's release handler looks for it.
 --
--- It is written under another name, in slices; only when its checksum is right does it get its own.
+-- It is written below another name; only when it is whole, and on the disk, does it get its own.
 --
 -- @module edeliver.relup.cli.commands.upload
 
 local core = require "edeliver.relup.core"
 local exit = require "edeliver.relup.cli.exit"
+local lacking = require "edeliver.relup.deploy.lacking"
 local progress = require "edeliver.relup.cli.progress"
 local release_folder = require "edeliver.relup.otp.release_folder"
 local output = require "edeliver.relup.cli.output"
 local room = require "edeliver.relup.step.room"
+local sending = require "edeliver.relup.deploy.sending"
 local session = require "edeliver.relup.cli.session"
 local verified_file = require "edeliver.relup.release.verified_file"
 
@@ -29,7 +31,7 @@ local upload = {
 }
 
 local UNVERIFIED = { checksum = true, signature = true, not_private = true }
-local SLICE = 512 * 1024 -- bytes
+local PLAIN_FILE = 420 -- 0644
 
 function upload.add_to_parser(parser)
   parser:argument("file", "The tarball."):argname "<file>"
@@ -55,20 +57,6 @@ local function final_name(args)
   return name
 end
 
-local function send(node, file, size, path, shown)
-  local sent = 0
-  while true do
-    local slice = file:read(SLICE)
-    if not slice then break end
-    local written, message, code = release_folder.append(node, path, slice)
-    if not written then return nil, message, code end
-    sent = sent + #slice
-    shown:update(sent)
-  end
-  if sent ~= size then return nil, ("the file changed while it was sent: %d bytes of %d"):format(sent, size), "changed" end
-  return true
-end
-
 -- What is there already under the final name: "same", "none", or nil, message, code.
 local function compare(node, path, sum, replace)
   local there, message, code = release_folder.exists(node, path)
@@ -82,22 +70,31 @@ local function compare(node, path, sum, replace)
   return nil, ("%s has another %s already; --replace replaces it"):format(node.name, path), "exists"
 end
 
--- Writes under a passing name, which goes away on every way out, and renames.
-local function transfer(node, file, size, path, sum, out)
-  local passing = ("%s.upload-%s"):format(path, tostring(node:self()):gsub("[<>]", ""))
-  local function forget() node:call("file", "delete", { charlist(passing) }) end
-  local _ <close> = setmetatable({}, { __close = forget })
-  local shown = progress.new(out, "upload", size)
-  local sent, message, code = send(node, file, size, passing, shown)
+-- Sends it as a deploy sends files: below another name, checked, synced, renamed; what was cut off before is continued.
+local function transfer(args, node, file, size, name, sum)
+  local crc, message, code = core.crc32(file)
+  local where
+  if crc then where, message, code = lacking.places(node) end
+  if not where then return nil, message, code end
+  local as = "releases/" .. name
+  local source = {
+    stream = function(_, _, visit)
+      file:seek "set"
+      return visit(as, function(bytes) return file:read(bytes) end)
+    end,
+  }
+  local shown = progress.new(args.output, "upload", size)
+  local now <close>, problem, why = sending.begin(node, {
+    release = { path = args.file, source = source }, where = where, identity = sum:sub(1, 16), bytes = size, links = {},
+    needed = { { name = as, size = size, md5 = sum, crc = crc, mode = PLAIN_FILE } }, folders = { { name = as } },
+  }, function(sent) shown:update(sent) end)
+  if not now then return nil, problem, why end
+  local sent
+  sent, message, code = now:run()
   shown:finish()
-  if not sent then return nil, message, code end
-  local arrived
-  arrived, message, code = release_folder.md5(node, passing)
-  if not arrived then return nil, message, code end
-  if arrived ~= sum then
-    return nil, ("what arrived on %s has the checksum %s, not %s: nothing was kept"):format(node.name, arrived, sum), "checksum"
-  end
-  return release_folder.file(node, "rename", passing, charlist(path))
+  local closed, left = now:close()
+  if sent then return true end
+  return nil, closed and message or ("%s; %s"):format(message, left), code
 end
 
 local function run(args, node, file, size, verified)
@@ -118,7 +115,7 @@ local function run(args, node, file, size, verified)
     made, message, code = node:call("filelib", "ensure_dir", { charlist(path) })
     if made then made, message, code = room.to_write(node, size) end
     if not made then return nil, message, code end
-    made, message, code = transfer(node, file, size, path, sum, out)
+    made, message, code = transfer(args, node, file, size, name, sum)
     if not made then return nil, message, code end
   end
   local ms = core.now() - started
@@ -147,7 +144,7 @@ function upload.command(args)
   if done then return exit.OK end
   if done == false then return exit.REFUSED end
   out:fail(message, code)
-  return code == "exists" and exit.REFUSED or code == "badarg" and exit.USAGE or exit.FAILED
+  return (code == "exists" or code == "busy") and exit.REFUSED or code == "badarg" and exit.USAGE or exit.FAILED
 end
 
 return upload
