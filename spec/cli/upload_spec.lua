@@ -21,7 +21,9 @@ describe("edeliver-relup NODE upload", function()
 
   local function upload(...) return program.run({ release.name, "upload", ... }, { node = release }) end
   local function there(name) return process.read_file(release.root .. "/releases/" .. name) end
-  local function passing() return process.output(("ls -A %s/releases %s/lib | grep ship- "):format(release.root, release.root)) end
+  local function passing()
+    return process.output(("ls -A %s/releases %s/lib | grep ship- "):format(release.root, release.root))
+  end
 
   it("puts a tarball where the release handler finds it, byte for byte", function()
     local sent = upload(tarball)

@@ -113,6 +113,34 @@ local function explain_stay(node, version, reason)
     term.format(reason), version), "refused"
 end
 
+local NAMES = shape.list(shape.text)
+
+--- What lies in the release folder that release_handler does not know: versions, as a failed deploy or a copy by hand leaves
+-- them, and what an upload has left that was cut off. `remove` takes both away.
+-- @param node
+-- @tparam table releases what `release_handler.which_releases` gave
+-- @return[1] a list of versions
+-- @return[1] how many uploads were cut off
+-- @return[2] nil, message, code
+function register.unknown(node, releases)
+  local folder, message, code = release_folder.path(node)
+  local found, cut
+  local function wildcard(pattern)
+    return shape.expect(node, "filelib:wildcard", NAMES,
+      node:call("filelib", "wildcard", { charlist(pattern), charlist(folder) }))
+  end
+  if folder then found, message, code = wildcard "*/*.rel" end
+  if found then cut, message, code = wildcard ".ship-*" end
+  if not cut then return nil, message, code end
+  local versions, seen = {}, {}
+  for i = 1, #found do
+    local version = shape.to_text(found[i]):match "^(.*)/"
+    if not seen[version] and not release_handler.find(releases, version) then versions[#versions + 1] = version end
+    seen[version] = true
+  end
+  return versions, #cut
+end
+
 local function is_plain(version) return version ~= "" and not version:find "[/%c]" and not version:find "^%.%.?$" end
 
 --- Removes a release that does not run, known to release_handler or only left on the disk, with the libraries that nothing else

@@ -4,6 +4,7 @@
 
 local exit = require "edeliver.relup.cli.exit"
 local output = require "edeliver.relup.cli.output"
+local register = require "edeliver.relup.deploy.register"
 local release_folder = require "edeliver.relup.otp.release_folder"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local session = require "edeliver.relup.cli.session"
@@ -23,15 +24,24 @@ function releases.command(args)
   local known, message, code = release_handler.which_releases(node)
   local tarballs
   if known then tarballs, message, code = release_folder.tarballs(node) end
-  if not tarballs then
+  local unknown, cut
+  if tarballs then
+    unknown, cut, code = register.unknown(node, known)
+    message = cut
+  end
+  if not unknown then
     out:fail(message, code)
     return exit.FAILED
   end
-  out:give { releases = output.array(known), tarballs = output.array(tarballs) }
+  out:give {
+    releases = output.array(known), tarballs = output.array(tarballs), unknown = output.array(unknown), cut_off = cut,
+  }
   local rows = {}
   for i, release in ipairs(known) do rows[i] = { release.version, release.status, release.name } end
+  for _, version in ipairs(unknown) do rows[#rows + 1] = { version, "not known to release_handler", "" } end
   out:table({ "VERSION", "STATUS", "RELEASE" }, rows)
   for _, name in ipairs(tarballs) do out:line("tarball  " .. name) end
+  if cut > 0 then out:line "An upload was cut off: the next deploy continues with it, or deletes it." end
   return exit.OK
 end
 
