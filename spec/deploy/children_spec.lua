@@ -40,7 +40,7 @@ describe("children of an application", function()
     assert.equal("all run already", step.run(node, nil, to_new))
     assert.equal("ended Shop.Cache", children.ending().run(node, nil, to_old))
     assert.equal(WITHOUT, running:eval(CHILDREN))
-    assert.equal("no child was started by an upgrade", children.ending().run(node, nil, to_old))
+    assert.is_true(children.ending().run(node, nil, to_old))
   end)
 
   it("are started again where the way back did not come about", function()
@@ -85,7 +85,7 @@ describe("children of an application", function()
     assert(step.prepare(node, to_new))
     assert(step.run(node, nil, to_new))
     local back = { started = { { application = "shop", found_by = "next_vm", lost = {} } } }
-    assert.equal("no child was started by an upgrade", children.ending(function() return back end).run(node, nil, to_old))
+    assert.is_true(children.ending(function() return back end).run(node, nil, to_old))
     back.started[1].lost[1] = "Elixir.Shop.Cache"
     assert.equal("ended Shop.Cache", children.ending(function() return back end).run(node, nil, to_old))
   end)

@@ -126,7 +126,7 @@ function children.ending(get_plan)
         local spec = ended[i][2]
         ids[i] = term.kind(spec) == "map" and spec:get(atom "id") or spec[1]
       end
-      return #ids > 0 and ("ended %s"):format(in_words(ids)) or "no child was started by an upgrade"
+      return #ids == 0 or ("ended %s"):format(in_words(ids))
     end,
     undo = function(node, ctx)
       -- Where a later step failed, the release that does not have them is installed already.

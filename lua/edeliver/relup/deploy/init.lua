@@ -150,6 +150,7 @@ local function perform(node, ctx, this)
   local done, message, code = true, nil, nil
   if this.ending then done, message, code = this.ending.run(node, nil, ctx) end
   if not done then return nil, message, code end
+  if type(done) == "string" then ctx:log("info", done) end
   done, message, code = install.perform(node, ctx, this.install_options)
   this.installed = done ~= nil
   if not done and this.ending then this.ending.undo(node, ctx) end
