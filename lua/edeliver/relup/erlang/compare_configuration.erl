@@ -5,9 +5,10 @@
 %% was set while the node ran: a value that the old release's files give as well changes because the new release says so. Gone are
 %% keys of the old release's files that the new one's do not have. Values stay here. Config is the new sys.config, Boot the new start.boot, Old the old release's folder.
 -module(compare_configuration).
--export([run/3]).
+-export([run/4]).
+-parts([start_environment]).
 
-run(Config, Boot, Old) ->
+run(Config, Boot, Old, StartEnvironment) ->
   Merge = fun(Env, Over) -> maps:merge(maps:from_list(Env), maps:from_list(Over)) end,
   FromFiles = fun FromFiles([], Sofar) -> Sofar;
                   FromFiles([{App, Env} | Rest], Sofar) ->
@@ -16,22 +17,8 @@ run(Config, Boot, Old) ->
     Name = filename:join(filename:dirname(File), filename:basename(File, ".config") ++ ".config"),
     case file:consult(Name) of {ok, [Envs]} -> FromFiles(Envs ++ Rest, Sofar); _ -> FromFiles(Rest, Sofar) end
   end,
-  FromBoot = fun(Binary) ->
-    {script, _, Script} = binary_to_term(Binary),
-    Specs = lists:append([case Each of
-      {kernelProcess, application_controller, {application_controller, start, [Spec]}} -> [Spec];
-      {apply, {application, load, [Spec]}} -> [Spec];
-      _ -> []
-    end || Each <- Script]),
-    maps:from_list([{App, proplists:get_value(env, Keys, [])} || {application, App, Keys} <- Specs])
-  end,
-  Term = fun(Text) ->
-    try {ok, Tokens, _} = erl_scan:string(Text ++ "."), {ok, Value} = erl_parse:parse_term(Tokens), [Value] catch _:_ -> [] end
-  end,
-  FromCommandLine = fun(App) ->
-    Pairs = fun Pairs([Key, Value | Rest]) -> [{Name, Is} || Name <- Term(Key), Is <- Term(Value)] ++ Pairs(Rest); Pairs(_) -> [] end,
-    case init:get_argument(App) of {ok, Lists} -> lists:append(lists:map(Pairs, Lists)); error -> [] end
-  end,
+  #{specs := Specs, command_line := FromCommandLine} = StartEnvironment,
+  FromBoot = fun(Binary) -> maps:from_list([{App, proplists:get_value(env, Keys, [])} || {application, App, Keys} <- Specs(Binary)]) end,
   Says = fun(Conf, Script) ->
     try
       Files = FromFiles(Conf, #{}),

@@ -8,9 +8,10 @@
 %% `{reserved, App}` (providers
 %% configure what runs already), and Config is what sys.config and providers say of it, as sys.config has it; or `{error, {provider, Module, Text}}`, `{error, {sys_config, Reason}}`.
 -module(resolve_configuration).
--export([run/3]).
+-export([run/4]).
+-parts([start_environment]).
 
-run(Patience, Root, Version) ->
+run(Patience, Root, Version, StartEnvironment) ->
   Folder = filename:join([Root, "releases", Version]),
   Over = fun(Env, List) -> maps:merge(Env, maps:from_list(List)) end,
   Overlay = fun(Config, Envs) ->
@@ -25,22 +26,7 @@ run(Patience, Root, Version) ->
         Flat(More)
     end || Each <- Config])
   end,
-  Specs = fun() ->
-    {ok, Boot} = file:read_file(filename:join(Folder, "start.boot")),
-    {script, _, Script} = binary_to_term(Boot),
-    lists:append([case Each of
-      {kernelProcess, application_controller, {application_controller, start, [Spec]}} -> [Spec];
-      {apply, {application, load, [Spec]}} -> [Spec];
-      _ -> []
-    end || Each <- Script])
-  end,
-  Term = fun(Text) ->
-    try {ok, Tokens, _} = erl_scan:string(Text ++ "."), {ok, Value} = erl_parse:parse_term(Tokens), [Value] catch _:_ -> [] end
-  end,
-  FromCommandLine = fun(App) ->
-    Pairs = fun Pairs([Key, Value | Rest]) -> [{Name, Is} || Name <- Term(Key), Is <- Term(Value)] ++ Pairs(Rest); Pairs(_) -> [] end,
-    case init:get_argument(App) of {ok, Lists} -> lists:append(lists:map(Pairs, Lists)); error -> [] end
-  end,
+  #{specs := Specs, term := Term, command_line := FromCommandLine} = StartEnvironment,
   Text = fun(Value) -> unicode:characters_to_binary(io_lib:format("~0tP", [Value, 20])) end,
   Banner = fun(Call, Class, Reason, Stack) ->
     try Call('Elixir.Exception', format_banner, [Class, Reason, Stack], 5000) catch _:_ -> Text(Reason) end
@@ -96,7 +82,8 @@ run(Patience, Root, Version) ->
         {error, enoent} -> [];
         Other -> throw({sys_config, Other})
       end,
-      Loaded = Specs(),
+      {ok, Boot} = file:read_file(filename:join(Folder, "start.boot")),
+      Loaded = Specs(Boot),
       Said = Overlay(Sys, maps:from_list([{App, maps:from_list(proplists:get_value(env, Keys, []))} || {application, App, Keys} <- Loaded])),
       Files = maps:map(fun(App, Env) -> Over(Env, FromCommandLine(App)) end, Said),
       Resolve = fun() ->
