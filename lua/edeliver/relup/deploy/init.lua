@@ -57,6 +57,20 @@ end
 
 -- Bringing -------------------------------------------------------------------------------------------------------------
 
+-- Asks the new release itself, now that it can be started there; says what the plan did not know before.
+local function ask_again(ctx, this, root)
+  local made, said = this.planned.plan, {}
+  for _, reason in ipairs(made.reasons) do said[reason.text] = true end
+  local asked, message, code = plan.ask(made, root)
+  if not asked then return nil, message, code end
+  for _, reason in ipairs(made.reasons) do
+    if reason.level ~= "note" and not said[reason.text] then
+      ctx:log("warning", ("%s: %s %s"):format(reason.level, reason.text, reason.next))
+    end
+  end
+  return this.planned:allowed(this.options.anyway)
+end
+
 -- Sends what the node lacks, registers the release, and asks the new release itself once more, now that it can be started there.
 local function bring(node, ctx, this)
   local message, code
@@ -67,8 +81,7 @@ local function bring(node, ctx, this)
   local root
   root, message, code = release_folder.root(node)
   if not root then return nil, message, code end
-  plan.ask(this.planned.plan, root)
-  return this.planned:allowed(this.options.anyway)
+  return ask_again(ctx, this, root)
 end
 
 local function runs(node, version)

@@ -79,7 +79,9 @@ local function compare(self, node, options)
     if self.is_same and not version then unnamed = false else unnamed, message, code = look_at_disk(self, node) end
     if unnamed == nil then return nil, message, code end
     if not unnamed then
-      self.plan, message, code = plan.compare(node, self.release, { start_children = options.start_children })
+      self.plan, message, code = plan.compare(node, self.release, {
+        start_children = options.start_children, asked_again = true,
+      })
       if not self.plan then return nil, message, code end
       unnamed = not (self.is_same and not version) and unbumped(self.plan, names)
     end

@@ -111,13 +111,14 @@ local function add_state(made, node)
 end
 
 -- What only the new release itself can say; where it cannot be asked, why not.
-local function ask_next_vm(made, root)
+local function ask_next_vm(made, root, is_last)
   local node = made.old.node
   root = root or next_vm.root_of(node, made.new, made.old.source.root)
   made.is_there = root ~= nil and root == made.old.source.root
   local asked, why = false, "it is not on the node's disk"
   if root then asked, why = next_vm.ask(node, made, root) end
   made.next_vm_failed = not asked and why or nil
+  made.asked_again = not root and not is_last
 end
 
 -- What runs on a node, and a release.
@@ -133,17 +134,18 @@ local function against(node, to, options)
   done, message, code = add_processes(made, node)
   if done then done, message, code = add_state(made, node) end
   if not done then return nil, message, code end
-  ask_next_vm(made, options.root)
+  ask_next_vm(made, options.root, not options.asked_again)
   return judged(made)
 end
 
-local OPTIONS = { root = true, start_children = true }
+local OPTIONS = { root = true, start_children = true, asked_again = true }
 
 --- Compares two releases, or what runs on a node and a release.
 -- @param old a path (folder or .tar.gz), a release, or a node
 -- @param new a path or a release
 -- @tparam[opt] table options `root`: where the new release lies on the node (by default, its own path and the node's root are
--- tried); `start_children`: a list of names of new children of applications that will be started by hand
+-- tried); `start_children`: a list of names of new children of applications that will be started by hand; `asked_again`: a
+-- release that is not on the node's disk yet is no reason for a warning, since `ask` follows when it is
 -- @treturn[1] table the plan: `verdict` ("hot" or "cold"), `reasons` (each with `level`, `code`, `text`, `place`, `next`), `from`
 -- and `to` (`name`, `version`), `applications`, `modules`, `protocols`, `files`, `configuration`, `processes` and `hot_patched`
 -- (of a node), `structs`, `supervisors`, `started` (children of applications)
@@ -175,7 +177,7 @@ end
 -- @return as `compare`
 function plan.ask(made, root)
   if not made.old.is_live then error("only a plan against a node can ask the new release", 2) end
-  ask_next_vm(made, root)
+  ask_next_vm(made, root, true)
   return judged(made)
 end
 

@@ -200,7 +200,7 @@ end
 -- What only a node can say.
 local function judge_node(add, plan)
   local facts = plan.facts
-  if plan.next_vm_failed and #facts.supervisors + #facts.applications + #facts.unknown_children > 0 then
+  if plan.next_vm_failed and not plan.asked_again and #facts.supervisors + #facts.applications + #facts.unknown_children > 0 then
     add("next_vm_failed", plan.to.name, plan.next_vm_failed)
   end
   if plan.trees_failed then add("processes_uncounted", plan.to.name, plan.trees_failed) end

@@ -148,7 +148,8 @@ function engine.prepare(node, target, ctx)
   end
   local fused, message, code = fuse.script(target.relup.script, ctx.additions)
   if not fused then return nil, message, code end
-  tell(ctx, fused)
+  -- Of a relup that a deploy has made nobody wants to know which instruction is carried out by whom.
+  if not ctx.additions then tell(ctx, fused) end
   if #fused.stops == 0 then
     if config.target == "none" then return nil, NEEDS_SWAP, "badarg" end
     ctx:log(config.engine and "warning" or "info", "Nothing in the relup can be swapped: OTP's own engine changes all of it")
