@@ -249,4 +249,20 @@ describe("node", function()
     assert.same({ nil, "nodedown" }, { old:call("erlang", "node", {}), (select(3, old:call("erlang", "node", {}))) })
     lost:close()
   end)
+
+  it("says so where the node has no room for a process, and nothing was sent", function()
+    local small <close> = erlang_node.start { args = { "+P", "1024" } }
+    local its <close> = small:connect()
+    local pids = its:pids(assert(its:eval "[element(2, gen_event:start()) || _ <- [1, 2, 3]]."))
+    assert.equal("ok", (its:bulk_resume(pids, 5000)))
+    local filling = text.checked [=[
+      Fill = fun Fill(Sofar) -> try Fill([spawn(timer, sleep, [infinity]) | Sofar]) catch error:system_limit -> Sofar end end,
+      Filled = Fill([]), timer:sleep(1500), [exit(P, kill) || P <- Filled].]=]
+    assert(its:cast(filling[1], filling[2], filling[3]))
+    assert(process.wait_until(function() return select(3, its:call("erlang", "node", {})) == "error" end))
+    local answer, message, code, sent = its:bulk_suspend(pids, 1000)
+    assert.same({ nil, "system_limit", false }, { answer, code, sent })
+    assert.matches("^the node has no room for another process", message)
+    assert.equal("system_limit", select(3, its:suspended(pids)))
+  end)
 end)

@@ -84,6 +84,7 @@ function verdict.lies(facts)
   end
   -- Whoever leaves it to the guard does not see how soon that has undone everything.
   local left = facts.link or facts.dead or facts.printed:find "[Tt]he guard on %S+ undoes everything"
+    or facts.printed:find "does not answer%. It undoes everything when it gets to it"
   if document.exit == 3 and facts.clean and not left then add "exit 3, and nothing was suspended" end
   if (document.exit == 4) ~= (facts.restarted and true or false) then
     add(("exits with %d, and the node %s"):format(document.exit, facts.restarted and "was restarted" or "is the same"))

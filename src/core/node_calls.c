@@ -203,6 +203,10 @@ bool edr_call_was_fenced(const edr_call *call) {
   return is;
 }
 
+bool edr_call_had_no_room(const edr_call *call) {
+  return call->outcome == EDR_OUTCOME_ERROR && edr_slice_is_atom(call->value, "system_limit");
+}
+
 static edr_status send_by_erpc(edr_node *node, const edr_ref *ref, const char *module, const char *function,
                                const edr_buf *arguments, spawn_kind kind, size_t rest, int64_t deadline_ms) {
   edr_buf all;
@@ -426,7 +430,9 @@ edr_status edr_node_call_await(edr_node *node, const char *module, const char *f
   if (status != EDR_OK) return status;
   status = edr_node_await(node, call, deadline_ms);
   if (status == EDR_OK && call->outcome != EDR_OUTCOME_RETURN) {
-    status = edr_error_set(&node->error, EDR_EPROTOCOL, 0, "%s:%s failed on %s", module, function, node->name);
+    status = edr_call_had_no_room(call) ? EDR_ENOROOM : EDR_EPROTOCOL;
+    status = edr_error_set(&node->error, status, 0, "%s:%s failed on %s%s%s", module, function, node->name,
+                           status == EDR_ENOROOM ? ": " : "", status == EDR_ENOROOM ? edr_status_text(status) : "");
   }
   if (status != EDR_OK) {
     edr_call_free(call);
@@ -504,7 +510,7 @@ edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char 
     if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;
   }
   node->spawn.active = false; /* where it was given up, the process will be killed when its pid is known */
-  if (node->spawn.replied) status = node->spawn.failed ? EDR_ENOTSUP : EDR_OK;
+  if (node->spawn.replied) status = node->spawn.no_room ? EDR_ENOROOM : node->spawn.failed ? EDR_ENOTSUP : EDR_OK;
   if (status != EDR_OK) return edr_node_fail(node, status, "spawning a process");
   *out_pid = node->spawn.pid;
   return EDR_OK;

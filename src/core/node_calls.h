@@ -50,6 +50,9 @@ edr_status edr_node_run(edr_node *node, const char *module, const char *function
 edr_status edr_node_fence(edr_node *node, const edr_pid *gate, const edr_buf *request);
 bool edr_call_was_fenced(const edr_call *call);
 
+/* Whether a call never began, since the node has no room for the process that would make it. */
+bool edr_call_had_no_room(const edr_call *call);
+
 /* Ends all acts in flight: their processes are killed, and are dead on EDR_OK (with `rex`: it waits until they have
  * ended). What the node is asked from then on comes after them. Nothing is sent, and there is no wait, where there are
  * none. Signals do not cut it short. EDR_ETIMEOUT: one has not ended yet; or why the connection broke. The node's error

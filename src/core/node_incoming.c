@@ -54,6 +54,7 @@ static edr_status on_spawn_reply(edr_node *node, const edr_control *control) {
   if (node->spawn.active && edr_ref_equal(&node->spawn.ref, &ref)) {
     node->spawn.replied = true;
     node->spawn.failed = edr_slice_pid(control->elements[3], &node->spawn.pid) != EDR_OK;
+    node->spawn.no_room = edr_slice_is_atom(control->elements[3], "system_limit");
     return EDR_OK;
   }
   call = edr_node_find_call(node, &ref);

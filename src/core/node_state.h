@@ -17,7 +17,7 @@ enum { EDR_SEND_GRACE_MS = 30000 }; /* how long a peer may take to take what we 
 typedef struct edr_pending_spawn {
   edr_ref ref;
   edr_pid pid;
-  bool active, replied, failed;
+  bool active, replied, failed, no_room; /* failed, since the node has no room for it */
 } edr_pending_spawn;
 
 struct edr_node {

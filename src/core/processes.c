@@ -97,7 +97,8 @@ edr_status edr_processes_info(edr_node *node, const edr_pids *pids, const edr_bu
     const size_t left = pids->count - from;
     if (left > INFO_SLICE) status = ask_info(node, pids, from + INFO_SLICE, &gone, items, deadline_ms, &next);
     if (status == EDR_OK) status = edr_node_await(node, now, deadline_ms);
-    if (status == EDR_OK && edr_call_outcome(now) != EDR_OUTCOME_RETURN) status = EDR_EBADARG;
+    if (status == EDR_OK && edr_call_outcome(now) != EDR_OUTCOME_RETURN)
+      status = edr_call_had_no_room(now) ? EDR_ENOROOM : EDR_EBADARG;
     if (status == EDR_OK)
       status = read_info(edr_call_value(now), from, left < INFO_SLICE ? left : INFO_SLICE, on_info, context);
     edr_call_free(now);

@@ -120,7 +120,9 @@ static edr_status send_requests(request_run *run, edr_slice request) {
   for (i = 0; i < slices && status == EDR_OK; i++) {
     status = edr_node_await(run->node, calls[i], step_deadline(run));
     if (status == EDR_OK && edr_call_outcome(calls[i]) != EDR_OUTCOME_RETURN)
-      status = edr_call_was_fenced(calls[i]) ? EDR_EFENCED : EDR_EPROTOCOL;
+      status = edr_call_was_fenced(calls[i])    ? EDR_EFENCED
+               : edr_call_had_no_room(calls[i]) ? EDR_ENOROOM
+                                                : EDR_EPROTOCOL;
   }
   if (status != EDR_OK) (void)edr_node_end_acts(run->node, edr_deadline_after(END_MS));
   for (i = 0; calls != NULL && i < slices; i++) edr_call_free(calls[i]);
