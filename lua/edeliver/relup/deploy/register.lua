@@ -113,6 +113,38 @@ local function explain_stay(node, version, reason)
     term.format(reason), version), "refused"
 end
 
+local MADE = shape.either(OK, shape.tuple(shape.is(atom "no"), shape.any))
+local STARTED_AS = shape.tuple(shape.text, shape.text)
+
+--- Makes RELEASES anew, of the release that the node was started as: where another was unpacked over the one that it was made
+-- for, release_handler would take the old one for the one that runs. The old file is RELEASES.before then.
+-- @param node
+-- @return[1] the version
+-- @return[2] nil, message, code: "refused" where release_handler knows what runs
+function register.mend(node)
+  local now, message, code = release_handler.current(node)
+  if now then
+    return nil, ("release_handler of %s knows that it runs %s: nothing was changed"):format(node.name, now.version), "refused"
+  end
+  if code ~= "stale_releases" then return nil, message, code end
+  local folder, script, answer
+  folder, message, code = release_folder.path(node)
+  if folder then
+    script, message, code = shape.expect(node, "init:script_id", STARTED_AS, node:call("init", "script_id"))
+  end
+  if not script then return nil, message, code end
+  local version, path = shape.to_text(script[2]), folder .. "/RELEASES"
+  local kept
+  kept, message, code = release_folder.file(node, "rename", path, charlist(path .. ".before"))
+  if not kept then return nil, message, code end
+  answer, message, code = ask(node, "make_releases", MADE,
+    { Folder = charlist(folder), Version = charlist(version), Make = true })
+  if answer and OK(answer) then return version end
+  release_folder.file(node, "rename", path .. ".before", charlist(path))
+  return nil, ("RELEASES could not be made: %s. The file is as it was"):format(answer and term.format(answer[2]) or message),
+    code or "refused"
+end
+
 local NAMES = shape.list(shape.text)
 
 --- What lies in the release folder that release_handler does not know: versions, as a failed deploy or a copy by hand leaves

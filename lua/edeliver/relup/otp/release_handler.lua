@@ -126,15 +126,54 @@ function release_handler.running(releases)
   return permanent
 end
 
+local SCRIPT = shape.tuple(shape.text, shape.text)
+
+-- Whether none of these libraries ("shop-1.0.0") is in the code path in another version.
+local function are_in_use(node, libraries)
+  local path, message, code = shape.expect(node, "code:get_path", shape.list(shape.text), node:call("code", "get_path"))
+  if not path then return nil, message, code end
+  local used = {}
+  for i = 1, #path do
+    local folder = shape.to_text(path[i]):match "([^/]+)/ebin/?$"
+    local name = folder and folder:match "^([^-]+)%-"
+    if name then used[name] = folder end
+  end
+  for _, library in ipairs(libraries) do
+    local folder = used[library:match "^[^-]+"]
+    if folder and folder ~= library then return false end
+  end
+  return true
+end
+
+-- The version that the node was started as, where release_handler has never heard of it, and what it takes for the release that
+-- runs does not run: RELEASES is of an earlier one, whose folder was written over. False where all is well.
+local function started_as_another(node, releases, now, libraries)
+  local answer, message, code = shape.expect(node, "init:script_id", SCRIPT, node:call("init", "script_id"))
+  if answer == nil then return nil, message, code end
+  local name, version = shape.to_text(answer[1]), shape.to_text(answer[2])
+  if now.status ~= "permanent" or name ~= now.name or release_handler.find(releases, version) then return false end
+  -- What it was started as may have been removed since it was upgraded.
+  local used
+  used, message, code = are_in_use(node, libraries)
+  if used == nil then return nil, message, code end
+  return not used and version
+end
+
 --- Asks a node for the release that runs.
 -- @return[1] it, the list of all, and their libraries, as `which_releases` gives them
--- @return[2] nil, message, code: "no_release" where the node knows of none
+-- @return[2] nil, message, code: "no_release" where the node knows of none, "stale_releases" where it was started as another one
+-- than its release_handler thinks
 function release_handler.current(node, timeout)
   local releases, libraries, code = release_handler.which_releases(node, timeout)
   if not releases then return nil, libraries, code end
   local now = release_handler.running(releases)
   if not now then return nil, node.name .. " knows no release that it runs", "no_release" end
-  return now, releases, libraries
+  local other, message, why = started_as_another(node, releases, now, libraries[now.version])
+  if other == nil then return nil, message, why end
+  if not other then return now, releases, libraries end
+  return nil, ("%s was started as %s, and its release_handler knows only %s: the file RELEASES is of a release whose folder was "
+    .. "written over. `edeliver-relup %s releases --mend` makes it anew"):format(node.name, other,
+    release_handler.describe(releases), node.name), "stale_releases"
 end
 
 --- Removes a release that does not run, with the libraries that no other release uses.

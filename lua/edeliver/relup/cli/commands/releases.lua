@@ -15,12 +15,30 @@ local releases = {
   examples = { "edeliver-relup myapp@web1 releases" },
 }
 
+function releases.add_to_parser(parser)
+  parser:flag("--mend", "Make RELEASES anew, where the release was written over since it was made.")
+end
+
+local function mend(args, node)
+  local out = args.output
+  if not session.confirm(args, ("Makes RELEASES anew on %s."):format(node.name)) then return exit.REFUSED end
+  local version, message, code = register.mend(node)
+  if not version then
+    out:fail(message, code)
+    return code == "refused" and exit.REFUSED or exit.FAILED
+  end
+  out:line(("release_handler knows that %s runs %s. The old file is RELEASES.before."):format(node.name, version))
+  return nil
+end
+
 --- Runs the command.
 -- @return exit code
 function releases.command(args)
   local out = args.output
   local node <close>, failed = session.connect(args)
   if not node then return failed end
+  local problem = args.mend and mend(args, node)
+  if problem then return problem end
   local known, message, code = release_handler.which_releases(node)
   local tarballs
   if known then tarballs, message, code = release_folder.tarballs(node) end
