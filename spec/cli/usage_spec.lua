@@ -37,6 +37,9 @@ describe("edeliver-relup", function()
       local command = parser.command(name)
       local start = "Usage: edeliver-relup " .. (command.on_node and "NODE " or "") .. name
       assert.equal(start, shown.out:sub(1, #start))
+      for line in shown.out:gmatch "[^\n]+" do
+        assert.is_nil(line:find "%(default.*%(default", name .. " --help says a default twice: " .. line)
+      end
     end
   end)
 

@@ -29,7 +29,7 @@ function site_options.add_for_run(to)
     .. "they can be suspended, and else channels (auto), or nobody, where code is only loaded (none).")
     :choices { "transports", "channels", "auto", "none" }
   to:flag("--refuse", "Refuse new connections meanwhile, instead of letting them wait.")
-  to:option("--tolerate", "Go on although N processes do not answer their suspend (default: 0).")
+  to:option("--tolerate", "Continue although N processes do not answer their suspend (default: 0).")
     :argname "N":convert(whole_number)
   to:option("--max-mailbox", "Stop before the install where more than N messages wait for a suspended process.")
     :argname "N":convert(whole_number)

@@ -25,10 +25,10 @@ function patch.add_to_parser(parser)
   parser:argument("relup", "The relup file."):argname "<relup>"
   parser:option("--app", "The application."):argname "NAME":count "1"
   parser:option("--modification", "phoenix: check, suspend, upgrade, resume (default). default: soft purges alone.")
-    :choices { "phoenix", "default" }:default "phoenix"
+    :choices { "phoenix", "default" }:default "phoenix":show_default(false)
   parser:option("--script", "A Lua file that returns a modification of yours."):argname "FILE.lua"
   parser:option("--runtime", "Who runs the instructions: the guard, from outside (default), or edeliver in the release.")
-    :choices { "guard", "edeliver" }:default "guard"
+    :choices { "guard", "edeliver" }:default "guard":show_default(false)
   parser:flag("--print", "Print the new relup and leave the file alone.")
 end
 

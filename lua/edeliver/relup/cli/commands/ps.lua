@@ -23,9 +23,11 @@ local ps = {
 local KEYS = { memory = "memory", reductions = "reductions", mailbox = "message_queue_len" }
 
 function ps.add_to_parser(to)
-  to:option("--sort", "By what (default: memory)."):choices { "memory", "reductions", "mailbox" }:default "memory"
+  to:option("--sort", "By what (default: memory).")
+    :choices { "memory", "reductions", "mailbox" }:default "memory":show_default(false)
   to:option("--window", "Look twice, that many ms apart, and order by the change."):argname "MS":convert(parser.positive)
-  to:option("--limit", "How many to show (default: 20)."):argname "N":convert(parser.positive):default "20"
+  to:option("--limit", "How many to show (default: 20).")
+    :argname "N":convert(parser.positive):default "20":show_default(false)
   to:option("--app", "Only processes of this application."):argname "NAME"
   to:option("--initial-call", "Only where it contains this text, like my_module:init."):argname "TEXT"
   to:option("--function", "Only where the current function contains this text."):argname "TEXT":target "fun"

@@ -21,7 +21,8 @@ local KINDS = { "websockets", "channels", "http", "idle" }
 function sockets.add_to_parser(to)
   site_options.add(to)
   to:option("--kind", "Only these; idle are websockets without a channel."):choices(KINDS)
-  to:option("--limit", "How many of each kind to show (default: 20)."):argname "N":convert(parser.positive):default "20"
+  to:option("--limit", "How many of each kind to show (default: 20).")
+    :argname "N":convert(parser.positive):default "20":show_default(false)
 end
 
 local function look(node, args)
