@@ -137,6 +137,9 @@ describe("a release that is made permanent", function()
     assert.matches('{ok,"unset RELEASE_VSN RELEASE_SYS_CONFIG RELEASE_VM_ARGS RELEASE_REMOTE_VM_ARGS; ', command, 1, true)
     make()
     assert.equal(command, running:eval "heart:get_cmd()")
+    -- Also when the node has restarted from inside meanwhile.
+    running:eval "init:restart()"
+    assert(comes_up_as "2", version())
     node:close()
     node = nil
     running:stop()
