@@ -33,6 +33,8 @@ local RESERVED = shape.tuple(shape.is(atom "reserved"), shape.atom)
 local UNWRITABLE = shape.tuple(shape.is(atom "unwritable"), shape.atom, shape.any)
 local VERIFIED = shape.tuple(shape.integer, PAIRS)
 local SIDE = shape.either(shape.is(atom "error"), shape.tuple(OK, shape.any))
+local EXPANDED = shape.either(shape.is(atom "none"), shape.tuple(OK, shape.binary),
+  shape.tuple(shape.is(atom "error"), shape.any))
 local VALUES = shape.list(shape.tuple(shape.any, shape.any, SIDE, SIDE))
 
 local function name_of(application, key) return ("%s.%s"):format(shape.to_text(application), term.format(key)) end
@@ -146,19 +148,20 @@ local function held(node, answer, options)
   return self
 end
 
---- Resolves the configuration of a release that lies on the node, and holds it there, for as long as the guard is there. Nothing
--- is changed.
--- @param node
--- @tparam table versions `{ version = the one that is to run, from = the one that runs, root = where both lie on the node }`
--- @param ctx
--- @tparam[opt] table options `keep_env` (what runs stays; the new release's files only add to it), `values` (they are asked
--- for), `provider_timeout` (ms that each provider has, 30000)
--- @return[1] `keys` (`{ added =, removed =, changed = }`, lists of "application.key", against what runs), `changed` (a list of
--- `{Application, Key}`), `instruction` (of a relup: sets the values, where it is armed), `values` (`{ ["application.key"] =
--- { before =, after = texts, masked } }`, where asked for)
--- @return[2] nil, message, code: "configuration" where it cannot be resolved
-function configuration.resolve(node, versions, ctx, options)
-  options = options or {}
+-- A sys.config that is made when the node starts, by the start script of relx. Its path where it was made; false where there is
+-- nothing to do.
+local function expand(node, versions)
+  local answer, message, code = shape.expect(node, "its sys.config.src", EXPANDED, node:run("expand_sys_config", {
+    Root = charlist(versions.root), Version = charlist(versions.version),
+  }, ASK_TIMEOUT))
+  if not answer then return nil, message, code end
+  if answer == atom "none" then return false end
+  if OK(answer[1]) then return answer[2] end
+  return nil, ("No sys.config can be made of releases/%s/sys.config.src on %s: %s. Nothing was changed"):format(versions.version,
+    node.name, term.format(answer[2]):sub(1, 300)), "configuration"
+end
+
+local function resolve(node, versions, ctx, options)
   local root, patience = versions.root, options.provider_timeout or PATIENCE
   local answer, message, code = shape.expect(node, "what its applications are configured with", shape.either(HELD, ERROR),
     node:run("hold_configuration", {
@@ -172,6 +175,30 @@ function configuration.resolve(node, versions, ctx, options)
       .. "run: --keep-env"):format(versions.version, node.name, reason_in_words(answer[2])), "configuration"
   end
   return held(node, answer, options)
+end
+
+--- Resolves the configuration of a release that lies on the node, and holds it there, for as long as the guard is there. Nothing
+-- is changed.
+-- @param node
+-- @tparam table versions `{ version = the one that is to run, from = the one that runs, root = where both lie on the node }`
+-- @param ctx
+-- @tparam[opt] table options `keep_env` (what runs stays; the new release's files only add to it), `values` (they are asked
+-- for), `provider_timeout` (ms that each provider has, 30000)
+-- @return[1] `keys` (`{ added =, removed =, changed = }`, lists of "application.key", against what runs), `changed` (a list of
+-- `{Application, Key}`), `instruction` (of a relup: sets the values, where it is armed), `values` (`{ ["application.key"] =
+-- { before =, after = texts, masked } }`, where asked for)
+-- @return[2] nil, message, code: "configuration" where it cannot be resolved
+function configuration.resolve(node, versions, ctx, options)
+  local written, message, code = expand(node, versions)
+  if written == nil then return nil, message, code end
+  local self
+  self, message, code = resolve(node, versions, ctx, options or {})
+  if self then
+    self.written = written
+    return self
+  end
+  if written then node:call("file", "delete", { written }) end
+  return nil, message, code
 end
 
 -- A key, with its values where they were asked for.
@@ -212,6 +239,16 @@ function configuration:verify()
   local answer, message, code = ask(self, atom "verify", VERIFIED)
   if not answer then return nil, message, code end
   return { keys = answer[1], equal = answer[1] - #answer[2], different = names_of(answer[2]) }
+end
+
+--- Where the install has failed: what was written for it goes.
+-- @return[1] true
+-- @return[2] nil, message, code
+function configuration:take_back()
+  if not self.written then return true end
+  local done, message, code = self.node:call("file", "delete", { self.written })
+  if done == nil then return nil, message, code end
+  return true
 end
 
 --- Lets go of the values: they are held no longer. To be called on every way out; twice does no harm.

@@ -192,8 +192,9 @@ local function finally(node, ctx, this, ours)
   if this.configuration then this.configuration:leave() end
   if this.installed then
     pages.renew(node, ctx, this.configuration.changed)
-  elseif ours and this.carried and not runs(node, this.version) then
-    pages.take_back(node, ctx, this.carried)
+  elseif ours and not runs(node, this.version) then
+    if this.carried then pages.take_back(node, ctx, this.carried) end
+    if this.configuration then this.configuration:take_back() end
   end
   return not this.take_away or this.take_away(node, ctx, this, ours)
 end

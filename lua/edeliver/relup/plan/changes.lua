@@ -193,6 +193,8 @@ end
 -- @return the old values, by "application.key"
 -- @return the new ones
 function changes.configuration(old, new)
+  -- A sys.config that relx makes when the node starts.
+  if new:own_file "sys.config.src" and not new:own_file "sys.config" then return compare({}, {}, term.equal), {}, {} end
   local before, after = effective(old, new), effective(new, old)
   local found = compare(before, after, term.equal)
   return { added = found.added, removed = found.removed, changed = found.changed }, before, after

@@ -45,9 +45,12 @@ local OWN_FILES = {
   ["vm.args"] = "vm_args_changed", ["env.sh"] = "env_sh_changed", ["runtime.exs"] = "runtime_configuration_changed",
 }
 
+-- Where relx makes a file when the node starts, it is what that is made of that counts.
+local function own_file(release, name) return release:own_file(name .. ".src") or release:own_file(name) end
+
 local function judge_own_files(add, old, new)
   for name, code in pairs(OWN_FILES) do
-    local a, b = old:own_file(name), new:own_file(name)
+    local a, b = own_file(old, name), own_file(new, name)
     local kind = a and a.md5 and "md5" or "hash"
     if (a and a[kind]) ~= (b and b[kind]) then add(code, new.folder .. "/" .. name) end
   end

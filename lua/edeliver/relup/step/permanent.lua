@@ -107,7 +107,8 @@ function permanent.look(node, before, version, tarball)
   if runtime == nil then return nil, message, code end
   local missing = {}
   for _, name in ipairs(NEEDED) do
-    if not has[name] and (had[name] or name == "start.boot") then
+    -- relx makes some of them when the node starts.
+    if not has[name] and not has[name .. ".src"] and (had[name] or name == "start.boot") then
       missing[#missing + 1] = ("releases/%s/%s"):format(version, name)
     end
   end
