@@ -93,6 +93,19 @@ describe("edeliver-relup NODE upgrade", function()
     end)
   end)
 
+  it("finds endpoints where the release's name is no application that runs, as an umbrella's is not", function()
+    with_release({ "2.0.0" }, function(release)
+      assert.equal("ok", release:eval "application:stop(chat)")
+      local kiosk = servers.on(release)
+      local sockets <close> = kiosk:open(kiosk:serve "kiosk", 3, "upgrade", "join") -- luacheck: ignore
+      local checked = program.json("NODE check 2.0.0", { node = release })
+      assert.equal(0, checked.code, checked.err)
+      assert.equal(3, checked.json.result.would_suspend)
+      local wrong = program.json("NODE check 2.0.0 --app chat", { node = release }).json.error
+      assert.matches("there is 'Elixir.Kiosk.Endpoint' of kiosk: --app names", wrong.message, 1, true)
+    end)
+  end)
+
   it("calls options by their names in what it refuses", function()
     with_release({ "2.0.0" }, function(release)
       servers.on(release):serve "booth"

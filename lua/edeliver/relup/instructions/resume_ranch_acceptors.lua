@@ -3,6 +3,7 @@
 local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local listeners = require "edeliver.relup.web.listeners"
+local watch = require "edeliver.relup.step.watch"
 local web = require "edeliver.relup.web"
 
 local function call_all(node, calls)
@@ -68,6 +69,7 @@ return instruction.define {
     if stopped > 0 or #pools < #site.listeners then
       return nil, ("%s: %s still stopped"):format(site:describe(), count.of(stopped, "acceptor is", "acceptors are")), "refused"
     end
+    watch.accepting(ctx, true)
     return count.of(running, "acceptor is running", "acceptors are running")
   end,
 }

@@ -5,6 +5,7 @@ local count = require "edeliver.relup.base.count"
 local instruction = require "edeliver.relup.instruction"
 local insert_instruction = require "edeliver.relup.insert_instruction"
 local listeners = require "edeliver.relup.web.listeners"
+local watch = require "edeliver.relup.step.watch"
 local web = require "edeliver.relup.web"
 
 -- One act for each listener.
@@ -36,6 +37,7 @@ return instruction.define {
     local done, message, code = ctx:apply("acceptors", stopping(pools, ctx.config.refuse))
     if not done then return nil, message, code end
     if ctx.dry_run then return stopped .. " would be stopped" end
+    if site.endpoints then watch.accepting(ctx, false) end
     pools, message, code = site:acceptors_again()
     if not pools then return nil, message, code end
     local running = listeners.count(pools)

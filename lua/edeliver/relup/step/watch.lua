@@ -1,16 +1,21 @@
---- What may go wrong while processes are suspended: their mailboxes grow, their clients and servers lose patience. Looked at
+--- What may go wrong while processes are suspended or nobody accepts: mailboxes grow, clients and servers lose patience.
 -- before each step while something is suspended, and during the wait for requests.
 --
 -- Knows numbers, no web servers: the limits come from the step that found the websockets, in `ctx.idle_timeout`.
 --
 -- @module edeliver.relup.step.watch
 
+local core = require "edeliver.relup.core"
 local shape = require "edeliver.relup.node.shape"
 
 local watch = {}
 
 --- phoenix.js sends a heartbeat every 30 s and gives up when the next is due and the last was not answered: after 30 to 60 s.
 watch.PHOENIX_JS = 30000 -- ms
+
+--- After how long a wait for a websocket a client as `phx.new` sets it up takes to long polling (`longPollFallbackMs`), and
+-- keeps to it for as long as its tab is open.
+watch.FALLBACK = 2500 -- ms
 
 -- Past the point of no return of a relup that calls us, a failure restarts the node, which helps nobody.
 local function refuse(ctx, message)
@@ -40,14 +45,33 @@ local function check_time(ctx)
     .. 'heartbeat was answered%s. With config.target = "channels" heartbeats are answered meanwhile'):format(ms / 1000, server))
 end
 
---- Looks at what is suspended.
+-- Once. Whoever connects meanwhile is not among the suspended.
+local function check_accepting(ctx)
+  local since = ctx.not_accepting_since
+  if not since or ctx.fallback_was_told or core.now() - since <= watch.FALLBACK then return end
+  ctx.fallback_was_told = true
+  ctx:log("warning", ("no new connection has been accepted for %.1f s: a client of phoenix.js with longPollFallbackMs, as "
+    .. "phx.new sets it, takes to long polling when it has waited for 2.5 s, and keeps to it until its tab is closed"):format(
+    (core.now() - since) / 1000))
+end
+
+--- Remembers since when no connection is accepted for an endpoint; or that they are accepted again.
+-- @param ctx
+-- @tparam boolean accepts
+function watch.accepting(ctx, accepts)
+  ctx.not_accepting_since = not accepts and core.now() or nil
+end
+
+--- Looks at what is suspended, and since when no connection is accepted.
 -- @param node
 -- @param ctx `ctx.config.max_mailbox` is how many messages may wait for a suspended process; `ctx.idle_timeout`
 -- after what time the server closes a silent websocket
 -- @return[1] true
 -- @return[2] nil, message, "mailbox" where too many messages wait
 function watch.watch(node, ctx)
-  if ctx.dry_run or #ctx:suspended() == 0 then return true end
+  if ctx.dry_run then return true end
+  check_accepting(ctx)
+  if #ctx:suspended() == 0 then return true end
   check_time(ctx)
   return check_mailboxes(node, ctx)
 end
