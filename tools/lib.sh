@@ -28,7 +28,7 @@ TEST_NEEDS=(
   make:make zip:zip unzip:unzip openssl:openssl tmux:tmux lua-readline:lua=readline chromium:chromium zsh:zsh fish:fish groff-base:groff
 )
 # shellcheck disable=SC2034  # for tools/lint
-LINT_NEEDS=("${TEST_NEEDS[@]}" lua-check:luacheck lua-ldoc:ldoc shellcheck:shellcheck cppcheck:cppcheck clang-tidy:clang-tidy clang-format:clang-format binutils:readelf)
+LINT_NEEDS=("${TEST_NEEDS[@]}" lua-check:luacheck lua-ldoc:ldoc lua-discount:ldoc shellcheck:shellcheck cppcheck:cppcheck clang-tidy:clang-tidy clang-format:clang-format binutils:readelf)
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf '!! %s\n' "$*" >&2; exit 1; }
