@@ -12,9 +12,15 @@ run() ->
   Slices = fun Cut(Pids) ->
     case length(Pids) =< Slice of true -> [Pids]; false -> {Some, Others} = lists:split(Slice, Pids), [Some | Cut(Others)] end
   end,
+  %% A node may be out of processes for a moment.
+  Room = fun Room(Tries) ->
+    try spawn_opt(timer, sleep, [infinity], [link, {priority, low}, {message_queue_data, off_heap}])
+    catch error:system_limit when Tries > 0 -> timer:sleep(10), Room(Tries - 1)
+    end
+  end,
   Send = fun(Pids, What) ->
     Count = length(Pids),
-    Box = spawn_opt(timer, sleep, [infinity], [link, {priority, low}, {message_queue_data, off_heap}]),
+    Box = Room(100),
     Messages = lists:zip3(lists:duplicate(Count, system), lists:zip(lists:duplicate(Count, Box), lists:seq(1, Count)),
                           lists:duplicate(Count, What)),
     _ = lists:zipwith(fun erlang:send/2, Pids, Messages),

@@ -6,7 +6,8 @@
 %%   is_held => fun(Module, Known): whether somebody has funs of its old code,
 %%   of_loaded => fun(Module, {Md5, Kinds}) -> Code: the kinds of loaded code that somebody has,
 %%   of_old => fun(Module, Known) -> Code: the same of its old code,
-%%   holders => fun(Module, Code, Most) -> at most so many of {process, Pid} | {table, Name} | {persistent_term, Key},
+%%   holders => fun([{Module, Code}], Time) -> [{Module, Holder}], Holder being {process, Pid} | {table, Name} | {persistent_term, Key},
+%%     as far as it gets in Time ms; tables of more than 100,000 rows are passed over,
 %%   fits => fun(Code, {Md5, Kinds}): whether new code has all of these kinds: the name, the arity, the number of free variables,
 %%   renew => fun(Module, Known): gives tables and persistent terms funs of the loaded code for those of the old, where it has these}
 %% What a process has nobody can give it anew.
@@ -64,39 +65,44 @@ run() ->
   end,
   Has = fun(Term, Md5s) -> binary:match(term_to_binary(Term), Md5s) =/= nomatch end,
   %% In parts, as a table may be large; what may not be read is nobody's to change.
+  Reading = fun(Table, Do) ->
+    Fixed = (catch ets:safe_fixtable(Table, true)),
+    Got = (catch ets:info(Table, size) < 100000 andalso Do(ets:select(Table, [{'$1', [], ['$1']}], 1000))),
+    Fixed =:= true andalso catch ets:safe_fixtable(Table, false),
+    Got
+  end,
   InTable = fun(Table, Md5s) ->
     Each = fun Each('$end_of_table') -> false;
                Each({Objects, More}) -> Has(Objects, Md5s) orelse Each(ets:select(More))
     end,
-    Fixed = (catch ets:safe_fixtable(Table, true)),
-    Found = (catch ets:info(Table, size) < 100000 andalso Each(ets:select(Table, [{'$1', [], ['$1']}], 1000))),
-    Fixed =:= true andalso catch ets:safe_fixtable(Table, false),
-    Found =:= true
+    Reading(Table, Each) =:= true
   end,
-  Holders = fun(_, [], _) -> [];
-               (Module, Code, Most) ->
-    Until = erlang:monotonic_time(millisecond) + 3000,
-    Md5s = [Md5 || {Md5, _} <- Code],
-    Texts = [iolist_to_binary(io_lib:format("#Fun<~ts.~w.~w>", [Module, Index, Uniq]))
-             || {_, Some} <- Code, {_, _, Index, _, Uniq} <- Some],
-    Shows = fun(Pid) ->
+  %% One look at each place, for all modules.
+  Holders = fun([], _) -> [];
+               (Used0, Time) ->
+    Until = erlang:monotonic_time(millisecond) + Time,
+    %% What shows in terms that are written out, and in what stacks are printed as.
+    Signs = maps:from_list(
+      [{Md5, Module} || {Module, Code} <- Used0, {Md5, _} <- Code] ++
+      [{iolist_to_binary(io_lib:format("#Fun<~ts.~w.~w>", [Module, Index, Uniq])), Module}
+       || {Module, Code} <- Used0, {_, Some} <- Code, {_, _, Index, _, Uniq} <- Some]),
+    Shown = fun(Bytes) ->
+      lists:usort([maps:get(binary:part(Bytes, Match), Signs) || Match <- binary:matches(Bytes, maps:keys(Signs))])
+    end,
+    Rows = fun Rows('$end_of_table') -> [];
+               Rows({Objects, More}) -> lists:usort(Shown(term_to_binary(Objects)) ++ Rows(ets:select(More)))
+    end,
+    Process = fun(Pid) ->
       case process_info(Pid, [backtrace, dictionary]) of
-        [{_, Stack}, {_, Dictionary}] -> binary:match(Stack, Texts) =/= nomatch orelse Has(Dictionary, Md5s);
-        undefined -> false
+        [{_, Stack}, {_, Dictionary}] -> lists:usort(Shown(Stack) ++ Shown(term_to_binary(Dictionary)));
+        undefined -> []
       end
     end,
-    Look = fun Look([], Found, _) -> Found;
-               Look([{Name, Test} | Others], Found, Left) ->
-      case Left > 0 andalso erlang:monotonic_time(millisecond) < Until of
-        false -> Found;
-        true ->
-          case catch Test() of true -> Look(Others, [Name | Found], Left - 1); _ -> Look(Others, Found, Left) end
-      end
-    end,
-    Tables = [{{table, ets:info(Table, name)}, fun() -> InTable(Table, Md5s) end} || Table <- ets:all()],
-    Terms = [{{persistent_term, Key}, fun() -> Has(Term, Md5s) end} || {Key, Term} <- persistent_term:get()],
-    Processes = [{{process, Pid}, fun() -> Shows(Pid) end} || Pid <- processes() -- [self()]],
-    lists:reverse(Look(Terms ++ Tables ++ Processes, [], Most))
+    Places = [{{persistent_term, Key}, fun() -> Shown(term_to_binary(Term)) end} || {Key, Term} <- persistent_term:get()] ++
+             [{{table, ets:info(Table, name)}, fun() -> Reading(Table, Rows) end} || Table <- ets:all()] ++
+             [{{process, Pid}, fun() -> Process(Pid) end} || Pid <- processes() -- [self()]],
+    lists:append([[{Module, Place} || Module <- case catch Look() of Some when is_list(Some) -> Some; _ -> [] end]
+                  || {Place, Look} <- Places, erlang:monotonic_time(millisecond) < Until])
   end,
 
   %% Renewing -------------------------------------------------------------------------------------------------------------

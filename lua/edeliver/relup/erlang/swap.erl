@@ -38,7 +38,12 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
   #{folder := Folder, file := File, beam := Beam, single := Single} = ReleaseFiles,
   #{kinds := FunsOf, is_held := IsHeld, holders := HoldersOf, of_loaded := FunsOfLoaded, of_old := FunsOfOld, fits := Fits,
     renew := Renew} = OldFuns,
-  Holders = fun(Module, Known) -> HoldersOf(Module, FunsOfOld(Module, Known), 10) end,
+  %% [{Module, at most ten Holders}]
+  HoldersAmong = fun(Used) ->
+    Found = HoldersOf(Used, 5000),
+    [{Module, lists:sublist([Holder || {M, Holder} <- Found, M =:= Module], 10)} || {Module, _} <- Used]
+  end,
+  Holders = fun(Modules, Known) -> HoldersAmong([{Module, Code} || Module <- Modules, [_ | _] = Code <- [FunsOfOld(Module, Known)]]) end,
   Loaded = fun(Module) ->
     case erlang:module_loaded(Module) of true -> erlang:get_module_info(Module, md5); false -> none end
   end,
@@ -128,7 +133,7 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       [] -> ok;
       Before -> [Renew(Module, Known) || Module <- Before], lists:foreach(fun erlang:garbage_collect/1, processes())
     end,
-    case [{Module, Holders(Module, Known)} || Module <- Touched, IsHeld(Module, Known)] of
+    case Holders(Touched, Known) of
       [] -> ok;
       Holding -> throw({error, {old_funs, Holding}})
     end,
@@ -165,8 +170,8 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     end,
     %% Who has funs of code that becomes old, and whether they can be renewed.
     KindsOf = fun(Module) -> case lists:keyfind(Module, 1, Changed) of {_, _, Bytes} -> FunsOf(Bytes); false -> none end end,
-    Held = [{Module, HoldersOf(Module, Code, 10), Fits(Code, KindsOf(Module))}
-            || {Module, {_, _, Bytes}} <- Old, Code <- [FunsOfLoaded(Module, FunsOf(Bytes))], Code =/= []],
+    Used = [{Module, Code} || {Module, {_, _, Bytes}} <- Old, [_ | _] = Code <- [FunsOfLoaded(Module, FunsOf(Bytes))]],
+    Held = [{Module, Who, Fits(proplists:get_value(Module, Used), KindsOf(Module))} || {Module, Who} <- HoldersAmong(Used)],
     Funs = [{Module, Of0} || {Module, _, Bytes} <- Changed ++ [Each || {_, {_, _, _} = Each} <- Old], Of0 <- [FunsOf(Bytes)],
                              Of0 =/= none],
     Stop#{prepared => Ready(Plain), late => Late, back => Back, touched => Touched,
@@ -217,11 +222,15 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       Given -> {ok, [{Module, Reason} || {Module, {error, Reason}} <- [Given | lists:map(Give, tl(Late))]]}
     end
   end,
+  %% Whoever could not be asked did not do it.
+  AskAll = fun(Pids, What) ->
+    try AskMany(Pids, What, Timeout) catch Class:Why -> [{Pid, {Class, Why}} || Pid <- Pids] end
+  end,
   %% Each module's processes in the order of the relup; [{Module, Pid, Reason}] of those that failed.
   Change = fun(Changes, Found) ->
     [{Module, Pid, Reason}
      || {Module, OldVsn, Extra} <- Changes, Pids <- [proplists:get_value(Module, Found, [])],
-        {Pid, Reason} <- AskMany(Pids, {change_code, Module, OldVsn, Extra}, Timeout), Reason =/= noproc]
+        {Pid, Reason} <- AskAll(Pids, {change_code, Module, OldVsn, Extra}), Reason =/= noproc]
   end,
   Without = fun(Failed, Found) ->
     Bad = [Pid || {_, Pid, _} <- Failed],
@@ -357,19 +366,23 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     Supervisors = lists:usort(lists:append([Pids || {_, [One | _] = Pids} <- Found, IsSupervisor(One)])) -- Before,
     Workers = Owned -- Supervisors,
     T0 = Now(),
-    Silent = [Each || {_, Reason} = Each <- AskMany(Workers, suspend, Timeout) ++ AskMany(Supervisors, suspend, Timeout),
-                      Reason =/= noproc],
-    T1 = Now(),
-    %% A supervisor that is changed back would keep the children that it has learned of: it gets the state that it had.
-    States = [{Pid, State} || Pid <- Supervisors, not lists:keymember(Pid, 1, Silent), {static, _, _} <- [Peek(Pid)],
-                              State <- try [sys:get_state(Pid, Timeout)] catch _:_ -> [] end],
-    {Kind, What, Report} = try Stopped(Stop, #{found => Found, states => States}, Silent)
-                           catch throw:Refusal -> Refusal; Class:Reason -> {broken, {Class, Reason}, #{}} end,
+    InTheStop = fun() ->
+      Silent = [Each || {_, Reason} = Each <- AskAll(Workers, suspend) ++ AskAll(Supervisors, suspend),
+                        Reason =/= noproc],
+      T1 = Now(),
+      %% A supervisor that is changed back would keep the children that it has learned of: it gets the state that it had.
+      States = [{Pid, State} || Pid <- Supervisors, not lists:keymember(Pid, 1, Silent), {static, _, _} <- [Peek(Pid)],
+                                State <- try [sys:get_state(Pid, Timeout)] catch _:_ -> [] end],
+      {Kind, What, Report} = try Stopped(Stop, #{found => Found, states => States}, Silent) catch throw:Refusal -> Refusal end,
+      {Kind, What, Report#{suspend => T1 - T0}}
+    end,
+    {Outcome, Why, Report0} = try InTheStop() catch Class:Problem -> {broken, {Class, Problem}, #{}} end,
     T2 = Now(),
-    Stuck = [Pid || {Pid, timeout} <- AskMany(Supervisors, resume, Timeout) ++ AskMany(Workers, resume, Timeout)],
+    %% All that may have been suspended are resumed, whatever has happened, and where there is no room for a mailbox, too.
+    Stuck = try [Pid || {Pid, timeout} <- AskMany(Supervisors, resume, Timeout) ++ AskMany(Workers, resume, Timeout)]
+            catch _:_ -> [Pid ! {system, {self(), make_ref()}, resume} || Pid <- Supervisors ++ Workers], [] end,
     T3 = Now(),
-    {Kind, What, Report#{processes => length(Owned), suspend => T1 - T0, resume => T3 - T2, stand_still => T3 - T0,
-                         silent => Stuck}}
+    {Outcome, Why, Report0#{processes => length(Owned), resume => T3 - T2, stand_still => T3 - T0, silent => Stuck}}
   end,
 
   %% Afterwards, and in between -----------------------------------------------------------------------------------------
@@ -408,7 +421,7 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
     case StartApplications(maps:get(starts, Stop), []) of
       {error, Reason} -> {refused, Reason, #{}};
       {ok, Begun} ->
-        Result = Swap(Stop, Held),
+        Result = try Swap(Stop, Held) catch Class:Problem -> {broken, {Class, Problem}, #{}} end,
         element(1, Result) =:= refused andalso lists:foreach(StopApplication, Begun),
         Result
     end
@@ -502,8 +515,9 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       {'$gen_call', From, who} ->
         Old = maps:get(unpurged, S) ++ maps:get(lingering, S),
         Funs = maps:get(funs, S),
-        gen_server:reply(From, {swap, State, [{Module, Runs(Module), Holders(Module, Funs)}
-                                              || State =:= purging, Module <- Old, erlang:check_old_code(Module)]}),
+        Lingers = [Module || State =:= purging, Module <- Old, erlang:check_old_code(Module)],
+        Who = Holders(Lingers, Funs),
+        gen_server:reply(From, {swap, State, [{Module, Runs(Module), proplists:get_value(Module, Who, [])} || Module <- Lingers]}),
         Loop(S);
       {'$gen_call', From, held} ->
         Funs = maps:get(funs, S),
