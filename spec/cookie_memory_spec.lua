@@ -43,6 +43,11 @@ local function count_in_memory(pid, text)
 end
 
 describe("the cookie in memory", function()
+  -- A sanitizer keeps what was freed, and its shadow of all memory is too large to be searched.
+  if process.sanitized then
+    pending "is for a build without sanitizers"
+    return
+  end
   local erlang = shared(node.start)
 
   local function connected(given)
