@@ -1,5 +1,5 @@
 --- What may go wrong while processes are suspended or nobody accepts: mailboxes grow, clients and servers lose patience.
--- before each step while something is suspended, and during the wait for requests.
+-- Looked at before each step, and during the wait for requests.
 --
 -- Knows numbers, no web servers: the limits come from the step that found the websockets, in `ctx.idle_timeout`.
 --
@@ -51,7 +51,7 @@ local function check_accepting(ctx)
   if not since or ctx.fallback_was_told or core.now() - since <= watch.FALLBACK then return end
   ctx.fallback_was_told = true
   ctx:log("warning", ("no new connection has been accepted for %.1f s: a client of phoenix.js with longPollFallbackMs, as "
-    .. "phx.new sets it, takes to long polling when it has waited for 2.5 s, and keeps to it until its tab is closed"):format(
+    .. "phx.new sets it, takes to long polling after 2.5 s, and keeps to it until its tab is closed"):format(
     (core.now() - since) / 1000))
 end
 
