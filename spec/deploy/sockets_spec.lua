@@ -57,6 +57,12 @@ describe("a deploy to a node with a web server", function()
     assert.equal(0, sockets:drain().reconnects)
   end)
 
+  it("is carried out by the swap, and refused where another engine is asked for", function()
+    local result = program.json(("NODE deploy %s --engine otp"):format(chat.built() .. "/chat-2.1.0.tar.gz"), { node = release })
+    assert.equal(1, result.code)
+    assert.matches("consolidated protocols, and children of supervisors", result.err, 1, true)
+  end)
+
   it("takes only options that it has", function()
     local relup = require "edeliver.relup"
     assert.error_matches(function() relup.install { release = "x", forget_runtime_config = true } end,

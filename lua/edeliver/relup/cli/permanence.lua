@@ -26,13 +26,6 @@ local function look(node, version, releases)
   return permanent.look(node, before and before.version or version, version)
 end
 
---- Whether a node runs this version.
-function permanence.is_running(node, version)
-  local releases = release_handler.which_releases(node)
-  local now = releases and release_handler.running(releases)
-  return now ~= nil and now.version == version
-end
-
 --- Makes a version permanent, and says it.
 -- @param args of the command line; with `dry_run` it is only said what it would cost
 -- @param node

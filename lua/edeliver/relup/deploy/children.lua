@@ -130,9 +130,7 @@ function children.ending(get_plan)
     end,
     undo = function(node, ctx)
       -- Where a later step failed, the release that does not have them is installed already.
-      local releases = release_handler.which_releases(node)
-      local now = releases and release_handler.running(releases)
-      if #ended == 0 or now and now.version == ctx.config.version then return true end
+      if #ended == 0 or release_handler.runs(node, ctx.config.version) then return true end
       local done, message, code = start(node, ended)
       if not done then return nil, message, code end
       ended = {}

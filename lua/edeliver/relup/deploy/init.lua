@@ -6,6 +6,7 @@
 --
 -- @module edeliver.relup.deploy
 
+local bring = require "edeliver.relup.deploy.bring"
 local children = require "edeliver.relup.deploy.children"
 local configuration = require "edeliver.relup.deploy.configuration"
 local count = require "edeliver.relup.base.count"
@@ -13,19 +14,16 @@ local install = require "edeliver.relup.step.install"
 local modules = require "edeliver.relup.deploy.modules"
 local pages = require "edeliver.relup.deploy.pages"
 local permanent = require "edeliver.relup.step.permanent"
-local plan = require "edeliver.relup.plan"
 local planned = require "edeliver.relup.deploy.planned"
-local register = require "edeliver.relup.deploy.register"
 local release_folder = require "edeliver.relup.otp.release_folder"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local relup_on = require "edeliver.relup.otp.relup"
-local ship = require "edeliver.relup.deploy.ship"
 local verify = require "edeliver.relup.deploy.verify"
 local way_back = require "edeliver.relup.deploy.way_back"
 
 local deploy = {}
 
-local ENGINE, REHEARSE = "swap", 100 -- by default
+local REHEARSE = 100 -- states of each module, by default
 
 --- Plans a deploy; asks, and changes nothing. See `edeliver.relup.deploy.planned`.
 deploy.plan = planned.make
@@ -51,63 +49,6 @@ local function add_to_install(node, ctx, from, version)
   ctx.additions = { head = { resolved.instruction }, load = load, paths = paths, children = true }
   if #load > 0 then
     ctx:log("info", ("%s of %s that no relup reaches: loaded in the same stop"):format(count.of(#load, "module"), version))
-  end
-  return true
-end
-
--- Bringing -------------------------------------------------------------------------------------------------------------
-
--- Asks the new release itself, now that it can be started there; says what the plan did not know before.
-local function ask_again(ctx, this, root)
-  local made, said = this.planned.plan, {}
-  for _, reason in ipairs(made.reasons) do said[reason.text] = true end
-  local asked, message, code = plan.ask(made, root)
-  if not asked then return nil, message, code end
-  for _, reason in ipairs(made.reasons) do
-    if reason.level ~= "note" and not said[reason.text] then
-      ctx:log("warning", ("%s: %s %s"):format(reason.level, reason.text, reason.next))
-    end
-  end
-  return this.planned:allowed(this.options.anyway)
-end
-
--- Sends what the node lacks, registers the release, and asks the new release itself once more, now that it can be started there.
-local function bring(node, ctx, this)
-  local message, code
-  this.shipped, message, code = ship.send(node, this.planned.compared, { ctx = ctx, progress = this.options.progress })
-  if not this.shipped then return nil, message, code end
-  this.registered, message, code = register.add(node, this.planned.release, { relup = this.planned.relup, ctx = ctx })
-  if not this.registered then return nil, message, code end
-  local root
-  root, message, code = release_folder.root(node)
-  if not root then return nil, message, code end
-  return ask_again(ctx, this, root)
-end
-
-local function runs(node, version)
-  local releases = release_handler.which_releases(node)
-  local now = releases and release_handler.running(releases)
-  return now ~= nil and now.version == version
-end
-
--- Takes away what was brought, unless the node runs it. Where we may not, it is said what is left: another deploy goes on with
--- it.
-local function take_away(node, ctx, this, ours)
-  if not this.shipped then return true end
-  if not ours then
-    ctx:log("warning", ("What was brought of %s lies on %s. Another deploy continues with it; `edeliver-relup %s remove %s` "
-      .. "takes it away"):format(this.version, node.name, node.name, this.version))
-    return true
-  end
-  if runs(node, this.version) then return true end
-  local left, message = true, nil
-  if this.registered then left, message = register.take_back(node, this.registered) end
-  if left then left, message = ship.take_back(node, this.shipped) end
-  if left then
-    ctx:log("info", ("what was brought of %s was taken away again"):format(this.version))
-  else
-    ctx:log("warning", ("%s. `edeliver-relup %s remove %s` takes away what is left of it"):format(
-      message or "What was brought lies on the node", node.name, this.version))
   end
   return true
 end
@@ -192,7 +133,7 @@ local function finally(node, ctx, this, ours)
   if this.configuration then this.configuration:leave() end
   if this.installed then
     pages.renew(node, ctx, this.configuration.changed)
-  elseif ours and not runs(node, this.version) then
+  elseif ours and not release_handler.runs(node, this.version) then
     if this.carried then pages.take_back(node, ctx, this.carried) end
     if this.configuration then this.configuration:take_back() end
   end
@@ -205,13 +146,17 @@ local function step(options, begin)
   return {
     name = "install", options = options,
     begin = function(node, config)
+      if config.engine == "otp" then
+        return nil, ("OTP's engine leaves out what no relup reaches: consolidated protocols, and children of supervisors. A "
+          .. "deploy to %s takes the swap. Nothing was changed"):format(node.name), "refused"
+      end
       local message, code
       this, message, code = begin(node, config)
       if not this then return nil, message, code end
       this.options = options
       this.install_options = { permanent = options.permanent, timeout = options.timeout }
       config.version, config.name = this.version, config.name or this.name
-      config.engine = config.engine or ENGINE
+      config.engine = "swap"
       if config.rehearse == nil then config.rehearse = REHEARSE end
       return true
     end,
@@ -237,7 +182,7 @@ local function before_up(node, ctx, this)
     local compared = this.planned.compared
     return ("a deploy would send %s, %d bytes"):format(count.of(compared.files, "file"), compared.bytes)
   end
-  return bring(node, ctx, this)
+  return bring.there(node, ctx, this)
 end
 
 local function md5s_of(release)
@@ -266,7 +211,8 @@ function deploy.step(options)
     if not made then return nil, message, code end
     return {
       planned = made, from = made.from, version = made.version, name = made.name, md5s = md5s_of(made.release),
-      changed = made.plan.modules.changed, removed = made.plan.modules.removed, before_install = before_up, take_away = take_away,
+      changed = made.plan.modules.changed, removed = made.plan.modules.removed, before_install = before_up,
+      take_away = bring.back,
       starting = options.start_children and children.starting(function() return made.plan end),
     }
   end)

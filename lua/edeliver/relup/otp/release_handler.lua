@@ -176,6 +176,13 @@ function release_handler.current(node, timeout)
     release_handler.describe(releases), node.name), "stale_releases"
 end
 
+--- Whether a node runs this version; false also where it cannot be asked.
+function release_handler.runs(node, version)
+  local releases = release_handler.which_releases(node)
+  local now = releases and release_handler.running(releases)
+  return now ~= nil and now.version == version
+end
+
 --- Removes a release that does not run, with the libraries that no other release uses.
 -- @return[1] true
 -- @return[2] nil, message, code

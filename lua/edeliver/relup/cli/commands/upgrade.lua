@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.commands.upgrade
 
 local permanence = require "edeliver.relup.cli.permanence"
+local release_handler = require "edeliver.relup.otp.release_handler"
 local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 
 local upgrade = {
@@ -27,7 +28,7 @@ end
 -- @return exit code
 function upgrade.command(args)
   return sequence_runner.command(args, "Upgrades", function(node)
-    if args.permanent and permanence.is_running(node, args.version) then return permanence.run(args, node, args.version) end
+    if args.permanent and release_handler.runs(node, args.version) then return permanence.run(args, node, args.version) end
     return true
   end)
 end
