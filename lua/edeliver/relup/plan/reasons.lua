@@ -63,8 +63,9 @@ local CODES = {
     "Plan against the node with the release on its disk: the new release says it itself then." },
   children_not_told = { "warning", "The new release was asked for the children of %s, and failed: %s.",
     "Compare its children by hand." },
-  funs_held = { "warning", "Funs of %s are kept by %s. Its old code stays until they are gone.",
-    "Replace them behind the upgrade; the next upgrade of that module is refused as long as they are there." },
+  funs_held = { "warning", "Funs of %s are kept by %s.",
+    "Those in tables and persistent terms get the new code, where it has such funs. Those of a process keep the old code: as "
+      .. "long as they are there, the next upgrade of that module is refused." },
   processes_uncounted = { "warning", "%s, so processes of which only child specs tell are not counted.",
     "Look at who is suspended or busy: edeliver-relup NODE stuck." },
   next_vm_failed = { "warning", "The new release did not start beside the node: %s. The plan reads children from literals.",
