@@ -68,7 +68,7 @@ run() ->
   Reading = fun(Table, Do) ->
     Fixed = (catch ets:safe_fixtable(Table, true)),
     Got = (catch ets:info(Table, size) < 100000 andalso Do(ets:select(Table, [{'$1', [], ['$1']}], 1000))),
-    Fixed =:= true andalso catch ets:safe_fixtable(Table, false),
+    Fixed =:= true andalso (catch ets:safe_fixtable(Table, false)),
     Got
   end,
   InTable = fun(Table, Md5s) ->
