@@ -17,7 +17,7 @@ sending.__index = sending
 local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charlist
 
 local LEAST, MOST = 16 * 1024, 1024 * 1024 -- bytes of a slice
-local ON_THE_WAY = 4 -- slices
+local ON_THE_WAY = 16 -- slices
 local QUICK, SLOW = 500, 2000 -- ms that a slice takes
 local STALLED, FINISH = 60000, 600000 -- ms
 local PACKED_BELOW = 4000 -- bytes a millisecond: on a link that is slower, packing pays
