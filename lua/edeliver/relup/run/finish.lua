@@ -98,25 +98,29 @@ local function is_ours(self)
   return ours
 end
 
--- Says who undoes instead of us, and looks whether that is done.
-local function leave(self)
-  local lease, result = self.lease, self.report
+-- Says who undoes instead of us what is left, and looks whether that is done. The guard needs no process for it; on a node
+-- without room for one it is only told to. `ours`: whether we have tried before.
+local function leave(self, ours)
+  local lease, result, name = self.lease, self.report, self.node.name
+  if ours and not self.node:is_open() then lease:claim() end
   if lease.state == "lost" then
     result.message = ("%s; %s"):format(result.message or "the run failed", lease.why)
     return
   end
-  local why, by_hand = lease.why, lease.handed_over -- then it does not wait
-  if lease.state == "late" then lease:hand_over(why) end
+  local by_hand = lease.handed_over -- then it does not wait
+  local why = lease.why or ("the guard on %s undoes everything that is left"):format(name)
+  local done = lease.state == "held" and self.guard:undo()
+  if not done and (lease.state == "held" or lease.state == "late") then lease:hand_over(why) end
   if lease.other then
     self.ctx.ledger:forget()
     self.guard = nil
-  elseif not by_hand and self.node:is_open() and self.guard:wait_until_gone(GUARD_LEAVES) then
+  elseif done or not by_hand and self.node:is_open() and self.guard:wait_until_gone(GUARD_LEAVES) then
     self.ctx.ledger:forget()
-    table.insert(result.undone, ("by the guard on %s: everything"):format(self.node.name))
+    table.insert(result.undone, ("by the guard on %s: %s"):format(name, ours and "what was left" or "everything"))
     self.guard = nil
     return
   end
-  table.insert(result.undone, "nothing from here: " .. why)
+  table.insert(result.undone, (ours and "no more from here: " or "nothing from here: ") .. why)
 end
 
 -- The pid set of those that are suspended now, or may be.
@@ -151,27 +155,15 @@ local function settle_ledger(self)
   if not settled then result.message = result.message or message end
 end
 
--- What we could not undo, the guard tries, which needs no process for it; on a node without room for one we only tell it to.
-local function leave_the_rest(self)
-  local lease, the_guard = self.lease, self.guard
-  if self.ctx.ledger:is_settled() or not lease or lease.state ~= "held" or not self.node:is_open() then return end
-  if not the_guard:undo() then
-    lease:hand_over(("the guard on %s tries again"):format(self.node.name))
-    if not the_guard:wait_until_gone(GUARD_LEAVES) then return end
-  end
-  self.ctx.ledger:forget()
-  table.insert(self.report.undone, ("by the guard on %s: what was left"):format(self.node.name))
-  self.guard = nil
-end
-
 local function settle(self)
   local ledger = self.ctx.ledger
   if self.config.dry_run then
     self.report.would_suspend = ledger:suspended()
     ledger:forget()
   elseif not ledger:is_settled() then
-    if is_ours(self) then settle_ledger(self) else leave(self) end
-    leave_the_rest(self)
+    local ours = is_ours(self)
+    if ours then settle_ledger(self) end
+    if self.lease and not ledger:is_settled() then leave(self, ours) end
   end
   return true
 end
