@@ -61,6 +61,15 @@ describe("journal", function()
     assert.equal("end", lines()[5].event)
   end)
 
+  it("is written on after a line that a signal has cut off", function()
+    local book = assert(journal.open(node, path, { application = "myapp", version = "1.4.6" }))
+    local cut = setmetatable({}, { __tojson = function() error "interrupted by SIGTERM" end })
+    assert.has_error(function() book:write("step", { name = cut }) end)
+    assert.is_true(book:write("step", { name = "put_relup_back", status = "begun" }))
+    assert.equal("put_relup_back", lines()[2].name)
+    book:close { ok = false, still_suspended = 0, still_undone = 0 }
+  end)
+
   it("says what is owed, as it was at every moment", function()
     local book = assert(journal.open(node, path))
     local observe = book:observer()

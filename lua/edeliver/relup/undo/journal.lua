@@ -18,10 +18,10 @@ journal.__index = journal
 
 local SHOWN = 400 -- characters of a call; its bytes are all there
 local TRIES = 5 -- to find a name that is not taken
-local KEYS = { keyorder = {
+local KEYS = {
   "at", "ms", "event", "format", "node", "creation", "operator", "application", "version", "name", "status", "took", "ok",
   "by", "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
-} }
+}
 
 -- Where journals lie ---------------------------------------------------------------------------------------------------
 
@@ -98,7 +98,9 @@ end
 function journal:write(event, fields, announces)
   local line = { at = os.date "!%Y-%m-%dT%H:%M:%SZ", ms = math.floor(core.now() - self.started), event = event }
   for name, value in pairs(fields or {}) do line[name] = value end
-  local written, message = self.file:write((self.cut and "\n" or "") .. json.encode(line, KEYS) .. "\n")
+  -- An encoder's state is for one line: one that a signal has cut off keeps its half of it.
+  local text = json.encode(line, { keyorder = KEYS })
+  local written, message = self.file:write((self.cut and "\n" or "") .. text .. "\n")
   if written then
     if announces then written, message = core.sync(self.file) else written, message = self.file:flush() end
   end
