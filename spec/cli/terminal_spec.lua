@@ -56,9 +56,8 @@ describe("a question before a node is touched that is not local", function()
       words[6] = address
       return program.run(words, { node = here })
     end
-    -- Another machine for all that the program can know; here it is this one, by a name that resolves to it.
-    local own = process.output("hostname"):gsub("%s", "")
-    local asked = refused(own)
+    -- Another machine for all that the program can know; here it is this one, as it is seldom written.
+    local asked = refused "127.1"
     assert.same({ 1, "" }, { asked.code, asked.out })
     assert.matches("--yes confirms it", asked.err, 1, true)
     assert.equal(0, refused("127.0.0.1").code)
