@@ -1,6 +1,7 @@
 -- doctor and history, as at a shell: a release with sockets, before and after an upgrade, and while one is in the way.
 
 local chat = require "support.chat"
+local depots = require "support.depot"
 local program = require "cli.program"
 
 -- The levels by the checks' names.
@@ -11,6 +12,14 @@ local function levels(shown)
 end
 
 describe("doctor and history", function()
+  it("say of a node without a web server that it needs none", function()
+    local depot <close> = depots.start { items = 1 }
+    local shown = depot:json "NODE doctor"
+    assert.equal(0, shown.code, shown.err)
+    assert.equal("warning", levels(shown).sockets)
+    assert.matches("no Phoenix endpoint of depot has a Bandit", shown.out, 1, true)
+  end)
+
   it("say whether a node can be upgraded, and what was done to it", function()
     local release <close> = chat.start { next = { "2.0.0" } }
     local none = program.run("history", { node = release })
@@ -23,6 +32,9 @@ describe("doctor and history", function()
     local people = program.run("NODE doctor", { node = release })
     assert.matches("✓ " .. release.name .. " can be reached.", people.out, 1, true)
     assert.matches("It can be upgraded.", people.out, 1, true)
+
+    local named = program.json("NODE doctor --app chat", { node = release })
+    assert.equal("ok", levels(named).sockets, named.err)
 
     local upgraded = program.run("NODE upgrade 2.0.0", { node = release })
     assert.equal(0, upgraded.code, upgraded.err)

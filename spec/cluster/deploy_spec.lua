@@ -1,6 +1,7 @@
 -- A rollout of a plain mix release, which has no relup: deployed to each node, and rolled back where one is not healthy.
 
 local depots = require "support.depot"
+local process = require "support.process"
 local relup = require "edeliver.relup"
 
 describe("a rollout of a plain mix release", function()
@@ -20,7 +21,7 @@ describe("a rollout of a plain mix release", function()
       local node = depot.release
       config.nodes[i] = { name = node.name, epmd_port = node.epmd_port, cookie = node.cookie }
     end
-    config.on_event = function() end
+    config.on_event = config.on_event or function() end
     return relup.rollout(config)
   end
 
@@ -28,8 +29,31 @@ describe("a rollout of a plain mix release", function()
     return report.nodes[1].state .. " " .. report.nodes[2].state
   end
 
+  -- Every `mix release` makes a cookie of its own: that of the release that is brought is another one than the nodes have.
+  it("takes the cookie that the operator has, and shows the plan", function()
+    local home, folder = process.temporary_folder(), process.temporary_folder()
+    process.shell([[printf %%s %s >%s/.erlang.cookie && chmod 400 %s/.erlang.cookie && cp -r %s %s/depot &&
+      rm -f %s/depot/releases/COOKIE && printf OTHER >%s/depot/releases/COOKIE]], one.release.cookie, home, home,
+      depots.release "2.0.0", folder, folder, folder)
+    local shown = one:run(("rollout %s/depot --plan --node NODE"):format(folder), { env = { HOME = home } })
+    assert.equal(0, shown.code, shown.err)
+    assert.matches("1%.0%.0 +2%.0%.0 +hot", shown.out)
+    process.remove_folder(home)
+    process.remove_folder(folder)
+  end)
+
   it("goes back where a node is not healthy, and is deployed where all are", function()
-    local plan = assert(roll { plan_only = true })
+    local held
+    local plan = assert(roll { plan_only = true, on_event = function(event)
+      if event.event ~= "ready_to_begin" then return end
+      held = { one:deploy "2.0.0", one:json "NODE doctor", one:deploy("2.0.0", "--plan") }
+    end })
+    assert.equal(1, held[1].code)
+    assert.equal("busy", held[1].json.error.code)
+    assert.matches("A rollout has " .. one.release.name, held[1].err, 1, true)
+    assert.matches("A rollout has it", held[2].out, 1, true)
+    assert.equal(0, held[3].code, held[3].err)
+    one:is_whole "1.0.0"
     assert.equal("2.0.0", plan.version)
     local report, message, failed = roll {
       auto_revert = true, healthy_deadline = 2000, healthy = "test \"$NODE\" != " .. two.release.name,

@@ -4,11 +4,12 @@
 
 local count = require "edeliver.relup.base.count"
 local guard = require "edeliver.relup.undo.guard"
+local hold = require "edeliver.relup.cluster.hold"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local room = require "edeliver.relup.step.room"
+local site_options = require "edeliver.relup.cli.site_options"
 local swap = require "edeliver.relup.step.swap"
 local term = require "edeliver.relup.term"
-local web = require "edeliver.relup.web"
 
 local checkup = {}
 
@@ -79,6 +80,11 @@ checks["other upgrades"] = function(node)
   if swapping and swapping.status ~= "purging" then
     return "bad", "A swap is " .. swapping.status, "Wait for its end; `status` shows it"
   end
+  local rollout, unheard, reason = hold.who(node)
+  if rollout == nil then return nil, unheard, reason end
+  if rollout then
+    return "bad", "A rollout has it: " .. rollout, "Wait for its end, or end it by `rollout abort`"
+  end
   return "ok", "No other upgrade is active"
 end
 
@@ -101,12 +107,14 @@ checks["old code"] = function(node)
 end
 
 checks.sockets = function(node, seen, args)
-  local name = args.app or seen.release and seen.release.name
-  if not name then return "warning", "Without a release it is not known which application to look for", "Name it with --app" end
-  local site, message, code = web.find(node, name, { name = name, listener = args.listener, port = args.port })
+  if not seen.release and not (args.app[1] or args.listener or args.port) then
+    return "warning", "Without a release it is not known which application to look for", "Name it with --app"
+  end
+  local site, message, code = site_options.find(node, args)
   if not site then
     if code == "timeout" or code == "nodedown" then return nil, message, code end
-    return "warning", message, "A node without websockets needs none: --no-sockets. Else name it with --app, --listener or --port"
+    if code == "not_running" then return "warning", message, "Name an application that runs there with --app" end
+    return "warning", message, "A node without websockets needs none. Else name it with --app, --listener or --port"
   end
   local found, problem, why = site:connections()
   if not found then return nil, problem, why end

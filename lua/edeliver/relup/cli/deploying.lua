@@ -4,6 +4,7 @@
 
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
+local hold = require "edeliver.relup.cluster.hold"
 local option_names = require "edeliver.relup.cli.option_names"
 local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 local session = require "edeliver.relup.cli.session"
@@ -34,6 +35,12 @@ function deploying.run(args, node, about)
   end
   if none == nil then
     args.output:fail(option_names.of(message), code)
+    return exit.REFUSED
+  end
+  local free
+  free, message, code = hold.is_free(node)
+  if not free then
+    args.output:fail(message, code)
     return exit.REFUSED
   end
   local question = ("%s %s on %s to %s (%s), with %s, and %s whose code changes."):format(about.verb, about.name, node.name,

@@ -5,6 +5,7 @@
 local core = require "edeliver.relup.core"
 local document = require "edeliver.relup.plan.document"
 local exit = require "edeliver.relup.cli.exit"
+local hold = require "edeliver.relup.cluster.hold"
 local report_page = require "edeliver.relup.cli.report_page"
 local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
@@ -225,7 +226,8 @@ function sequence_runner.command(args, verb, look)
     config = site_options.config(args, names)
     none, message, code = site_options.has_no_sockets(args, node, config)
   end
-  if none == nil then
+  if none ~= nil and verb then found, message, code = hold.is_free(node) end
+  if none == nil or not found then
     args.output:fail(option_names.of(message), code)
     return exit.REFUSED
   end

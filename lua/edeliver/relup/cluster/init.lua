@@ -132,6 +132,7 @@ local function start(self, node)
     node = node.name, connect = node.connect, release = config.release, version = config.version, who = self.who,
     options = {
       permanent = config.permanent, anyway = config.anyway, keep_env = config.keep_env, version_suffix = config.version_suffix,
+      start_children = config.start_children,
     },
     config = { name = config.name, engine = config.engine, rehearse = config.rehearse, target = config.target },
     no_sockets = config.no_sockets, healthy = self.check, limits = config.limits,
@@ -437,7 +438,7 @@ end
 local KNOWN = {}
 for name in ([[nodes release version name canary max_parallel min_healthy_time healthy_deadline auto_revert keep_going stagger
   healthy limits together permanent anyway keep_env version_suffix no_sockets engine rehearse target connect on_event plan_only
-  confirm]]):gmatch "%S+" do
+  confirm start_children]]):gmatch "%S+" do
   KNOWN[name] = true
 end
 
@@ -476,7 +477,7 @@ end
 -- arguments… }`, asked on the node; or a shell command, with NODE in its environment), `limits` (see `cluster.health`),
 -- `together` (all nodes swap at the same moment, or none), `connect` (options for all nodes), `on_event` (a function of each
 -- event), `plan_only`, `confirm` (a function, asked when all is planned), and what an install takes: `permanent`, `anyway`,
--- `keep_env`, …
+-- `keep_env`, `start_children`, …
 -- @return[1] report: `{ ok, version, nodes = list of { name, state, message, from, sockets, stood_still_ms, … }, skew_ms, … }`
 -- @return[2] nil, message, report
 function cluster.rollout(config)

@@ -23,6 +23,8 @@ local worker = {}
 
 local atom = term.atom
 
+local STAND_STILL = 20000 -- ms that sockets are suspended for at most, because other nodes are not ready
+
 -- Lines ----------------------------------------------------------------------------------------------------------------
 
 local function say(event)
@@ -143,11 +145,12 @@ end
 
 -- Upgrading --------------------------------------------------------------------------------------------------------------
 
--- Says that this node is ready, and waits until all are. While it waits, the connection lives.
-local function barrier(name)
+-- Says that this node is ready, and waits until all are, or for `limit` ms. While it waits, the connection lives.
+local function barrier(name, limit)
   return {
     name = name,
     run = function(node)
+      local deadline = core.now() + (limit or math.huge)
       say { event = "ready", at = name }
       local message
       repeat
@@ -156,6 +159,8 @@ local function barrier(name)
           if not message or message.act == "abort" then return nil, "another node of the rollout failed", "aborted" end
         elseif not node:is_open() then
           return nil, node.name .. " is gone", "nodedown"
+        elseif core.now() > deadline then
+          return nil, ("the other nodes were not ready within %d s"):format(limit // 1000), "aborted"
         end
       until message and message.act == "go"
       return true
@@ -181,7 +186,7 @@ local function run(self, step, together)
     end },
   }
   local steps
-  if together then before[1] = barrier "swap" end
+  if together then before[1] = barrier("swap", STAND_STILL) end
   steps = standard.around(step, self.no_sockets, before, after)
   if together then table.insert(steps, 1, barrier "prepared") end
   local config = {}

@@ -8,6 +8,7 @@ local exit = require "edeliver.relup.cli.exit"
 local journal = require "edeliver.relup.cluster.journal"
 local node_list = require "edeliver.relup.cli.node_list"
 local output = require "edeliver.relup.cli.output"
+local progress = require "edeliver.relup.cli.progress"
 local relup = require "edeliver.relup"
 local session = require "edeliver.relup.cli.session"
 local term = require "edeliver.relup.term"
@@ -48,7 +49,7 @@ local function parallel(text)
 end
 
 function rollout.add_to_parser(parser)
-  parser:argument("release", "The release: a folder, or a .tar.gz; or one of status, pause, continue, abort, revert.")
+  parser:argument("path", "The release: a folder, or a .tar.gz; or one of status, pause, continue, abort, revert.")
     :argname "<path>":args "?"
   parser:option("--node", "A node; may be said more than once."):argname "NODE":count "*":target "nodes"
   parser:option("--nodes-file", "A file with a line a node: its name, then address=, port=, epmd_port=, tls_ca=, …")
@@ -71,6 +72,8 @@ function rollout.add_to_parser(parser)
   parser:flag("--anyway", "Override reasons to restart instead.")
   parser:flag("--keep-env", "Keep the configuration that runs.")
   parser:flag("--version-suffix", "Where nodes run this version with other content: name this one anew.")
+  parser:option("--start-child", "Start this new child of an application, too; may be said more than once.")
+    :argname "MODULE":count "*"
   parser:flag("--no-sockets", "Suspend nothing, although there are websockets.")
   parser:flag("--json-lines", "A line of JSON for each event, as it happens.")
 end
@@ -96,6 +99,43 @@ local function line_of(node)
   return table.concat(words, "; ")
 end
 
+-- What the plans warn of, each once, with the nodes where that is not all of them.
+local function show_warnings(out, nodes)
+  local order, of = {}, {}
+  for _, node in ipairs(nodes) do
+    for _, reason in ipairs(node.plan and node.plan.reasons or {}) do
+      if reason.level ~= "note" then
+        if not of[reason.text] then
+          order[#order + 1] = reason
+          of[reason.text] = {}
+        end
+        table.insert(of[reason.text], node.name)
+      end
+    end
+  end
+  for _, reason in ipairs(order) do
+    local where = of[reason.text]
+    out:line(("%s: %s"):format(#where < #nodes and table.concat(where, ", ") or "warning", reason.text), "yellow")
+    if reason.next then out:line(("  next: %s"):format(reason.next)) end
+  end
+end
+
+local function show_plan(out, self)
+  local rows = {}
+  for i, node in ipairs(self.nodes) do
+    local plan = node.plan
+    rows[i] = {
+      node.name, node.facts.version, node.state == "already" and "has it already" or self.version, plan and plan.verdict or "-",
+      node.facts.sockets, plan and plan.bytes and progress.bytes(plan.bytes) or "-",
+    }
+  end
+  out:table({ "NODE", "RUNS", "BECOMES", "VERDICT", "SOCKETS", "TO SHIP" }, rows)
+  show_warnings(out, self.nodes)
+  for _, text in ipairs(self.skewed) do
+    out:line(("Old and new nodes talk to each other meanwhile: %s"):format(text), "yellow")
+  end
+end
+
 -- The table that lives, on a terminal; lines elsewhere.
 local function watcher(out)
   local drawn = 0
@@ -116,6 +156,9 @@ local function watcher(out)
     out:event(event)
     if out.json then
       return
+    elseif event.event == "ready_to_begin" then
+      show_plan(out, self)
+      drawn = 0
     elseif out.is_terminal then
       draw(self)
     elseif event.event == "state" then
@@ -127,21 +170,6 @@ local function watcher(out)
     elseif event.event == "said" then
       out:line(event.text)
     end
-  end
-end
-
-local function show_plan(out, self)
-  local rows = {}
-  for i, node in ipairs(self.nodes) do
-    local plan = node.plan
-    rows[i] = {
-      node.name, node.facts.version, node.state == "already" and "has it already" or self.version, plan and plan.verdict or "-",
-      node.facts.sockets, plan and plan.bytes and ("%.1f MB"):format(plan.bytes / 1e6) or "-",
-    }
-  end
-  out:table({ "NODE", "RUNS", "BECOMES", "VERDICT", "SOCKETS", "TO SHIP" }, rows)
-  for _, text in ipairs(self.skewed) do
-    out:line(("Old and new nodes talk to each other meanwhile: %s"):format(text), "yellow")
   end
 end
 
@@ -187,7 +215,7 @@ local function show_status(out, found)
 end
 
 local function command_of_another(args)
-  local out, word = args.output, args.release
+  local out, word = args.output, args.path
   local all, message, code = journal.all()
   if not all then
     out:fail(message, code)
@@ -246,12 +274,12 @@ local function config_of(args, nodes, connect)
   if args.healthy and not healthy then return nil, message, code end
   local function ms(value) return value and value * 1000 end
   return {
-    nodes = nodes, connect = connect, release = args.release, version = args.to, name = args.app, canary = args.canary,
+    nodes = nodes, connect = connect, release = args.path, version = args.to, name = args.app, canary = args.canary,
     max_parallel = args.max_parallel, min_healthy_time = ms(args.min_healthy_time),
     healthy_deadline = ms(args.healthy_deadline), stagger = ms(args.stagger), auto_revert = args.auto_revert,
     keep_going = args.keep_going, healthy = healthy, together = args.together, permanent = args.permanent,
     anyway = args.anyway, keep_env = args.keep_env, version_suffix = args.version_suffix, no_sockets = args.no_sockets,
-    plan_only = args.plan,
+    plan_only = args.plan, start_children = #args.start_child > 0 and args.start_child or nil,
   }
 end
 
@@ -259,8 +287,8 @@ end
 -- @return exit code
 function rollout.command(args)
   local out = args.output
-  if COMMANDS[args.release] then return command_of_another(args) end
-  if (args.release == nil) == (args.to == nil) then
+  if COMMANDS[args.path] then return command_of_another(args) end
+  if (args.path == nil) == (args.to == nil) then
     out:fail("a rollout takes either the path of a release, or --to VERSION", "badarg")
     return exit.USAGE
   end
@@ -273,8 +301,6 @@ function rollout.command(args)
   end
   config.on_event = watcher(out)
   config.confirm = function(self)
-    out:line ""
-    show_plan(out, self)
     local local_all = true
     for _, node in ipairs(self.nodes) do
       local_all = local_all and session.is_local { node = node.name, address = node.connect.address }
