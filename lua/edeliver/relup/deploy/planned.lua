@@ -80,7 +80,8 @@ local function compare(self, node, options)
     if unnamed == nil then return nil, message, code end
     if not unnamed then
       self.plan, message, code = plan.compare(node, self.release, {
-        start_children = options.start_children, asked_again = true,
+        -- What runs already starts no child anew.
+        start_children = (not self.is_same or version) and options.start_children or nil, asked_again = true,
       })
       if not self.plan then return nil, message, code end
       unnamed = not (self.is_same and not version) and unbumped(self.plan, names)

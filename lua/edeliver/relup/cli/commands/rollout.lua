@@ -75,6 +75,7 @@ function rollout.add_to_parser(parser)
   parser:option("--start-child", "Start this new child of an application, too; may be said more than once.")
     :argname "MODULE":count "*"
   parser:flag("--no-sockets", "Suspend nothing, although there are websockets.")
+  parser:option("--id", "Which rollout status, pause, continue, abort or revert is for, where several are active."):argname "ID"
   parser:flag("--json-lines", "A line of JSON for each event, as it happens.")
 end
 
@@ -214,6 +215,17 @@ local function show_status(out, found)
   if #rows > 0 then out:table({ "NODE", "STATE", "" }, rows) end
 end
 
+-- Which ones are active, where a word is meant for one of them.
+local function several(active)
+  local words = {}
+  for i, one in ipairs(active) do
+    local first = one.first
+    words[i] = ("%s (of %s, by %s, on %s)"):format(first.id, first.release or first.version, first.operator,
+      type(first.nodes) == "table" and table.concat(first.nodes, ", ") or "?")
+  end
+  return ("%d rollouts are active; say which one with --id: %s"):format(#active, table.concat(words, "; "))
+end
+
 local function command_of_another(args)
   local out, word = args.output, args.path
   local all, message, code = journal.all()
@@ -225,16 +237,24 @@ local function command_of_another(args)
     out:fail("there was no rollout from this account", "no_rollout")
     return exit.REFUSED
   end
-  local found = all[1]
+  local active, named = {}, nil
   for _, one in ipairs(all) do
-    if is_running(one) then
-      found = one
-      break
-    end
+    if is_running(one) then active[#active + 1] = one end
+    if one.first.id == args.id then named = one end
   end
+  if args.id and not named then
+    out:fail(("there was no rollout %s from this account"):format(args.id), "no_rollout")
+    return exit.REFUSED
+  end
+  local found = named or active[1] or all[1]
   if word == "status" then
     show_status(out, found)
+    if not named and #active > 1 then out:line(several(active)) end
     return exit.OK
+  end
+  if not named and #active > 1 then
+    out:fail(several(active), "ambiguous")
+    return exit.REFUSED
   end
   if not is_running(found) then
     out:fail(("no rollout is active: %s has ended"):format(found.first.id), "no_rollout")
