@@ -63,6 +63,19 @@ describe("a rollout of a plain mix release", function()
     one:is_whole "1.0.0"
     two:is_whole "1.0.0"
 
+    -- A program that hangs holds no sockets up for long.
+    local hung
+    report, message, failed = roll { together = true, on_event = function(event)
+      if hung or event.step ~= "swap" then return end
+      hung = true
+      process.sleep(22000)
+    end }
+    assert.is_nil(report)
+    assert.matches("the other nodes were not ready within 20 s", message, 1, true)
+    assert.equal("failed failed", states(failed))
+    one:is_whole "1.0.0"
+    two:is_whole "1.0.0"
+
     local done, problem = roll { together = true }
     assert(done, problem)
     assert.equal("done done", states(done))

@@ -58,6 +58,7 @@ describe("a rollout's schedule", function()
     { "goes back one by one", "DVBP", { auto_revert = true }, "" },
     { "goes back, the next", "DBBP", { auto_revert = true }, "revert n1" },
     { "went back", "BBBP", { auto_revert = true }, "", "reverted" },
+    { "has not gone back where one is lost", "BLP", { auto_revert = true }, "", "failed" },
     { "waits for one that runs before it goes back", "RFP", { auto_revert = true, max_parallel = 2 }, "" },
     { "goes back while another is watched", "WFP", { auto_revert = true, max_parallel = 2 }, "revert n1" },
     { "does not say that it went back where one could not", "XBBP", { auto_revert = true }, "", "failed" },

@@ -123,7 +123,8 @@ function heard.ended(self, node, event)
   local why = ("its worker ended (%s %d)%s"):format(event.signal ~= 0 and "signal" or "exit code",
     event.signal ~= 0 and event.signal or event.code, said)
   if node.state == "looking" or node.state == "looked" then node.refused = { message = why, code = "system" } end
-  lose(self, node, why)
+  lose(self, node, why .. "; the node ends or undoes by itself what was begun: look at it by `status`, and run the same command "
+    .. "again")
 end
 
 local function start(self, node)

@@ -75,7 +75,8 @@ function schedule.next(nodes, config, now)
   if config.reverting or why == "failed" and config.auto_revert then
     local acts = revert_next(nodes)
     if #acts > 0 or #with(nodes, ACTIVE) > 0 then return acts end
-    return {}, #with(nodes, { stuck = true }) > 0 and "failed" or "reverted"
+    -- Nobody knows what a lost one runs.
+    return {}, #with(nodes, { stuck = true, lost = true }) > 0 and "failed" or "reverted"
   end
   if why then
     if #with(nodes, ACTIVE) > 0 then return {} end

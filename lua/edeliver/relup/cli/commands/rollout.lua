@@ -91,7 +91,7 @@ local function line_of(node)
   local words = { cluster.STATES[node.state] or node.state }
   if node.state == "running" and node.step then words[1] = ("%s: %s"):format(words[1], node.step) end
   local report = node.report
-  if report and report.ok then
+  if report and report.ok and (report.suspended or 0) > 0 then
     words[#words + 1] = ("%s, paused for %.0f ms at most"):format(count.of(report.suspended or 0, "socket"),
       report.stood_still_ms or 0)
   end
