@@ -367,14 +367,14 @@ describe("sequence", function()
       assert(node:bulk_resume(counter, 1000))
     end)
     -- Neither we nor the guard can undo it.
-    local guard
+    local its_guard
     local function cannot() return nil, "it could not be resumed", "timeout" end
     for _, answer in ipairs { function() error "no memory" end, function() return nil, "no answer", "timeout" end } do
       local report, _, unfinished = relup.sequence {
         { name = "fails", run = function(_, _, ctx)
           assert(ctx:suspend({ counter }, 1000))
-          ctx.ledger.settle, guard = cannot, ctx.guard
-          guard.undo, guard.hand_over, guard.wait_until_gone = cannot, cannot, cannot
+          ctx.ledger.settle, its_guard = cannot, ctx.guard
+          its_guard.undo, its_guard.hand_over, its_guard.wait_until_gone = cannot, cannot, cannot
           node.suspended = answer
           return nil, "no"
         end },
@@ -383,8 +383,8 @@ describe("sequence", function()
       assert.equal(suspended, node.suspended)
       assert.is_nil(report)
       assert.same({ counter }, unfinished.still_suspended)
-      guard.undo = nil
-      assert(guard:undo())
+      its_guard.undo = nil
+      assert(its_guard:undo())
     end
   end)
 
