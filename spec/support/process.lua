@@ -118,7 +118,14 @@ end
 
 --- Sends a signal by name: `"STOP"`, `"CONT"`, `"KILL"`.
 function methods:signal(name)
-  return os.execute(("kill -%s %d 2>/dev/null"):format(name, self:pid())) == true
+  local pid = self:pid()
+  local sent = os.execute(("kill -%s %d 2>/dev/null"):format(name, pid)) == true
+  -- A machine that is busy takes its time to stop all threads of a program.
+  local function has_stopped()
+    return not process.output(("cat /proc/%d/task/*/stat 2>/dev/null"):format(pid)):find "%) [RSD] "
+  end
+  if sent and name == "STOP" then process.wait_until(has_stopped, 5000) end
+  return sent
 end
 
 --- Ends it and waits until it is gone; its temporary folder goes too. May be called twice.
