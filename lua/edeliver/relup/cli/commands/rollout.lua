@@ -52,7 +52,7 @@ function rollout.add_to_parser(parser)
   parser:argument("path", "The release: a folder, or a .tar.gz; or one of status, pause, continue, abort, revert.")
     :argname "<path>":args "?"
   parser:option("--node", "A node; may be said more than once."):argname "NODE":count "*":target "nodes"
-  parser:option("--nodes-file", "A file with a line a node: its name, then address=, port=, epmd_port=, tls_ca=, …")
+  parser:option("--nodes-file", "A file with a line a node: its name, then address=, port=, epmd_port=, tls_ca=, ...")
     :argname "FILE"
   parser:option("--cluster", "This node and all that it is connected to."):argname "NODE"
   parser:option("--to", "Instead of PATH: a version that lies on the nodes, with a relup."):argname "VERSION"
@@ -64,7 +64,7 @@ function rollout.add_to_parser(parser)
   parser:option("--stagger", "Wait so long between two beginnings."):argname "S":convert(seconds)
   parser:flag("--auto-revert", "Where a node fails, all that were upgraded go back, the last first.")
   parser:flag("--keep-going", "A node that is lost stops nobody.")
-  parser:option("--healthy", "A function on the node that must say true or ok: 'Module function [Argument, …]'."):argname "M F A"
+  parser:option("--healthy", "A function on the node that must say true or ok: 'Module function [Argument, ...]'."):argname "M F A"
   parser:option("--healthy-command", "A shell command that must succeed; NODE is in its environment."):argname "CMD"
   parser:flag("--together", "All nodes swap at the same moment, or none does.")
   parser:flag("--plan", "Show what would be done, and stop there.")
