@@ -64,7 +64,7 @@ function rollout.add_to_parser(parser)
   parser:option("--stagger", "Wait so long between two beginnings."):argname "S":convert(seconds)
   parser:flag("--auto-revert", "Where a node fails, all that were upgraded go back, the last first.")
   parser:flag("--keep-going", "A node that is lost stops nobody.")
-  parser:option("--healthy", "A function on the node that must say true or ok: 'Module function [Argument, ...]'."):argname "M F A"
+  parser:option("--healthy", "A function on the node that says true or ok: 'Module function [Argument, ...]'."):argname "M F A"
   parser:option("--healthy-command", "A shell command that must succeed; NODE is in its environment."):argname "CMD"
   parser:flag("--together", "All nodes swap at the same moment, or none does.")
   parser:flag("--plan", "Show what would be done, and stop there.")
