@@ -147,6 +147,9 @@ function engine.prepare(node, target, ctx)
     return left_to_otp(node, target, ctx)
   end
   local fused, message, code = fuse.script(target.relup.script, ctx.additions)
+  if not fused and code == "no_point_of_no_return" and not (config.engine or ctx.additions or config.target == "none") then
+    return left_to_otp(node, target, ctx) -- it restarts the emulator, or loads nothing
+  end
   if not fused then return nil, message, code end
   -- Of a relup that a deploy has made nobody wants to know which instruction is carried out by whom.
   if not ctx.additions then tell(ctx, fused) end
