@@ -169,7 +169,8 @@ describe("a rollout", function()
     local folder = process.temporary_folder()
     local env = { XDG_STATE_HOME = folder, EDELIVER_RELUP_COOKIE = cluster.nodes[1].cookie,
       ERL_EPMD_PORT = tostring(cluster.nodes[1].epmd_port) }
-    local words = { "rollout", "--to", "2.0.0", "--json-lines", "--min-healthy-time", "0" }
+    local page = folder .. "/rollout.html"
+    local words = { "rollout", "--to", "2.0.0", "--json-lines", "--min-healthy-time", "0", "--report", page }
     for _, node in ipairs(cluster.nodes) do table.move({ "--node", node.name }, 1, 2, #words + 1, words) end
     local running <close> = process.start { command = { "sh", "-c", program.command(words, { env = env }) } }
     assert(process.wait_until(function() return running:printed():find('"suspend_channels"', 1, true) end, 60000))
@@ -181,6 +182,9 @@ describe("a rollout", function()
     local shown = program.run(table.concat(words, " "), { env = env })
     assert.equal(0, shown.code, shown.err)
     assert.matches('"already"', shown.out, 1, true)
+    local text = assert(process.read_file(page))
+    for _, node in ipairs(cluster.nodes) do assert.matches("<td>" .. node.name .. "</td>", text, 1, true) end
+    assert.matches("Rollout of 2.0.0 <span class=\"ok\">done</span>", text, 1, true)
     assert.equal("2.0.0 2.0.0 2.0.0", versions(cluster))
     all_well(cluster)
     process.remove_folder(folder)

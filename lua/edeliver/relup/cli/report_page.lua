@@ -36,20 +36,17 @@ local function figure(list, name, text)
 end
 
 local function figures(report)
-  local list = {}
-  figure(list, "node", report.node)
-  figure(list, "application", report.name)
-  figure(list, "version", report.version)
-  figure(list, "began", report.at and os.date("!%Y-%m-%d %H:%M:%S UTC", report.at))
   local most = report.perhaps_suspended or report.suspended
   local perhaps = report.perhaps_suspended and "perhaps " or ""
-  figure(list, "suspended", most > 0 and perhaps .. count.of(most, "process") or "none")
   local still = report.stood_still
-  figure(list, "each paused for", still and ("%.1f ms at most (median %.1f ms, p99 %.1f ms)"):format(
-    still.max, still.p50, still.p99))
-  figure(list, "lost", #report.lost > 0 and ("%s ended while suspended: %s"):format(
-    count.of(#report.lost, "process"), report_page.first(report.lost, 20)) or "none")
-  return table.concat(list, "\n")
+  return {
+    { "node", report.node }, { "application", report.name }, { "version", report.version },
+    { "began", report.at and os.date("!%Y-%m-%d %H:%M:%S UTC", report.at) },
+    { "suspended", most > 0 and perhaps .. count.of(most, "process") or "none" },
+    { "each paused for", still and ("%.1f ms at most (median %.1f ms, p99 %.1f ms)"):format(still.max, still.p50, still.p99) },
+    { "lost", #report.lost > 0 and ("%s ended while suspended: %s"):format(count.of(#report.lost, "process"),
+      report_page.first(report.lost, 20)) or "none" },
+  }
 end
 
 --- The first of some things, as text.
@@ -59,16 +56,15 @@ function report_page.first(items, most)
   return table.concat(shown, ", ") .. (#items > most and ", ..." or "")
 end
 
-local function rows(report)
-  local total, lines = 1, {}
-  for _, step in ipairs(report.steps) do total = math.max(total, (step.at or 0) + (step.ms or 0)) end
+local function entries(report)
+  local found = {}
   for i, step in ipairs(report.steps) do
-    local result = step.message or (type(step.result) == "string" and step.result) or ""
-    lines[i] = ('<tr class="%s"><td>%s</td><td class="ms">%.1f ms</td><td class="time">%s</td><td>%s</td></tr>'):format(
-      step.status == "done" and "done" or "failed", report_page.escape(step.name), step.ms or 0,
-      bar(step.at or 0, step.ms or 0, total), report_page.escape(result))
+    found[i] = {
+      name = step.name, ok = step.status == "done", at = step.at, ms = step.ms,
+      text = step.message or type(step.result) == "string" and step.result or nil,
+    }
   end
-  return table.concat(lines, "\n")
+  return found
 end
 
 local PAGE = [[
@@ -81,19 +77,41 @@ local PAGE = [[
 <dl>
 %s
 </dl>
-<table id="steps"><thead><tr><th>step</th><th></th><th>when</th><th>result</th></tr></thead><tbody>
+<table id="steps"><thead><tr><th>%s</th><th></th><th>when</th><th>result</th></tr></thead><tbody>
 %s
 </tbody></table>
 %s
 </body></html>
 ]]
 
+--- A page of a run or of a rollout.
+-- @string title
+-- @tparam boolean ok
+-- @string ending in a word or two
+-- @tparam table facts a list of `{ name, text or nil }`
+-- @string what each row is of: "step", "node"
+-- @tparam table rows a list of `{ name =, ok =, at = ms, ms =, text = }`
+-- @tparam table after pieces of HTML
+-- @treturn string
+function report_page.document(title, ok, ending, facts, what, rows, after)
+  local list, lines, total = {}, {}, 1
+  for _, pair in ipairs(facts) do figure(list, pair[1], pair[2]) end
+  for _, entry in ipairs(rows) do total = math.max(total, (entry.at or 0) + (entry.ms or 0)) end
+  for i, entry in ipairs(rows) do
+    lines[i] = ('<tr class="%s"><td>%s</td><td class="ms">%.1f ms</td><td class="time">%s</td><td>%s</td></tr>'):format(
+      entry.ok and "done" or "failed", report_page.escape(entry.name), entry.ms or 0,
+      bar(entry.at or 0, entry.ms or 0, total), report_page.escape(entry.text or ""))
+  end
+  title = report_page.escape(title)
+  return PAGE:format(title, STYLE, title, ok and "ok" or "failed", report_page.escape(ending), table.concat(list, "\n"), what,
+    table.concat(lines, "\n"), table.concat(after, "\n"))
+end
+
 --- The page.
 -- @param report
 -- @treturn string
 function report_page.page(report)
-  local title = report_page.escape(("%s on %s%s"):format(report.name or "a sequence", report.node,
-    report.version and " to " .. report.version or ""))
+  local title = ("%s on %s%s"):format(report.name or "a sequence", report.node, report.version and " to " .. report.version or "")
   local after = {}
   if #report.undone > 0 then
     local items = {}
@@ -103,8 +121,7 @@ function report_page.page(report)
   if report.message then after[#after + 1] = "<pre>" .. report_page.escape(report.message) .. "</pre>" end
   local left = report:left_behind()
   if left then after[#after + 1] = '<pre id="left">' .. report_page.escape(left) .. "</pre>" end
-  return PAGE:format(title, STYLE, title, report.ok and "ok" or "failed", report_page.escape(report:ending()),
-    figures(report), rows(report), table.concat(after, "\n"))
+  return report_page.document(title, report.ok, report:ending(), figures(report), "step", entries(report), after)
 end
 
 return report_page

@@ -253,7 +253,7 @@ end
 
 local function begin_node(self, node, together)
   self.begun = (self.begun or 0) + 1
-  node.order = self.begun
+  node.order, node.began_at = self.begun, core.now()
   self.options.last_begun = core.now()
   set_state(self, node, "running")
   node.process:tell { act = "upgrade", together = together or nil }
@@ -371,6 +371,7 @@ local function report_of(self, ending, message, code)
     report.nodes[i] = {
       name = node.name, state = node.state, message = node.message, from = node.facts and node.facts.version,
       sockets = node.facts and node.facts.sockets, suspended = of.suspended, stood_still_ms = of.stood_still_ms,
+      at = node.began_at and node.began_at - self.started, ms = node.upgraded_at and node.upgraded_at - node.began_at,
       journal = of.journal, health = node.health and node.health.now, restarted = of.restarted,
       still_suspended = of.still_suspended, still_undone = of.still_undone,
     }

@@ -3,6 +3,7 @@
 -- @module edeliver.relup.cli.commands.rollout
 
 local cluster = require "edeliver.relup.cluster"
+local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local journal = require "edeliver.relup.cluster.journal"
@@ -10,6 +11,7 @@ local node_list = require "edeliver.relup.cli.node_list"
 local output = require "edeliver.relup.cli.output"
 local progress = require "edeliver.relup.cli.progress"
 local relup = require "edeliver.relup"
+local report_page = require "edeliver.relup.cli.report_page"
 local session = require "edeliver.relup.cli.session"
 local term = require "edeliver.relup.term"
 
@@ -76,6 +78,7 @@ function rollout.add_to_parser(parser)
     :argname "MODULE":count "*"
   parser:flag("--no-sockets", "Suspend nothing, although there are websockets.")
   parser:option("--id", "Which rollout status, pause, continue, abort or revert is for, where several are active."):argname "ID"
+  parser:option("--report", "Write the report to a file: one HTML page with a timeline of the nodes."):argname "FILE.html"
   parser:flag("--json-lines", "A line of JSON for each event, as it happens.")
 end
 
@@ -180,6 +183,35 @@ local function show_report(out, report)
     out:line(("%s on %s: done in %.1f s. Journal: %s"):format(report.version, count.of(#report.nodes, "node"), report.ms / 1000,
       report.journal), "green")
   end
+end
+
+-- The report as a page.
+local function page_of(report)
+  local entries, after = {}, {}
+  for i, node in ipairs(report.nodes) do
+    entries[i] = {
+      name = node.name, ok = node.state == "done" or node.state == "already", at = node.at, ms = node.ms, text = line_of {
+        state = node.state, message = node.message, report = node.ms and {
+          ok = true, suspended = node.suspended, stood_still_ms = node.stood_still_ms,
+        },
+      },
+    }
+  end
+  if report.message then after[1] = "<pre>" .. report_page.escape(report.message) .. "</pre>" end
+  return report_page.document(("Rollout %s"):format(report.version and "of " .. report.version or report.id or ""), report.ok,
+    report.ending, {
+      { "nodes", tostring(#report.nodes) }, { "took", ("%.1f s"):format(report.ms / 1000) },
+      { "all changed within", report.skew_ms and ("%.1f ms"):format(report.skew_ms) }, { "journal", report.journal },
+    }, "node", entries, after)
+end
+
+local function write_page(path, text, mode)
+  local file, message = core.open_private(path, mode)
+  if not file then return nil, message end
+  local written, problem = file:write(text)
+  local closed, why = file:close()
+  if written and closed then return true end
+  return nil, problem or why
 end
 
 local function exit_code(report)
@@ -328,11 +360,21 @@ function rollout.command(args)
     return local_all or session.confirm({ yes = args.yes, node = "nobody@nowhere", output = out },
       ("Upgrades %s to %s%s."):format(count.of(#self.nodes, "node"), self.version, args.together and " at the same moment" or ""))
   end
+  local writable, why = true, nil
+  if args.report then writable, why = write_page(args.report, " ", "a") end
+  if not writable then
+    out:fail("the report could not be written, so nothing was begun: " .. why, "system")
+    return exit.REFUSED
+  end
   local report, problem, failed = relup.rollout(config)
   local given = report or failed
   given.nodes, given.skewed = output.array(given.nodes), output.array(given.skewed)
   out:give(given)
   if report then show_report(out, report) else out:fail(problem, failed.code) end
+  if args.report then
+    local written, message_of_page = write_page(args.report, page_of(given), "w")
+    if not written then out:fail("the report could not be written: " .. message_of_page, "system") end
+  end
   return exit_code(given)
 end
 
