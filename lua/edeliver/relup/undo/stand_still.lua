@@ -16,8 +16,9 @@ function stand_still.new() return setmetatable({ batches = {}, ended = {} }, sta
 --- Processes are asked to suspend, which are not suspended yet.
 -- @param pids a pid set
 function stand_still:begin(pids)
-  table.insert(self.batches, { pids = pids, at = core.now() })
-  self.since = self.since or core.now()
+  local now = core.now()
+  table.insert(self.batches, { pids = pids, at = now })
+  self.since = self.since or now
 end
 
 --- Those of the last `begin` were not asked, after all.
