@@ -32,7 +32,7 @@ function spelling.meant(name, names)
   if not name then return nil end
   local best, nearest = nil, math.min(FAR, #name - 1) + 1
   for known in pairs(names) do
-    if type(known) == "string" and known ~= name and math.abs(#known - #name) < nearest then
+    if type(known) == "string" and known ~= name and math.abs(#known - #name) <= nearest then
       local far = distance(name, known)
       if far < nearest or far == nearest and best and known < best then best, nearest = known, far end
     end
