@@ -9,6 +9,7 @@ local option_names = require "edeliver.relup.cli.option_names"
 local sequence_runner = require "edeliver.relup.cli.sequence_runner"
 local session = require "edeliver.relup.cli.session"
 local site_options = require "edeliver.relup.cli.site_options"
+local standard = require "edeliver.relup.sequence.standard"
 
 local deploying = {}
 
@@ -47,13 +48,7 @@ function deploying.run(args, node, about)
     about.version, about.verdict, none and "no websockets" or site_options.count_sockets(node, config),
     count.of(about.processes, "process"))
   if not session.confirm(args, question) then return exit.REFUSED end
-  local steps = {}
-  for _, step in ipairs(sequence_runner.around(about.install, none)) do
-    local is_it = step == about.install
-    if is_it then table.move(about.before or {}, 1, #(about.before or {}), #steps + 1, steps) end
-    steps[#steps + 1] = step
-    if is_it then table.move(about.after or {}, 1, #(about.after or {}), #steps + 1, steps) end
-  end
+  local steps = standard.around(about.install, none, about.before, about.after)
   return sequence_runner.run(args, node, steps, config)
 end
 

@@ -4,6 +4,7 @@
 --
 -- @module edeliver.relup.cli.report_page
 
+local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
 local output = require "edeliver.relup.cli.output"
 
@@ -123,5 +124,30 @@ function report_page.page(report)
   if left then after[#after + 1] = '<pre id="left">' .. report_page.escape(left) .. "</pre>" end
   return report_page.document(title, report.ok, report:ending(), figures(report), "step", entries(report), after)
 end
+
+local function put(path, text, mode)
+  local file, message = core.open_private(path, mode)
+  if not file then return nil, message end
+  local written, problem = file:write(text)
+  local closed, why = file:close()
+  if written and closed then return true end
+  return nil, problem or why
+end
+
+--- Whether a page can be written, found out before there is something to report.
+-- @tparam ?string path
+-- @return[1] true, also where no page is wanted
+-- @return[2] nil, message
+function report_page.is_writable(path)
+  if not path then return true end
+  return put(path, " ", "a")
+end
+
+--- Writes a page, in the place of what is there.
+-- @string path
+-- @string text
+-- @return[1] true
+-- @return[2] nil, message
+function report_page.write(path, text) return put(path, text, "w") end
 
 return report_page

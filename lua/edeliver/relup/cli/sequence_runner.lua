@@ -46,13 +46,10 @@ end
 -- @param args
 -- @tparam boolean no_sockets nothing is suspended
 function sequence_runner.steps(args, no_sockets)
-  return sequence_runner.around(relup.install {
+  return standard.around(relup.install {
     permanent = args.permanent, restart_emulator = args.restart_emulator, forget_runtime_config = args.forget_runtime_config,
   }, no_sockets)
 end
-
---- The steps around an install; see `edeliver.relup.sequence.standard`.
-sequence_runner.around = standard.around
 
 local REFUSING = { check_install_release = true, unpack = true, patch_relup = true }
 
@@ -149,27 +146,6 @@ local function watched(config, out)
   return config
 end
 
--- Found out before there is something to report.
-local function page_is_writable(args)
-  if not args.report then return true end
-  local file, message = core.open_private(args.report, "a")
-  if not file then return nil, message end
-  local written, problem = file:write " "
-  local closed, why = file:close()
-  if written and closed then return true end
-  return nil, problem or why
-end
-
-local function write_page(args, report)
-  if not args.report then return true end
-  local file, message = core.open_private(args.report, "w")
-  if not file then return nil, message end
-  local written, problem = file:write(report_page.page(report))
-  local closed, why = file:close()
-  if not written or not closed then return nil, problem or why end
-  return true
-end
-
 --- Says a report, to people and programs.
 -- @return exit code
 local function tell(args, report, message)
@@ -179,7 +155,8 @@ local function tell(args, report, message)
   out:line ""
   out:line(option_names.of(report:summary()), report.ok and "green" or nil)
   if not report.ok then out:fail(option_names.of(message), report.code) end
-  local written, problem = write_page(args, report)
+  local written, problem = true, nil
+  if args.report then written, problem = report_page.write(args.report, report_page.page(report)) end
   if not written then out:fail("the report could not be written: " .. problem, "system") end
   return exit_code(report)
 end
@@ -190,7 +167,7 @@ function sequence_runner.run(args, node, steps, config)
   -- The signals are ours, so that a second one cannot cut the report off; the sequence minds the first. Another that came
   -- meanwhile has nothing left to end.
   core.catch_signals()
-  local writable, why = page_is_writable(args)
+  local writable, why = report_page.is_writable(args.report)
   if not writable then
     core.block_signals()
     args.output:fail("the report could not be written, so nothing was begun: " .. why, "system")

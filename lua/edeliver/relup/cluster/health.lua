@@ -3,12 +3,12 @@
 -- @module edeliver.relup.cluster.health
 
 local count = require "edeliver.relup.base.count"
+local hold = require "edeliver.relup.cluster.hold"
 local shape = require "edeliver.relup.node.shape"
 local term = require "edeliver.relup.term"
 
 local health = {}
 
-local atom = term.atom
 local MEASURED = shape.tuple(shape.integer, shape.integer, shape.integer, shape.integer, shape.list(shape.any))
 
 --- What of a node may be so much worse than before.
@@ -31,10 +31,9 @@ function health.measure(node, children)
   local answer, message, code = shape.expect(node, "how it does", MEASURED,
     node:run("health", { Before = children or term.list {} }, 30000))
   if not answer then return nil, message, code end
-  local errors = node:call("gen_server", "call", { atom "edeliver_relup_rollout", atom "errors", 5000 })
   return {
     run_queue = answer[1], messages = answer[2], memory = answer[3], restarts = answer[4],
-    errors = math.type(errors) and errors or 0,
+    errors = hold.errors(node),
   }, answer[5]
 end
 

@@ -7,7 +7,6 @@
 
 local compare = require "edeliver.relup.cluster.compare"
 local core = require "edeliver.relup.core"
-local count = require "edeliver.relup.base.count"
 local journal = require "edeliver.relup.cluster.journal"
 local operator = require "edeliver.relup.base.operator"
 local process = require "edeliver.relup.cluster.process"
@@ -526,8 +525,5 @@ function cluster.rollout(config)
   if report then return report end
   return nil, problem, failed
 end
-
---- "2 nodes" and the like, for people.
-function cluster.in_words(self) return count.of(#self.nodes, "node") end
 
 return cluster

@@ -10,7 +10,9 @@ local core = require "edeliver.relup.core"
 local deploy = require "edeliver.relup.deploy"
 local dkjson = require "dkjson"
 local health = require "edeliver.relup.cluster.health"
+local hold = require "edeliver.relup.cluster.hold"
 local install = require "edeliver.relup.step.install"
+local modules = require "edeliver.relup.deploy.modules"
 local node_module = require "edeliver.relup.node"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local sequence = require "edeliver.relup.sequence"
@@ -43,7 +45,6 @@ end
 -- Facts ----------------------------------------------------------------------------------------------------------------
 
 local MEMBERS = shape.list(shape.atom)
-local HELD = shape.either(shape.is(atom "ok"), shape.tuple(shape.is(atom "busy"), shape.any))
 
 local function sockets_of(self)
   if self.no_sockets then return 0 end
@@ -62,23 +63,12 @@ end
 
 -- The md5 of what is loaded of the release, as one sum.
 local function digest_of(self, version)
-  local seen, message, code = require("edeliver.relup.deploy.modules").of(self.node, version)
+  local seen, message, code = modules.of(self.node, version)
   if not seen then return nil, message, code end
   local lines = {}
   for i, module in ipairs(seen) do lines[i] = module.name .. " " .. tostring(module.loaded or module.file) end
   table.sort(lines)
   return core.md5(table.concat(lines, "\n"))
-end
-
--- Takes the node for this rollout, where no other one has it.
-local function hold(self)
-  local node = self.node
-  local held, message, code = shape.expect(node, "whether another rollout has it", HELD,
-    node:run("hold_rollout", { Watched = node:self(), Who = self.who }))
-  if not held then return nil, message, code end
-  if held == atom "ok" then return true end
-  local who = term.kind(held[2]) == "binary" and held[2] or "somebody"
-  return nil, ("Another rollout has %s: %s. Nothing was changed"):format(node.name, who), "busy"
 end
 
 local acts = {}
@@ -90,7 +80,7 @@ function acts.look(self)
   self.node, message, code = node_module.connect(first.node, first.connect)
   if not self.node then return nil, message, code end
   local held
-  held, message, code = hold(self)
+  held, message, code = hold.take(self.node, self.who)
   if not held then return nil, message, code end
   local releases
   releases, message, code = release_handler.which_releases(self.node)
@@ -272,12 +262,6 @@ end
 
 -- Life -------------------------------------------------------------------------------------------------------------------
 
--- Cookies and the like as `connect` takes them.
-local function connect_options(first)
-  first.connect = first.connect or {}
-  return first
-end
-
 --- Runs until the parent lets go.
 function worker.main()
   core.no_core_dumps()
@@ -286,9 +270,8 @@ function worker.main()
   local first = hear()
   if not first then os.exit(0, true) end
   local self = {
-    first = connect_options(first), config = first.config or {}, who = first.who, no_sockets = first.no_sockets,
+    first = first, config = first.config, who = first.who, no_sockets = first.no_sockets,
   }
-  self.first.options = first.options or {}
   while true do
     local message = hear()
     if not message then break end
@@ -300,7 +283,7 @@ function worker.main()
     end
   end
   if self.node then
-    self.node:call("gen_server", "call", { atom "edeliver_relup_rollout", atom "leave", 2000 })
+    hold.leave(self.node)
     self.node:close()
   end
   os.exit(0, true)

@@ -3,7 +3,6 @@
 -- @module edeliver.relup.cli.commands.rollout
 
 local cluster = require "edeliver.relup.cluster"
-local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local journal = require "edeliver.relup.cluster.journal"
@@ -205,15 +204,6 @@ local function page_of(report)
     }, "node", entries, after)
 end
 
-local function write_page(path, text, mode)
-  local file, message = core.open_private(path, mode)
-  if not file then return nil, message end
-  local written, problem = file:write(text)
-  local closed, why = file:close()
-  if written and closed then return true end
-  return nil, problem or why
-end
-
 local function exit_code(report)
   if report.ok or report.ending == "planned" then return exit.OK end
   if report.ending == "refused" then return exit.REFUSED end
@@ -360,8 +350,7 @@ function rollout.command(args)
     return local_all or session.confirm({ yes = args.yes, node = "nobody@nowhere", output = out },
       ("Upgrades %s to %s%s."):format(count.of(#self.nodes, "node"), self.version, args.together and " at the same moment" or ""))
   end
-  local writable, why = true, nil
-  if args.report then writable, why = write_page(args.report, " ", "a") end
+  local writable, why = report_page.is_writable(args.report)
   if not writable then
     out:fail("the report could not be written, so nothing was begun: " .. why, "system")
     return exit.REFUSED
@@ -372,7 +361,7 @@ function rollout.command(args)
   out:give(given)
   if report then show_report(out, report) else out:fail(problem, failed.code) end
   if args.report then
-    local written, message_of_page = write_page(args.report, page_of(given), "w")
+    local written, message_of_page = report_page.write(args.report, page_of(given))
     if not written then out:fail("the report could not be written: " .. message_of_page, "system") end
   end
   return exit_code(given)

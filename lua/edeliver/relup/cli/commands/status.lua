@@ -8,6 +8,7 @@ local exit = require "edeliver.relup.cli.exit"
 local guard = require "edeliver.relup.undo.guard"
 local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
+local parse = require "edeliver.relup.cli.parser"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local session = require "edeliver.relup.cli.session"
 local swap = require "edeliver.relup.step.swap"
@@ -20,15 +21,9 @@ local status = {
   examples = { "edeliver-relup myapp@web1 status", "edeliver-relup myapp@web1 status --json | jq .result.suspended" },
 }
 
-local function positive(text)
-  local number = tonumber(text)
-  if number and number > 0 then return number end
-  return nil, ("%q is not a positive number"):format(text)
-end
-
 function status.add_to_parser(parser)
   site_options.add(parser)
-  parser:option("--watch", "Show it again every N seconds, until Ctrl-C."):argname "N":convert(positive)
+  parser:option("--watch", "Show it again every N seconds, until Ctrl-C."):argname "N":convert(parse.positive)
 end
 
 -- Asks one question; the first that fails ends the gathering, by an error that `gather` catches.
