@@ -39,3 +39,46 @@ describe("tools/test", function()
     assert.equal(2, count, printed)
   end)
 end)
+
+-- .ci/run as it is, with tools that only say how they end.
+describe(".ci/run", function()
+  local folder
+
+  local function write(name, script)
+    local file <close> = assert(io.open(folder .. "/" .. name, "w"))
+    file:write(script)
+  end
+
+  local function run(tests, lint)
+    write("tools/test", "#!/bin/sh\n" .. tests .. "\n")
+    write("tools/lint", "#!/bin/sh\n" .. lint .. "\n")
+    return process.output(("chmod +x %s/tools/*; %s/.ci/run 2>&1"):format(folder, folder))
+  end
+
+  setup(function()
+    folder = process.temporary_folder()
+    assert.is_true(select(2, process.output(("mkdir %s/tools %s/.ci && cp %s/.ci/run %s/.ci && cp %s/tools/lib.sh %s/tools"):format(
+      folder, folder, process.quote(process.root), folder, process.quote(process.root), folder))))
+    for _, name in ipairs { "setup", "fuzz", "matrix" } do write("tools/" .. name, "#!/bin/sh\necho " .. name .. "\n") end
+  end)
+
+  teardown(function() process.remove_folder(folder) end)
+
+  it("counts each check beside the tests as one, and ends well where all have passed", function()
+    local printed, good = run("echo 5 passed, 0 failed", "exit 0")
+    assert.is_true(good, printed)
+    assert.matches("\n== tools/matrix .*\nmatrix\n.*\n8 passed, 0 failed\n$", printed)
+  end)
+
+  it("fails where tests failed, where they ended without a count, and where a check failed", function()
+    for _, case in ipairs {
+      { "echo 4 passed, 1 failed; exit 1", "exit 0", "7 passed, 1 failed" },
+      { "exit 1", "exit 0", "3 passed, 1 failed" },
+      { "echo 5 passed, 0 failed", "exit 3", "7 passed, 1 failed" },
+    } do
+      local printed, good = run(case[1], case[2])
+      assert.is_nil(good)
+      assert.matches("\n" .. case[3] .. "\n$", printed)
+    end
+  end)
+end)
