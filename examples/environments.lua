@@ -3,6 +3,6 @@
 
 return {
   production = { node = "myapp@web1", cookie_file = "/etc/myapp/cookie", app = "myapp", tls_ca = "/etc/ssl/dist.pem" },
-  staging = { node = "myapp@staging", address = "127.0.0.1", epmd_port = 14369 },
+  staging = { node = "myapp@staging", ssh = "ops@staging", address = "127.0.0.1" },
   cluster = { nodes = { "myapp@web1", "myapp@web2" } },
 }

@@ -57,8 +57,9 @@ describe(".ci/run", function()
 
   setup(function()
     folder = process.temporary_folder()
-    assert.is_true(select(2, process.output(("mkdir %s/tools %s/.ci && cp %s/.ci/run %s/.ci && cp %s/tools/lib.sh %s/tools"):format(
-      folder, folder, process.quote(process.root), folder, process.quote(process.root), folder))))
+    local root = process.quote(process.root)
+    process.shell("mkdir %s/tools %s/.ci && cp %s/.ci/run %s/.ci && cp %s/tools/lib.sh %s/tools", folder, folder, root, folder,
+      root, folder)
     for _, name in ipairs { "setup", "fuzz", "matrix" } do write("tools/" .. name, "#!/bin/sh\necho " .. name .. "\n") end
   end)
 

@@ -137,8 +137,9 @@ static edr_tls_options trusting(void) {
 static edr_status open_transport(uint16_t port, const edr_tls_options *options, int64_t timeout_ms,
                                  edr_transport *out_transport, edr_error *error) {
   const int64_t deadline_ms = edr_deadline_after(timeout_ms);
-  edr_status status = edr_socket_connect("127.0.0.1", port, deadline_ms, &out_transport->fd, error);
-  out_transport->tls = NULL;
+  edr_status status;
+  *out_transport = edr_transport_tcp(-1);
+  status = edr_socket_connect("127.0.0.1", port, deadline_ms, &out_transport->fd, error);
   if (status != EDR_OK) return status;
   status = edr_tls_open(out_transport->fd, options, "localhost", deadline_ms, &out_transport->tls, error);
   if (status != EDR_OK) edr_transport_close(out_transport);

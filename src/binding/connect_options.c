@@ -53,6 +53,7 @@ void edr_lua_connect_options(lua_State *L, int64_t default_timeout_ms, edr_node_
   if (out_options->dial.node == NULL) luaL_error(L, "the option node is missing");
   out_options->dial.cookie = optional_string(L, 1, "cookie");
   out_options->dial.address = optional_string(L, 1, "address");
+  out_options->dial.ssh = optional_string(L, 1, "ssh");
   out_options->dial.name = optional_string(L, 1, "name");
   out_options->dial.port = (uint16_t)optional_integer(L, "port", 1, 65535);
   out_options->dial.epmd_port = (uint16_t)optional_integer(L, "epmd_port", 1, 65535);

@@ -36,7 +36,9 @@ typedef struct wire {
   edr_handshake handshake;
   edr_status status; /* the first failure, EDR_OK while there is none */
   edr_error cause;   /* its text, where the handshake gave one */
-  char reason[192];  /* OpenSSL's, since ei closes before we can ask */
+  char reason[200];  /* OpenSSL's or ssh's, since ei closes before we can ask */
+  bool cut_off;      /* it was ssh that failed */
+  bool unreachable;  /* ssh got to its host, but not from there to the node */
   uint8_t packet[TLS_LENGTH_SIZE + EDR_HANDSHAKE_PACKET_MAX];
   size_t packet_size, packet_read; /* the peer's packet that ei is reading, and how much of it ei has */
 } wire;
@@ -46,16 +48,30 @@ typedef struct target {
   char alive[EDR_NODE_NAME_MAX + 1];
   const char *host;    /* of the name */
   const char *address; /* where to connect */
+  const char *ssh;     /* from there; NULL: from here */
+  bool port_given;     /* epmd was not asked */
   uint16_t port;
 } target;
 
 /* ---- ei's callbacks: 0, or an errno ---- */
+
+/* Why the connection ended, where ssh carries it. On any failure ssh has nothing left to do. */
+static void note_tunnel(wire *to, edr_status status) {
+  if (to->transport.tunnel == NULL) return;
+  if (status == EDR_ENODEDOWN) {
+    char text[sizeof to->reason];
+    to->cut_off = edr_tunnel_failed(to->transport.tunnel, text, sizeof text, &to->unreachable);
+    if (to->cut_off) memcpy(to->reason, text, sizeof text);
+  }
+  edr_tunnel_kill(to->transport.tunnel);
+}
 
 static int wire_fail(wire *to, edr_status status) {
   if (to->status == EDR_OK) {
     to->status = status;
     if (to->cause.code == EDR_OK) to->cause.sys_errno = errno;
     snprintf(to->reason, sizeof to->reason, "%s", edr_transport_reason(&to->transport));
+    note_tunnel(to, status);
   }
   return EIO;
 }
@@ -222,6 +238,8 @@ static edr_status check_names(const edr_dial_options *options, target *to, edr_e
   to->host = at + 1;
   to->address = options->address != NULL && options->address[0] != '\0' ? options->address : to->host;
   to->port = options->port;
+  to->port_given = options->port != 0;
+  to->ssh = options->ssh != NULL && options->ssh[0] != '\0' ? options->ssh : NULL;
   return EDR_OK;
 }
 
@@ -248,6 +266,20 @@ static edr_status prepare_ei(ei_cnode *ec, const char *name, wire *through) {
                                &callbacks, (int)sizeof callbacks, through) < 0
              ? EDR_ESYSTEM
              : EDR_OK;
+}
+
+/* Says why ssh did not carry us to the node. */
+static edr_status say_cut_off(bool unreachable, const char *why, const target *to, edr_error *error) {
+  if (!unreachable) return edr_error_set(error, EDR_ESSH, 0, EDR_TUNNEL_BROKEN, to->ssh, why, to->ssh);
+  if (to->port_given) {
+    return edr_error_set(error, EDR_EREFUSED, 0,
+                         "%s port %u takes no connections from %s (ssh: %s): is that the port of node %s?", to->address,
+                         (unsigned)to->port, to->ssh, why, to->node);
+  }
+  return edr_error_set(error, EDR_ENODEDOWN, 0,
+                       "epmd says that node %s listens on %s port %u, but nobody takes connections there from %s (ssh: "
+                       "%s): has it just stopped?",
+                       to->node, to->address, (unsigned)to->port, to->ssh, why);
 }
 
 /* Says for a person why the handshake ended. `ei_errno` counts only where none of our callbacks saw a failure. */
@@ -277,6 +309,7 @@ static edr_status say_handshake(const wire *failed, const target *to, int ei_err
                          "handshake in time: it may be overloaded or stopped, or something else listens there",
                          node, address, port);
   }
+  if (failed->cut_off) return say_cut_off(failed->unreachable, failed->reason, to, error);
   if (failed->status == EDR_ENODEDOWN && stage == EDR_HANDSHAKE_ACK) {
     return edr_error_set(error, EDR_EAUTH, 0,
                          "node %s at %s port %u refused our cookie: compare it (by default "
@@ -357,12 +390,27 @@ static edr_status reach(const edr_dial_options *options, target *to, int *out_fd
   }
 }
 
+/* The same through ssh. Whether the node was reached shows in the handshake. */
+static edr_status reach_by_ssh(const edr_dial_options *options, target *to, edr_transport *out_transport,
+                               edr_error *error) {
+  edr_status status = EDR_OK;
+  if (to->port == 0) {
+    status = edr_epmd_lookup_via(to->ssh, to->address, options->epmd_port, to->alive, options->deadline_ms, &to->port,
+                                 error);
+  }
+  if (status != EDR_OK) return status;
+  return edr_tunnel_open(to->ssh, to->address, to->port, options->deadline_ms, &out_transport->fd,
+                         &out_transport->tunnel, error);
+}
+
 /* Begins TLS on the open connection. On failure it stays open for the caller to close. */
 static edr_status begin_tls(const edr_dial_options *options, const target *to, wire *through, edr_error *error) {
   edr_error cause = {EDR_OK, 0, ""};
   const edr_status status = edr_tls_open(through->transport.fd, options->tls, to->host, options->deadline_ms,
                                          &through->transport.tls, &cause);
   if (status == EDR_OK) return EDR_OK;
+  note_tunnel(through, status);
+  if (through->cut_off) return say_cut_off(through->unreachable, through->reason, to, error);
   return edr_error_set(error, status == EDR_ENODEDOWN ? EDR_ETLS : status, cause.sys_errno,
                        "TLS with node %s at %s port %u: %s", to->node, to->address, (unsigned)to->port, cause.text);
 }
@@ -385,7 +433,8 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   edr_handshake_init(&through.handshake, to.node, options->name, cookie);
   through.transport = edr_transport_tcp(-1);
   through.length_size = options->tls != NULL ? TLS_LENGTH_SIZE : LENGTH_SIZE;
-  status = reach(options, &to, &through.transport.fd, error);
+  status = to.ssh != NULL ? reach_by_ssh(options, &to, &through.transport, error)
+                          : reach(options, &to, &through.transport.fd, error);
   if (status == EDR_OK && through.transport.fd >= ei_descriptors) {
     status = edr_error_set(error, EDR_ESYSTEM, EMFILE,
                            "descriptor %d: the limit on open files was raised after the "
@@ -396,6 +445,7 @@ edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr
   if (status == EDR_OK) {
     status = shake_hands(&to, options->name, &through, out_dialed, error);
   } else {
+    edr_tunnel_kill(through.transport.tunnel);
     edr_transport_close(&through.transport);
   }
   OPENSSL_cleanse(cookie, sizeof cookie);

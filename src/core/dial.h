@@ -1,6 +1,6 @@
-/* Opens an authenticated distribution connection: epmd, TCP, TLS where asked for, and erl_interface's handshake over
- * socket callbacks of our own (poll, one absolute deadline for everything, MSG_NOSIGNAL, any descriptor number, IPv4
- * and IPv6). Knows nothing of frames after the handshake. */
+/* Opens an authenticated distribution connection: epmd, TCP (through ssh where asked for), TLS where asked for, and
+ * erl_interface's handshake over socket callbacks of our own (poll, one absolute deadline for everything, MSG_NOSIGNAL,
+ * any descriptor number, IPv4 and IPv6). Knows nothing of frames after the handshake. */
 #ifndef EDR_DIAL_H
 #define EDR_DIAL_H
 
@@ -19,6 +19,7 @@ typedef struct edr_dial_options {
   uint16_t port;       /* 0: ask epmd */
   uint16_t epmd_port;  /* 0: ERL_EPMD_PORT, or 4369 */
   const char *name;    /* NULL: the node gives us a name (no clash, no atom left behind); else "name@host" of our own */
+  const char *ssh;     /* NULL: straight there; else the host from where the node is reached, by ssh */
   const edr_tls_options *tls; /* NULL: no TLS. The host that a certificate must have is that of `node` */
   int64_t deadline_ms;
 } edr_dial_options;
@@ -36,7 +37,7 @@ typedef struct edr_dialed {
  * (epmd does not know the name, nobody listens where it said, or another node answers there), EDR_EREFUSED (a given
  * port refused), EDR_EAUTH (the node refused our cookie, or we have none), EDR_ENOTALLOWED, EDR_EALIVE, EDR_ETIMEOUT,
  * EDR_EPROTOCOL (also: it hung up before it had seen our cookie), EDR_ETLS (a certificate, theirs or ours, a file of
- * certificates, or only one of us speaks TLS), EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM.
+ * certificates, or only one of us speaks TLS), EDR_ESSH, EDR_EINTERRUPTED, EDR_ENOMEM, EDR_ESYSTEM.
  * One wait is outside the deadline: looking up a host name (getaddrinfo takes no timeout; IP addresses are not looked
  * up). */
 edr_status edr_dial(const edr_dial_options *options, edr_dialed *out_dialed, edr_error *error);

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "socket.h"
+#include "tunnel.h"
 
 enum {
   PORT_PLEASE2_REQ = 122,
@@ -70,7 +71,7 @@ static edr_status ask(int fd, const edr_buf *request, int64_t deadline_ms, uint1
   do {
     status = edr_socket_read_some(fd, response + size, sizeof response - size, deadline_ms, &got);
     /* The end of the stream before the end of the answer: not what an epmd does. */
-    if (status != EDR_OK) return status == EDR_ENODEDOWN ? EDR_EPROTOCOL : status;
+    if (status != EDR_OK) return status == EDR_ENODEDOWN ? EDR_ECLOSED : status;
     size += got;
     status = edr_epmd_read_port_resp(response, size, out_port);
   } while (status == EDR_EAGAIN && size < sizeof response);
@@ -89,11 +90,28 @@ static edr_status say_asking(edr_status status, const char *host, unsigned port,
   case EDR_ETIMEOUT:
     return edr_error_set(error, status, 0, "epmd on %s port %u took the connection but did not answer in time", host,
                          port);
+  case EDR_ECLOSED:
   case EDR_EPROTOCOL:
-    return edr_error_set(error, status, 0, "what listens on %s port %u does not answer as epmd does", host, port);
+    return edr_error_set(error, EDR_EPROTOCOL, 0, "what listens on %s port %u does not answer as epmd does", host,
+                         port);
   default:
     return edr_error_set(error, status, 0, "asking epmd on %s port %u: %s", host, port, edr_status_text(status));
   }
+}
+
+static edr_status refuse_port(edr_error *error) {
+  return edr_error_set(error, EDR_EBADARG, 0, "ERL_EPMD_PORT is not a port number (1 to 65535)");
+}
+
+/* The question about a node, in `request`, which has to be freed only where that worked. */
+static edr_status prepare(const char *alive, edr_buf *request, edr_error *error) {
+  edr_status status;
+  edr_buf_init(request);
+  status = edr_epmd_put_port_please(request, alive);
+  if (status == EDR_OK) return status;
+  edr_buf_deinit(request);
+  if (status != EDR_EBADARG) return edr_error_set(error, status, 0, "%s", edr_status_text(status));
+  return edr_error_set(error, status, 0, "a node's name has 1 to %d bytes before the @", (int)ALIVE_MAX);
 }
 
 edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *alive, int64_t deadline_ms,
@@ -103,14 +121,9 @@ edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *ali
   edr_status status;
   edr_buf request;
   int fd = -1;
-  if (port == 0) return edr_error_set(error, EDR_EBADARG, 0, "ERL_EPMD_PORT is not a port number (1 to 65535)");
-  edr_buf_init(&request);
-  status = edr_epmd_put_port_please(&request, alive);
-  if (status != EDR_OK) {
-    edr_buf_deinit(&request);
-    if (status != EDR_EBADARG) return edr_error_set(error, status, 0, "%s", edr_status_text(status));
-    return edr_error_set(error, status, 0, "a node's name has 1 to %d bytes before the @", (int)ALIVE_MAX);
-  }
+  if (port == 0) return refuse_port(error);
+  status = prepare(alive, &request, error);
+  if (status != EDR_OK) return status;
   status = edr_socket_connect(host, port, deadline_ms, &fd, &cause);
   if (status == EDR_OK) {
     status = say_asking(ask(fd, &request, deadline_ms, out_port), host, port, alive, error);
@@ -125,6 +138,46 @@ edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *ali
                            (unsigned)port);
   } else {
     status = edr_error_set(error, status, cause.sys_errno, "%s", cause.text);
+  }
+  edr_buf_deinit(&request);
+  return status;
+}
+
+/* What became of a question that ssh was to carry. */
+static edr_status say_carried(edr_status status, edr_tunnel *tunnel, const char *via, const char *host, uint16_t port,
+                              const char *alive, edr_error *error) {
+  char why[200];
+  bool unreachable;
+  if ((status == EDR_ECLOSED || status == EDR_ENODEDOWN) && edr_tunnel_failed(tunnel, why, sizeof why, &unreachable)) {
+    if (!unreachable) return edr_error_set(error, EDR_ESSH, 0, EDR_TUNNEL_BROKEN, via, why, via);
+    return edr_error_set(error, EDR_ENOEPMD, 0,
+                         "no epmd answers on %s port %u, as %s sees it (ssh: %s): is a node running there? If epmd "
+                         "listens on another port, give it; a node without epmd wants its own port given",
+                         host, (unsigned)port, via, why);
+  }
+  if (status == EDR_ETIMEOUT) {
+    return edr_error_set(error, status, 0, "epmd on %s port %u did not answer in time through ssh to %s", host,
+                         (unsigned)port, via);
+  }
+  return say_asking(status, host, port, alive, error);
+}
+
+edr_status edr_epmd_lookup_via(const char *via, const char *host, uint16_t epmd_port, const char *alive,
+                               int64_t deadline_ms, uint16_t *out_port, edr_error *error) {
+  const uint16_t port = port_of_epmd(epmd_port);
+  edr_tunnel *tunnel = NULL;
+  edr_status status;
+  edr_buf request;
+  int fd = -1;
+  if (port == 0) return refuse_port(error);
+  status = prepare(alive, &request, error);
+  if (status != EDR_OK) return status;
+  status = edr_tunnel_open(via, host, port, deadline_ms, &fd, &tunnel, error);
+  if (status == EDR_OK) {
+    status = say_carried(ask(fd, &request, deadline_ms, out_port), tunnel, via, host, port, alive, error);
+    close(fd);
+    edr_tunnel_kill(tunnel);
+    edr_tunnel_close(tunnel);
   }
   edr_buf_deinit(&request);
   return status;

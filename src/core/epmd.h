@@ -26,4 +26,8 @@ edr_status edr_epmd_read_port_resp(const uint8_t *data, size_t size, uint16_t *o
 edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *alive, int64_t deadline_ms,
                            uint16_t *out_port, edr_error *error);
 
+/* The same, as `via` sees that host, to which ssh connects. Besides: EDR_ESSH, where ssh does not get there. */
+edr_status edr_epmd_lookup_via(const char *via, const char *host, uint16_t epmd_port, const char *alive,
+                               int64_t deadline_ms, uint16_t *out_port, edr_error *error);
+
 #endif

@@ -26,7 +26,8 @@
   X(EDR_ECLOSED, -17, "closed", "the handle was closed")                                                               \
   X(EDR_ETLS, -18, "tls", "TLS could not be agreed on")                                                                \
   X(EDR_EFENCED, -19, "fenced", "the gate that lets acts in is gone or shut: nothing was done")                        \
-  X(EDR_ENOROOM, -20, "system_limit", "the node has no room for another process")
+  X(EDR_ENOROOM, -20, "system_limit", "the node has no room for another process")                                      \
+  X(EDR_ESSH, -21, "ssh", "ssh did not get there")
 
 #define EDR_STATUS_ENUM(symbol, value, name, text) symbol = (value),
 typedef enum edr_status { EDR_STATUS_LIST(EDR_STATUS_ENUM) } edr_status;

@@ -80,4 +80,6 @@ void edr_transport_close(edr_transport *transport) {
   transport->tls = NULL;
   if (transport->fd >= 0) close(transport->fd);
   transport->fd = -1;
+  edr_tunnel_close(transport->tunnel);
+  transport->tunnel = NULL;
 }

@@ -1,5 +1,6 @@
-/* A connection's bytes, over TCP or over TLS: who reads and writes need not know which. Nothing here waits except the
- * two functions with a deadline. One thread at a time: where two share it, one lock is for reading and writing both. */
+/* A connection's bytes, over TCP, TLS, or what ssh carries: who reads and writes need not know which. Nothing here
+ * waits except the two functions with a deadline. One thread at a time: where two share it, one lock is for reading and
+ * writing both. */
 #ifndef EDR_TRANSPORT_H
 #define EDR_TRANSPORT_H
 
@@ -9,14 +10,16 @@
 
 #include "status.h"
 #include "tls.h"
+#include "tunnel.h"
 
 typedef struct edr_transport {
-  int fd;       /* non-blocking; -1: none */
-  edr_tls *tls; /* NULL: plain TCP */
+  int fd;             /* non-blocking; -1: none */
+  edr_tls *tls;       /* NULL: in the clear */
+  edr_tunnel *tunnel; /* NULL: straight there; else ssh carries it */
 } edr_transport;
 
 static inline edr_transport edr_transport_tcp(int fd) {
-  return (edr_transport){fd, NULL};
+  return (edr_transport){fd, NULL, NULL};
 }
 
 /* At least one byte, or EDR_EAGAIN. EDR_ENODEDOWN at the end and where the connection broke (errno; 0 for the end),
@@ -50,7 +53,7 @@ const char *edr_transport_reason(const edr_transport *transport);
 edr_status edr_transport_read_all(edr_transport *transport, uint8_t *data, size_t size, int64_t deadline_ms);
 edr_status edr_transport_write_all(edr_transport *transport, const uint8_t *data, size_t size, int64_t deadline_ms);
 
-/* Ends TLS, closes the descriptor. Idempotent. */
+/* Ends TLS, closes the descriptor, ends the tunnel, for which it may wait some seconds. Idempotent. */
 void edr_transport_close(edr_transport *transport);
 
 #endif

@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.node_list
 
+local connection_options = require "edeliver.relup.cli.connection_options"
 local core = require "edeliver.relup.core"
 local relup = require "edeliver.relup"
 local session = require "edeliver.relup.cli.session"
@@ -10,31 +11,13 @@ local term = require "edeliver.relup.term"
 
 local node_list = {}
 
-local NUMBERS = { port = true, epmd_port = true, timeout = true }
-local TLS = {
-  tls_ca = "cacertfile", tls_cert = "certfile", tls_key = "keyfile", tls_name = "server_name", tls_optfile = "optfile",
-}
-local WORDS = { address = true }
-
 -- "myapp@web1 address=10.0.0.1 epmd_port=4370 tls_ca=ca.pem"
 local function of_line(line, where)
   local name, rest = line:match "^(%S+)(.*)$"
   if not name:find ".@." then return nil, ("%s: %q is no node's name"):format(where, name), "badarg" end
-  local node = { name = name }
-  for word in rest:gmatch "%S+" do
-    local field, value = word:match "^([%w_]+)=(.+)$"
-    if NUMBERS[field] and tonumber(value) then
-      node[field] = math.tointeger(tonumber(value))
-    elseif WORDS[field] then
-      node[field] = value
-    elseif TLS[field] then
-      node.tls = node.tls or {}
-      node.tls[TLS[field]] = value
-    else
-      return nil, ("%s: %q is none of address, port, epmd_port, timeout, tls_ca, tls_cert, tls_key, tls_name, tls_optfile")
-        :format(where, word), "badarg"
-    end
-  end
+  local node, word = connection_options.of_words(rest)
+  if not node then return nil, ("%s: %q is none of %s"):format(where, word, connection_options.WORDS), "badarg" end
+  node.name = name
   return node
 end
 

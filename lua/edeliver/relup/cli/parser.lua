@@ -5,6 +5,7 @@
 -- @module edeliver.relup.cli.parser
 
 local argparse = require "argparse"
+local connection_options = require "edeliver.relup.cli.connection_options"
 local cookie = require "edeliver.relup.cli.cookie"
 local local_release = require "edeliver.relup.cli.local_release"
 local environments = require "edeliver.relup.cli.environments"
@@ -57,20 +58,7 @@ local function add_common_options(to, on_node)
   if not on_node then return end
   to:flag("-y --yes", "Don't ask before changing anything on a node that is not local.")
   to:group("Options", table.unpack(to._options))
-  to:group("Connection",
-    to:option("--cookie-file", "File with the cookie; nobody else may be able to read it."):argname "FILE",
-    to:flag("--ask-cookie", "Ask for the cookie."),
-    to:option("--release", "Release folder on this machine: cookie and node's name as its start script takes them.")
-      :argname "FOLDER",
-    to:option("--epmd-port", "Port of epmd there (default: ERL_EPMD_PORT or 4369)."):argname "PORT":convert(parser.port),
-    to:option("--dist-port", "The node's own port: epmd is not asked."):argname "PORT":convert(parser.port),
-    to:option("--address", "Connect to this address instead of the name's host."):argname "HOST",
-    to:option("--tls-ca", "CA certificate (PEM), for nodes with TLS distribution."):argname "FILE",
-    to:option("--tls-cert", "Our certificate (PEM), where the node wants to see one."):argname "FILE",
-    to:option("--tls-key", "Its key (PEM); EDELIVER_RELUP_KEY_PASSWORD has its password, if any."):argname "FILE",
-    to:option("--tls-name", "The name in the node's certificate, where it is not the host."):argname "HOST",
-    to:option("--tls-optfile", "A node's ssl_dist_optfile, for what is not said here."):argname "FILE",
-    to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(parser.positive))
+  connection_options.add(to, parser.port, parser.positive)
 end
 
 -- Arguments and what has to be said; the rest is "[options]". The node is said first, as people say it.

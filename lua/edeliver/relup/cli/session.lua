@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.session
 
+local connection_options = require "edeliver.relup.cli.connection_options"
 local cookie = require "edeliver.relup.cli.cookie"
 local endpoints = require "edeliver.relup.web.phoenix.endpoints"
 local exit = require "edeliver.relup.cli.exit"
@@ -14,17 +15,6 @@ local terminal = require "term"
 
 local session = {}
 
--- The options of TLS, where the command line has any: each of them means TLS.
-local function tls_options(args)
-  local given = {
-    optfile = args.tls_optfile, cacertfile = args.tls_ca, certfile = args.tls_cert, keyfile = args.tls_key,
-    server_name = args.tls_name,
-  }
-  if next(given) == nil then return nil end
-  given.password = os.getenv "EDELIVER_RELUP_KEY_PASSWORD"
-  return given
-end
-
 --- How the command line wants nodes to be connected to, as `relup.connect` takes it.
 -- @return[1] a table of options
 -- @return[2] nil, message, code
@@ -34,10 +24,9 @@ function session.options(args)
   -- What has to be said of the cookie, once.
   if message and not args.cookie_was_told then args.output:note("edeliver-relup: " .. message) end
   args.cookie_was_told = true
-  return {
-    cookie = found or nil, tls = tls_options(args),
-    epmd_port = args.epmd_port, port = args.dist_port, address = args.address, timeout = args.timeout,
-  }
+  local options = connection_options.of(args, args.dist_port)
+  options.cookie = found or nil
+  return options
 end
 
 --- Connects to the node that the command line names.
@@ -88,9 +77,9 @@ local function is_local_host(host)
 end
 
 --- Whether the node runs on this machine: its name says so, and so does the address that is connected to. A tunnel begins here
--- and leads elsewhere, so the address alone says nothing.
+-- and leads elsewhere, so the address alone says nothing, and ssh leads elsewhere, too.
 function session.is_local(args)
-  return is_local_host(args.node:match "@(.*)$") and (args.address == nil or is_local_host(args.address))
+  return args.ssh == nil and is_local_host(args.node:match "@(.*)$") and (args.address == nil or is_local_host(args.address))
 end
 
 --- Asks before a node is touched that is not local.

@@ -29,7 +29,7 @@ local CALL_TIMEOUT, BULK_TIMEOUT, RECONNECT_EVERY, ASK_EVERY = 5000, 1000, 250, 
 
 local OPTIONS = {
   cookie = true, address = true, port = true, epmd_port = true, name = true, timeout = true, tick = true,
-  max_frame = true, rex = true, tls = true,
+  max_frame = true, rex = true, tls = true, ssh = true,
 }
 
 local function check_options(name, options)
@@ -61,6 +61,7 @@ end
 -- @string name "name@host", as the node calls itself
 -- @tparam[opt] table options `cookie` (default: ~/.erlang.cookie), `timeout` for the whole connect (5000), `epmd_port`
 -- (ERL_EPMD_PORT or 4369), `port` (then epmd is not asked), `address` (connect there instead of to the host of the name),
+-- `ssh` (a host, as ssh takes it: the node and its epmd are reached from there, through an ssh that ends with the connection),
 -- `name` (a node name of our own), `tick` (ms between signs of life, 1000), `max_frame` (bytes), `rex` (call through the
 -- `rex` server even where the node has better), `tls` (a table, for nodes that were started with `-proto_dist inet_tls`).
 --
@@ -73,9 +74,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string what was tried, and what to try next
 -- @treturn[2] string "auth", "nodedown", "no_epmd", "not_allowed", "refused", "unknown_host", "alive", "timeout", "tls",
--- "badarg", …
+-- "ssh", "badarg", …
 -- @usage relup.connect("myapp@web1", { tls = { cacertfile = "ca.pem", certfile = "ops.pem", keyfile = "ops.key" } })
--- @usage relup.connect("myapp@web1", { address = "127.0.0.1", port = 9100 }) -- through ssh -L 9100:localhost:9100
+-- @usage relup.connect("myapp@web1", { ssh = "ops@web1", address = "127.0.0.1" }) -- an address as web1 sees it
 function node.connect(name, options)
   options = options or {}
   check_options(name, options)

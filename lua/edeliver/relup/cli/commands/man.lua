@@ -22,6 +22,7 @@ local FILES = {
 local ENVIRONMENT = {
   { "EDELIVER_RELUP_COOKIE", "The cookie." },
   { "EDELIVER_RELUP_KEY_PASSWORD", "The password of the key that --tls-key names." },
+  { "EDELIVER_RELUP_SSH", "The program to be run for --ssh, in place of `ssh`." },
   { "EDELIVER_RELUP_TLS", "`required`: no connection is made in the clear." },
   { "ERL_EPMD_PORT", "The port of epmd." },
   { "NO_COLOR", "If it is set and not empty, nothing is coloured." },

@@ -53,7 +53,7 @@ function rollout.add_to_parser(parser)
   parser:argument("path", "The release: a folder, or a .tar.gz; or one of status, pause, continue, abort, revert.")
     :argname "<path>":args "?"
   parser:option("--node", "A node; may be said more than once."):argname "NODE":count "*":target "nodes"
-  parser:option("--nodes-file", "A file with a line a node: its name, then address=, port=, epmd_port=, tls_ca=, ...")
+  parser:option("--nodes-file", "A file with a line a node: its name, then address=, ssh=, port=, epmd_port=, tls_ca=, ...")
     :argname "FILE"
   parser:option("--cluster", "This node and all that it is connected to."):argname "NODE"
   parser:option("--to", "Instead of PATH: a version that lies on the nodes, with a relup."):argname "VERSION"
@@ -345,7 +345,7 @@ function rollout.command(args)
   config.confirm = function(self)
     local local_all = true
     for _, node in ipairs(self.nodes) do
-      local_all = local_all and session.is_local { node = node.name, address = node.connect.address }
+      local_all = local_all and session.is_local { node = node.name, address = node.connect.address, ssh = node.connect.ssh }
     end
     return local_all or session.confirm({ yes = args.yes, node = "nobody@nowhere", output = out },
       ("Upgrades %s to %s%s."):format(count.of(#self.nodes, "node"), self.version, args.together and " at the same moment" or ""))
