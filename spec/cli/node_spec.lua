@@ -76,8 +76,22 @@ describe("edeliver-relup NODE", function()
     assert.equal(12, found.websockets.count)
     assert.equal(3, #found.websockets.shown)
     assert.equal(12, found.channels.count)
+    for _, kind in ipairs { "websockets", "channels" } do
+      for _, each in ipairs(found[kind].shown) do
+        assert.matches("^127.0.0.1:%d+$", each.peer)
+        assert.same({ "room:lobby" }, each.topics)
+        assert.is_nil(each.age)
+      end
+    end
     local one = json("NODE sockets --kind channels").json.result
     assert.is_nil(one.websockets)
+    assert.matches("<[%d.]+> +127.0.0.1:%d+ +room:lobby +%- +0 ", run("NODE sockets --kind websockets").out)
+    local last = found.channels.shown[3].pid
+    release:eval(("P = list_to_pid(\"%s\"), sys:suspend(P), [gen_server:cast(P, N) || N <- lists:seq(1, 50)], ok"):format(last))
+    local sorted = json("NODE sockets --kind channels --sort mailbox --limit 1").json.result.channels
+    assert.same({ 12, 1, last }, { sorted.count, #sorted.shown, sorted.shown[1].pid })
+    assert.is_true(sorted.shown[1].mailbox >= 50)
+    release:eval(("sys:resume(list_to_pid(\"%s\"))"):format(last))
     local plain = json(("NODE sockets --port %d"):format(release.ports.plain)).json.result
     assert.equal(0, plain.websockets.count)
     local refused = run "NODE sockets --app kernel"

@@ -8,6 +8,7 @@ start_link(Transport) -> gen_server:start_link(?MODULE, Transport, []).
 init(Transport) ->
     put('$callers', [Transport]),
     monitor(process, Transport),
+    _ = [ok = 'Elixir.Chat.PubSub':subscribe(<<"kiosk:till">>, Transport) || whereis('Elixir.Chat.PubSub') =/= undefined],
     {ok, Transport}.
 
 handle_info(ping, Transport) ->

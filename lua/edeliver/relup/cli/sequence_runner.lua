@@ -5,6 +5,7 @@
 local core = require "edeliver.relup.core"
 local document = require "edeliver.relup.plan.document"
 local exit = require "edeliver.relup.cli.exit"
+local journals = require "edeliver.relup.cli.journals"
 local hold = require "edeliver.relup.cluster.hold"
 local report_page = require "edeliver.relup.cli.report_page"
 local option_names = require "edeliver.relup.cli.option_names"
@@ -133,6 +134,7 @@ local LEVELS = { error = "red", warning = "yellow" }
 
 -- The run's configuration with what shows it live.
 local function watched(config, out)
+  config.command = out.command
   config.log = function(level, text)
     out:clear_progress()
     out:event { event = "log", level = level, text = text }
@@ -158,6 +160,7 @@ local function tell(args, report, message)
   local written, problem = true, nil
   if args.report then written, problem = report_page.write(args.report, report_page.page(report)) end
   if not written then out:fail("the report could not be written: " .. problem, "system") end
+  if report.ok then journals.tidy() end
   return exit_code(report)
 end
 

@@ -181,6 +181,7 @@ local function run(self, step, together)
   if together then table.insert(steps, 1, barrier "prepared") end
   local config = {}
   for name, value in pairs(self.config) do config[name] = value end
+  config.command = "rollout"
   config.log = function(level, text) say { event = "log", level = level, text = text } end
   config.on_step = function(entry) say { event = "step", name = entry.name } end
   local report, message, failed = sequence.new(steps):run(self.node, config)

@@ -233,6 +233,7 @@ local function conclude(self, signal)
   if self.journal then
     local written, message = attempt(self.journal.close, self.journal, {
       ok = result.ok, message = result.message, still_suspended = #result.still_suspended, still_undone = #result.still_undone,
+      restarted = result.restarted or nil,
     })
     if not written then self.ctx:log("warning", message) end
   end

@@ -187,7 +187,7 @@ local function open_journal(self)
   local config = self.config
   if config.journal == false then return true end
   local opened, message, code = journal.open(self.node, config.journal, {
-    application = config.name, version = config.version, operator = operator.name(),
+    application = config.name, version = config.version, operator = operator.name(), command = config.command,
   })
   if not opened then return nil, message, code end
   self.journal, self.report.journal = opened, opened.path

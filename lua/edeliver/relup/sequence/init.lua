@@ -129,8 +129,9 @@ end
 -- @tparam table config `name` (of the application), `version` (where there is an install), `port`, `listener`, `target`, …
 -- as the steps want it; `log` (a function of level and text; default: prints), `on_step` (a function of the step's entry in
 -- the report, its position and the number of steps, called before it runs); `journal` (a file, or false for none; default: a new
--- one in the XDG state folder); `grace` (ms for which the guard on the node waits for us when the connection is lost, before
--- it undoes everything, 5000), `lease` (ms without a sign of life from us after which the connection counts as lost, 15000),
+-- one in the XDG state folder), `command` (a word for the journal: what this is, "upgrade"); `grace` (ms for which the guard on
+-- the node waits for us when the connection is lost, before it undoes everything, 5000), `lease` (ms without a sign of life from
+-- us after which the connection counts as lost, 15000),
 -- `patience` (ms that an install is waited for when the run has failed, or the guard has lost us, before everything is undone
 -- in the middle of it, 300000);
 -- `engine` ("swap", the default, or "otp": many modules and their processes get new code at once; then `on_failed_code_change`,

@@ -19,8 +19,8 @@ journal.__index = journal
 local SHOWN = 400 -- characters of a call; its bytes are all there
 local TRIES = 5 -- to find a name that is not taken
 local KEYS = {
-  "at", "ms", "event", "format", "node", "creation", "operator", "application", "version", "name", "status", "took", "ok",
-  "by", "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
+  "at", "ms", "event", "format", "node", "creation", "operator", "command", "application", "version", "name", "status", "took",
+  "ok", "by", "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
 }
 
 -- Where journals lie ---------------------------------------------------------------------------------------------------

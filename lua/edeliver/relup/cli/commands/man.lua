@@ -16,7 +16,11 @@ end
 
 local FILES = {
   { "~/.erlang.cookie", "The cookie, where nothing else says it. Nobody else may be able to read it." },
-  { "~/.local/state/edeliver-relup/", "Journals of upgrades, for `recover`; the history of `repl`. XDG_STATE_HOME moves it." },
+  {
+    "~/.local/state/edeliver-relup/",
+    "Journals of upgrades, for `recover` and `history`, a year of those that ended well; the lines typed at `repl`.\n"
+      .. "XDG_STATE_HOME moves it.",
+  },
 }
 
 local ENVIRONMENT = {
