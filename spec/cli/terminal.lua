@@ -15,13 +15,14 @@ end
 
 --- Opens a terminal of 120 by 40 with a shell command running in it; it stays open when the command has ended.
 -- @string command
-function terminal.open(command)
+-- @tparam[opt=120] integer columns
+function terminal.open(command, columns)
   local self = setmetatable({ folder = process.temporary_folder() }, metatable)
   -- What the command leaves as its exit code can be read afterwards. A Ctrl-C is for the command alone.
   local script = assert(io.open(self.folder .. "/script", "w"))
   script:write(("trap : INT\n( %s )\necho $? > %s/code\nsleep 1000\n"):format(command, self.folder))
   script:close()
-  tmux(self, "new-session", "-d", "-x", "120", "-y", "40", "exec sh " .. self.folder .. "/script")
+  tmux(self, "new-session", "-d", "-x", columns or "120", "-y", "40", "exec sh " .. self.folder .. "/script")
   return self
 end
 

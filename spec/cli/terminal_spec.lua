@@ -10,7 +10,7 @@ local node = require "support.node"
 
 local function open(on, words, options)
   options = setmetatable({ node = on }, { __index = options })
-  return terminal.open(program.command(words, options))
+  return terminal.open(program.command(words, options), options.columns)
 end
 
 describe("a question before a node is touched that is not local", function()
@@ -150,6 +150,36 @@ describe("a terminal", function()
     assert.is_nil(program.run("NODE releases", { node = release }).out:find "\27")
   end)
 
+  it("has tables that fit, cut with an ellipsis; and whole ones elsewhere", function()
+    local screen <close> = open(release, { release.name, "ps", "--limit", "5" }, { columns = 60 })
+    assert.equal(0, screen:exit_code())
+    local lines, cut = 0, 0
+    for line in (screen:screen() .. "\n"):gmatch "([^\n]*)\n" do
+      if line:find "^PID" or line:find "^<" then
+        lines = lines + 1
+        assert.is_true(utf8.len(line) <= 60, line)
+        if line:find("…", 1, true) then cut = cut + 1 end
+        assert.matches("%d$", line:find "^<" and line or "0")
+      end
+    end
+    assert.equal(6, lines)
+    assert.is_true(cut > 0)
+    assert.is_nil(program.run("NODE ps --limit 5", { node = release }).out:find("…", 1, true))
+  end)
+
+  it("shows what is waited for, in a line that moves and goes away; nothing moves where nothing is coloured", function()
+    local words = { release.name, "call", "timer", "sleep", "2500" }
+    local screen <close> = open(release, words)
+    screen:wait_for "[^\n%w] timer:sleep/1 1 s$"
+    assert.equal(0, screen:exit_code())
+    assert.equal("ok", screen:screen())
+    for _, env in ipairs { { NO_COLOR = "1" }, { CI = "true" }, { TERM = "dumb" } } do
+      local still <close> = open(release, { release.name, "call", "timer", "sleep", "500" }, { env = env })
+      assert.equal(0, still:exit_code())
+      assert.equal("ok", still:screen())
+    end
+  end)
+
   it("shows how far an upload is, its rate, and the time left; and then takes that away", function()
     local tarball = release.folder .. "/big-1.tar.gz"
     os.execute(("{ printf '\\037\\213'; head -c 60000000 /dev/zero; } > %s"):format(process.quote(tarball)))
@@ -192,7 +222,7 @@ describe("Ctrl-C", function()
     local command = program.command({ release.name, "upgrade", "2.0.0" }, { node = release })
     local screen <close> = terminal.open((command:gsub("bin/edeliver%-relup", script)))
     screen:wait_for "finish_running_requests done"
-    screen:wait_for "%[7/11%] wait_long %.%.%.$"
+    screen:wait_for "[^\n%w] %[7/11%] wait_long %.%.%. %d+ s$"
     body(release, sockets, screen)
   end
 

@@ -28,6 +28,7 @@
 #include "signature.h"
 #include "support.h"
 #include "sync.h"
+#include "terminal.h"
 #include "types.h"
 
 /*** Milliseconds of the monotonic clock.
@@ -96,6 +97,8 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"await_input", core_await_input},
                                      {"no_core_dumps", core_no_core_dumps},
                                      {"user_name", core_user_name},
+                                     {"spinner", edr_lua_spinner},
+                                     {"columns", edr_lua_columns},
                                      {"catch_signals", edr_lua_catch_signals},
                                      {"block_signals", edr_lua_block_signals},
                                      {"let_signals_through", edr_lua_let_signals_through},

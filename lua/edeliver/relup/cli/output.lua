@@ -5,6 +5,8 @@
 --
 -- @classmod edeliver.relup.cli.output
 
+local columns = require "edeliver.relup.cli.columns"
+local core = require "edeliver.relup.core"
 local dkjson = require "dkjson"
 local escape = require "edeliver.relup.base.escape"
 local term = require "edeliver.relup.term"
@@ -16,6 +18,8 @@ output.__index = output
 local COLORS = { bold = "1", dim = "2", red = "31", green = "32", yellow = "33" }
 local SCHEMA = "edeliver-relup/1"
 local EPIPE = 32 -- who read has gone, as `head` does
+local NARROWEST = 60 -- columns that tables fit
+local WAIT_TAKES = 12 -- columns for the mark and the seconds of a line that moves
 
 --- Makes an output.
 -- @tparam table options `command`, `node`, `json` (boolean), `lines` (a line of JSON for each event), `color` (false turns it
@@ -28,6 +32,9 @@ function output.new(options)
   local plain = os.getenv "NO_COLOR"
   local plain_terminal = (plain ~= nil and plain ~= "") or os.getenv "TERM" == "dumb"
   self.color = self.is_terminal and options.color ~= false and not plain_terminal
+  self.color_errors = not self.json and terminal.isatty(io.stderr) and options.color ~= false and not plain_terminal
+  -- Where nothing is coloured, as in a log of CI that calls itself a terminal, nothing moves.
+  self.moves = self.is_terminal and not plain_terminal and os.getenv "CI" == nil
   return self
 end
 
@@ -44,6 +51,7 @@ end
 
 -- What cannot be written to stdout, as into a pipe that nobody reads any more, goes to stderr.
 local function write(self, stream, text)
+  if stream == io.stdout then self:clear_progress() end
   if self.stdout_is_lost and stream == io.stdout then stream = io.stderr end
   local written, _, number = stream:write(text, "\n")
   if written then written, _, number = stream:flush() end
@@ -62,65 +70,83 @@ function output:line(text, color)
 end
 
 --- A line on stderr: what the operator has to know, also where the output goes elsewhere.
-function output:note(text)
+-- @string text
+-- @string[opt] color
+function output:note(text, color)
   self:clear_progress()
-  write(self, io.stderr, output.escape(text))
+  text = output.escape(text)
+  write(self, io.stderr, color and self.color_errors and ("\27[%sm%s\27[0m"):format(COLORS[color], text) or text)
 end
 
 -- Tables -------------------------------------------------------------------------------------------------------------
 
-local function width_of(text) return utf8.len(text) or #text end
+-- How wide a terminal is; nil where there is none, so that nothing is cut. One that is narrower than all of ours scrolls.
+local function limit_of(self)
+  local wide = self.is_terminal and core.columns()
+  return wide and math.max(wide, NARROWEST) or nil
+end
 
---- An aligned table, numbers at the right.
+--- An aligned table, numbers at the right. On a terminal it is made to fit: cells are cut, with "…".
 -- @tparam table header names of the columns
 -- @tparam table rows lists of strings and numbers
 function output:table(header, rows)
   if self.json then return end
-  local cells, widths, numeric = {}, {}, {}
-  for column, name in ipairs(header) do widths[column], numeric[column] = width_of(name), #rows > 0 end
+  local cells = {}
   for i, row in ipairs(rows) do
     cells[i] = {}
     for column = 1, #header do
       local value = row[column] == nil and "" or row[column]
-      local text = output.escape(value):gsub("\n", " ")
-      if type(value) ~= "number" then numeric[column] = false end
-      cells[i][column], widths[column] = text, math.max(widths[column], width_of(text))
+      cells[i][column] = type(value) == "number" and value or (output.escape(value):gsub("\n", " "))
     end
   end
-  local function format(row)
-    local parts = {}
-    for column, text in ipairs(row) do
-      local space = (" "):rep(widths[column] - width_of(text))
-      parts[column] = numeric[column] and space .. text or text .. space
-    end
-    return (table.concat(parts, "  "):gsub("%s+$", ""))
+  for i, line in ipairs(columns.lines(header, cells, limit_of(self))) do
+    write(self, io.stdout, i == 1 and self:paint("bold", line) or line)
   end
-  write(self, io.stdout, self:paint("bold", format(header)))
-  for _, row in ipairs(cells) do write(self, io.stdout, format(row)) end
 end
 
 --- Names and values, one a line, aligned.
 -- @tparam table pairs `{ name, value }`; a nil value leaves the line out
 function output:facts(pairs_to_show)
   local width = 0
-  for _, pair in ipairs(pairs_to_show) do width = math.max(width, width_of(pair[1])) end
+  for _, pair in ipairs(pairs_to_show) do width = math.max(width, columns.width(pair[1])) end
   for _, pair in ipairs(pairs_to_show) do
-    if pair[2] ~= nil then self:line(("%s%s  %s"):format(pair[1], (" "):rep(width - width_of(pair[1])), pair[2])) end
+    if pair[2] ~= nil then self:line(("%s%s  %s"):format(pair[1], (" "):rep(width - columns.width(pair[1])), pair[2])) end
   end
 end
 
 -- Progress -----------------------------------------------------------------------------------------------------------
 
+-- One line of the terminal, as wide as it is at most.
+local function one_line(text, less)
+  text = output.escape(text):gsub("%s*\n.*$", "")
+  return columns.cut(text, math.max((core.columns() or NARROWEST) - less, 1))
+end
+
 --- A line that the next one overwrites; on terminals only.
 function output:progress(text)
   if not self.is_terminal then return end
-  io.stdout:write("\r\27[K", output.escape(text))
+  if self.waiting then self:clear_progress() end
+  io.stdout:write("\r\27[K", one_line(text, 1))
   io.stdout:flush()
   self.in_progress = true
 end
 
+--- A line that moves until something else is said, with the seconds that it takes; on terminals only.
+-- @string text what is waited for
+function output:wait(text)
+  if not self.moves then return end
+  if self.in_progress then self:clear_progress() end
+  io.stdout:flush()
+  core.spinner(one_line(text, WAIT_TAKES))
+  self.waiting = true
+end
+
 --- Takes the progress line away.
 function output:clear_progress()
+  if self.waiting then
+    core.spinner(nil)
+    self.waiting = false
+  end
   if not self.in_progress then return end
   io.stdout:write "\r\27[K"
   io.stdout:flush()
@@ -137,7 +163,7 @@ function output:give(result) self.result = result end
 -- @string[opt] code
 function output:fail(message, code)
   self.failure = { message = output.escape(message), code = code or "failed" }
-  self:note(("edeliver-relup %s: %s"):format(self.command, message))
+  self:note(("edeliver-relup %s: %s"):format(self.command, message), "red")
 end
 
 --- A list for JSON, which stays a list when it is empty.

@@ -131,19 +131,23 @@ function sequence_runner.as_json(report)
 end
 
 local LEVELS = { error = "red", warning = "yellow" }
+local MARKS = { error = "✗ ", warning = "! " }
 
 -- The run's configuration with what shows it live.
 local function watched(config, out)
   config.command = out.command
-  config.log = function(level, text)
-    out:clear_progress()
+  local waiting
+  config.log = function(level, text, entry)
     out:event { event = "log", level = level, text = text }
-    out:line(option_names.of(text), LEVELS[level])
+    local done = entry and entry.status == "done"
+    out:line((done and "✓ " or MARKS[level] or "  ") .. option_names.of(text), done and "green" or LEVELS[level])
+    if entry then waiting = nil elseif waiting then out:wait(waiting) end
   end
   config.on_step = function(entry, position, count)
     out:event { event = "step", name = entry.name, position = position, count = count, at = entry.at }
     local place = position > 0 and ("[%d/%d] "):format(position, count) or ""
-    out:progress(place .. entry.name .. " ...")
+    waiting = place .. entry.name .. " ..."
+    out:wait(waiting)
   end
   return config
 end
@@ -155,7 +159,7 @@ local function tell(args, report, message)
   out:clear_progress()
   out:give(sequence_runner.as_json(report))
   out:line ""
-  out:line(option_names.of(report:summary()), report.ok and "green" or nil)
+  out:line(option_names.of(report:summary()), report.ok and "green" or "red")
   if not report.ok then out:fail(option_names.of(message), report.code) end
   local written, problem = true, nil
   if args.report then written, problem = report_page.write(args.report, report_page.page(report)) end

@@ -36,7 +36,11 @@ end
 function session.connect(args)
   local options, message, code = session.options(args)
   local node
-  if options then node, message, code = relup.connect(args.node, options) end
+  if options then
+    args.output:wait(("connecting to %s"):format(args.node))
+    node, message, code = relup.connect(args.node, options)
+    args.output:clear_progress()
+  end
   if node then return node, options end
   args.output:fail(message, code)
   return nil, code == "badarg" and exit.USAGE or exit.FAILED
@@ -93,6 +97,7 @@ function session.confirm(args, question)
       "not_confirmed")
     return false
   end
+  args.output:clear_progress()
   io.stderr:write(args.output.escape(question), " Continue? [y/N] ")
   io.stderr:flush()
   local answer = io.read "l"

@@ -66,11 +66,12 @@ local function record(self, entry, result, message, code, traceback)
     if not self.report.message then
       self.report.message, self.report.code = ("%s failed: %s"):format(entry.name, entry.message), entry.code
     end
-    self.ctx:log("error", ("%s failed after %.1f ms: %s"):format(entry.name, entry.ms, escape.shortened(entry.message, SHOWN)))
+    self.ctx:log("error", ("%s failed after %.1f ms: %s"):format(entry.name, entry.ms, escape.shortened(entry.message, SHOWN)),
+      entry)
   else
     entry.status, entry.result = "done", result
     local text = type(result) == "string" and ": " .. result or ""
-    self.ctx:log("info", ("%s done in %.1f ms%s"):format(entry.name, entry.ms, text))
+    self.ctx:log("info", ("%s done in %.1f ms%s"):format(entry.name, entry.ms, text), entry)
   end
   if self.journal then
     local took = math.floor(entry.ms * 10) / 10

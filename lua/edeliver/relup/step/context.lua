@@ -88,8 +88,9 @@ end
 --- Tells the operator something. A log that raises ends no upgrade: standard error has it then.
 -- @string level "info", "warning" or "error"
 -- @string text
-function context:log(level, text)
-  local _, message, code = attempt(function() self.logger(level, text) end)
+-- @tparam[opt] table entry in the report, of a step that has ended
+function context:log(level, text, entry)
+  local _, message, code = attempt(function() self.logger(level, text, entry) end)
   if code == "interrupted" then error(message, 0) end
   if code == "lua" then io.stderr:write(("%s (the log failed: %s)\n"):format(text, message:match "^[^\n]*")) end
 end

@@ -75,6 +75,7 @@ function call.command(args)
   local print_on, printed = new_paper()
   node:on_output(print_on)
   local value
+  out:wait(("%s:%s/%d"):format(args.module, args["function"], #terms))
   value, message, code = node:call(args.module, args["function"], terms, args.wait)
   local text, left_out = printed()
   if text ~= "" then out:line((text:gsub("\n$", ""))) end

@@ -92,6 +92,7 @@ function deploy.command(args)
   local steps, message, code = own_steps_of(args)
   local planned
   local opened
+  out:wait "comparing the release with what runs"
   if steps then opened, message, code = release.open_verified(args.path, args.verify_key) end
   if opened then planned, message, code = deployer.plan(node, opened, options) end
   if not planned then

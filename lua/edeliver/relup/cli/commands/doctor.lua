@@ -26,6 +26,7 @@ function doctor.command(args)
   local out = args.output
   local node <close>, failed = session.connect(args)
   if not node then return failed end
+  out:wait "checking"
   local found = checkup.run(node, args)
   local worst = exit.OK
   out:line(("✓ %s can be reached."):format(node.name), "green")

@@ -29,7 +29,8 @@ local ENVIRONMENT = {
   { "EDELIVER_RELUP_SSH", "The program to be run for --ssh, in place of `ssh`." },
   { "EDELIVER_RELUP_TLS", "`required`: no connection is made in the clear." },
   { "ERL_EPMD_PORT", "The port of epmd." },
-  { "NO_COLOR", "If it is set and not empty, nothing is coloured." },
+  { "NO_COLOR", "If it is set and not empty, nothing is coloured, and nothing moves." },
+  { "CI", "If it is set, nothing moves." },
 }
 
 local EXIT = {

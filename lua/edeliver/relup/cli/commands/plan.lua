@@ -123,6 +123,7 @@ end
 
 local function run(args, from)
   local out = args.output
+  out:wait "comparing"
   local plans, message, code = plans_of(args, from)
   local done
   if plans then

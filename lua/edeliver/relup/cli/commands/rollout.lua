@@ -3,6 +3,8 @@
 -- @module edeliver.relup.cli.commands.rollout
 
 local cluster = require "edeliver.relup.cluster"
+local columns = require "edeliver.relup.cli.columns"
+local core = require "edeliver.relup.core"
 local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local journal = require "edeliver.relup.cluster.journal"
@@ -143,17 +145,18 @@ end
 local function watcher(out)
   local drawn = 0
   local function draw(self)
+    out:clear_progress()
     if drawn > 0 then io.stdout:write(("\27[%dA"):format(drawn)) end
     local width = 0
     for _, node in ipairs(self.nodes) do width = math.max(width, #node.name) end
     for _, node in ipairs(self.nodes) do
       local text = ("%s%s  %s"):format(node.name, (" "):rep(width - #node.name), line_of(node))
-      text = output.escape(text):gsub("\n.*", "")
-      if #text > 110 then text = text:sub(1, 107) .. "..." end
+      text = columns.cut(output.escape(text):gsub("\n.*", ""), (core.columns() or 80) - 1)
       io.stdout:write("\27[2K", COLORS[node.state] and out:paint(COLORS[node.state], text) or text, "\n")
     end
     drawn = #self.nodes
     io.stdout:flush()
+    out:wait "rolling out"
   end
   return function(event, self)
     out:event(event)
