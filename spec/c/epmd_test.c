@@ -114,6 +114,8 @@ static void test_real_epmd(void) {
   uint16_t epmd_port, port = 0, other = 0;
   erlang_process epmd = erlang_start_epmd(&epmd_port);
   erlang_process node = erlang_start_node("-name", "epmd_test@127.0.0.1", ERLANG_TEST_COOKIE, "", NULL);
+  char line[64];
+  edr_buf names;
   int before;
   erlang_wait_node(&node);
   before = test_open_descriptors();
@@ -128,7 +130,13 @@ static void test_real_epmd(void) {
   CHECK(edr_epmd_lookup("no.such.host.invalid", epmd_port, "a", edr_deadline_after(2000), &other, &error) ==
         EDR_EUNKNOWNHOST);
   CHECK(edr_epmd_lookup("127.0.0.1", epmd_port, "epmd_test", edr_clock_now_ms() - 1, &other, &error) == EDR_ETIMEOUT);
+  edr_buf_init(&names);
+  CHECK(edr_epmd_names("127.0.0.1", epmd_port, edr_deadline_after(2000), &names) == EDR_OK);
+  snprintf(line, sizeof line, "name epmd_test at port %u\n", (unsigned)port);
+  CHECK(names.size == strlen(line) && memcmp(names.data, line, names.size) == 0);
   erlang_stop(&epmd);
+  CHECK(edr_epmd_names("127.0.0.1", epmd_port, edr_deadline_after(2000), &names) == EDR_ENOEPMD);
+  edr_buf_deinit(&names);
   CHECK(edr_epmd_lookup("127.0.0.1", epmd_port, "epmd_test", edr_deadline_after(2000), &other, &error) == EDR_ENOEPMD);
   CHECK(strstr(error.text, "no epmd answers on 127.0.0.1") != NULL);
   setenv("ERL_EPMD_PORT", "12x", 1);

@@ -17,6 +17,7 @@
 #include "decode.h"
 #include "digest.h"
 #include "encode.h"
+#include "epmd_names.h"
 #include "folder.h"
 #include "messages.h"
 #include "open_file.h"
@@ -97,6 +98,7 @@ static const luaL_Reg functions[] = {{"set_types", edr_lua_set_types},
                                      {"await_input", core_await_input},
                                      {"no_core_dumps", core_no_core_dumps},
                                      {"user_name", core_user_name},
+                                     {"epmd_names", edr_lua_epmd_names},
                                      {"spinner", edr_lua_spinner},
                                      {"columns", edr_lua_columns},
                                      {"catch_signals", edr_lua_catch_signals},

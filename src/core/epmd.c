@@ -1,4 +1,4 @@
-/* The one question that is put to epmd; contracts in epmd.h. Protocol: erts "Distribution Protocol", "EPMD Protocol".
+/* The questions that are put to epmd; contracts in epmd.h. Protocol: erts "Distribution Protocol", "EPMD Protocol".
  */
 #include "epmd.h"
 
@@ -12,11 +12,14 @@
 
 enum {
   PORT_PLEASE2_REQ = 122,
+  NAMES_REQ = 110,
   PORT2_RESP = 119,
   PROTOCOL_TCP = 0,
   ALIVE_MAX = 255,     /* the longest atom, and what ei has room for */
   RESPONSE_MAX = 1024, /* a name of 255 characters and some extra bytes: nobody sends more */
-  NAME_OFFSET = 10     /* tag, result, port, type, protocol, two versions */
+  NAMES_MAX = 256 * 1024,
+  NAMES_OFFSET = 4, /* its own port comes first */
+  NAME_OFFSET = 10  /* tag, result, port, type, protocol, two versions */
 };
 
 edr_status edr_epmd_put_port_please(edr_buf *buf, const char *alive) {
@@ -180,5 +183,34 @@ edr_status edr_epmd_lookup_via(const char *via, const char *host, uint16_t epmd_
     edr_tunnel_close(tunnel);
   }
   edr_buf_deinit(&request);
+  return status;
+}
+
+/* All that comes until epmd hangs up. */
+static edr_status read_names(int fd, int64_t deadline_ms, edr_buf *text) {
+  static const uint8_t request[] = {0, 1, NAMES_REQ};
+  uint8_t piece[1024];
+  size_t got = 0;
+  edr_status status = edr_socket_write(fd, request, sizeof request, deadline_ms);
+  while (status == EDR_OK && text->size <= NAMES_MAX) {
+    status = edr_socket_read_some(fd, piece, sizeof piece, deadline_ms, &got);
+    if (status == EDR_OK) edr_buf_append(text, piece, got);
+  }
+  if (status == EDR_OK) return EDR_ELIMIT;
+  if (status != EDR_ENODEDOWN) return status;
+  if (text->size < NAMES_OFFSET) return EDR_EPROTOCOL;
+  edr_buf_consume(text, NAMES_OFFSET);
+  return edr_buf_status(text);
+}
+
+edr_status edr_epmd_names(const char *host, uint16_t epmd_port, int64_t deadline_ms, edr_buf *text) {
+  const uint16_t port = port_of_epmd(epmd_port);
+  edr_status status;
+  int fd = -1;
+  if (port == 0) return EDR_EBADARG;
+  status = edr_socket_connect(host, port, deadline_ms, &fd, NULL);
+  if (status != EDR_OK) return status == EDR_EREFUSED ? EDR_ENOEPMD : status;
+  status = read_names(fd, deadline_ms, text);
+  close(fd);
   return status;
 }

@@ -30,4 +30,8 @@ edr_status edr_epmd_lookup(const char *host, uint16_t epmd_port, const char *ali
 edr_status edr_epmd_lookup_via(const char *via, const char *host, uint16_t epmd_port, const char *alive,
                                int64_t deadline_ms, uint16_t *out_port, edr_error *error);
 
+/* NAMES_REQ: appends what the epmd on `host` says of the nodes that it knows, lines of text that nobody has checked.
+ * EDR_EBADARG (ERL_EPMD_PORT), EDR_ELIMIT (more than 256 kB), and as edr_epmd_lookup, but for EDR_ENODEDOWN. */
+edr_status edr_epmd_names(const char *host, uint16_t epmd_port, int64_t deadline_ms, edr_buf *text);
+
 #endif

@@ -32,6 +32,12 @@ function connection_options.add(to, port, positive)
     to:option("--timeout", "For connecting, in ms (default: 5000)."):argname "MS":convert(positive))
 end
 
+--- Those of them that take a value, as they are written.
+connection_options.NAMES = { ["--cookie-file"] = true, ["--release"] = true, ["--dist-port"] = true }
+for _, names in ipairs { TLS, TEXTS, NUMBERS } do
+  for name in pairs(names) do connection_options.NAMES["--" .. name:gsub("_", "-")] = true end
+end
+
 --- What was said, as `relup.connect` takes it. Each option of TLS means TLS.
 -- @tparam table said by the names of the options, with "_" for "-"
 -- @tparam ?integer port the node's own

@@ -85,6 +85,31 @@ local function words_for(field, value, known, words)
   end
 end
 
+-- All environments, or none where there is nothing that can be read.
+local function all_of_them() return read() or {} end
+
+--- The names of all environments; none where there is no file, or it cannot be used.
+-- @treturn table without the "@"
+function environments.names()
+  local names = {}
+  for name, one in pairs(all_of_them()) do
+    if type(name) == "string" and type(one) == "table" then names[#names + 1] = name end
+  end
+  return names
+end
+
+--- The nodes of all environments, likewise.
+function environments.nodes()
+  local nodes = {}
+  for _, one in pairs(all_of_them()) do
+    local some = type(one) == "table" and (type(one.nodes) == "table" and one.nodes or { one.node }) or {}
+    for _, node in ipairs(some) do
+      if type(node) == "string" then nodes[#nodes + 1] = node end
+    end
+  end
+  return nodes
+end
+
 --- What an environment says, as words that come before those of the command line, which win.
 -- @string name without the "@"
 -- @tparam table known set of the options that the command has: "--cookie-file"
