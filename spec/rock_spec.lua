@@ -15,11 +15,12 @@ local function copy_of_checkout(folder)
   assert.is_true(copied)
 end
 
--- Rocks that Debian's packages provide are not to be looked for on a server.
+-- Rocks that Debian's packages provide are not to be looked for on a server. A rock is built for the machine's own Lua, whatever
+-- runs this spec.
 local function luarocks(folder, program, arguments)
-  local config = process.root .. "/.luarocks/config-5.4.lua"
-  local printed, succeeded = process.output(("cd %s && LUAROCKS_CONFIG=%s %s --lua-version 5.4 %s 2>&1"):format(
-    quote(folder), quote(config), program, arguments))
+  local config, path = process.root .. "/.luarocks/config-5.4.lua", os.getenv "EDR_PATH" or os.getenv "PATH"
+  local printed, succeeded = process.output(("cd %s && PATH=%s LUAROCKS_CONFIG=%s %s --lua-version 5.4 %s 2>&1"):format(
+    quote(folder), quote(path), quote(config), program, arguments))
   assert(succeeded, printed)
   return printed
 end
