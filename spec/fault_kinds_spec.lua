@@ -39,7 +39,7 @@ describe("the fault matrix, by kinds:", function()
     options = options or {}
     local status, printed = operator:wait()
     local clean = scene:is_clean()
-    local ms = options.dead and 0 or scene:wait_until_clean(options.limit or GRACE + 2500)
+    local ms = options.dead and 0 or scene:wait_until_clean(options.first or GRACE)
     local facts = setmetatable({
       status = status, printed = printed, clean = clean, document = operator:document(), seen = scene.observer:seen(),
       version = operator.version,
@@ -59,7 +59,7 @@ describe("the fault matrix, by kinds:", function()
   -- Of one that was killed there is no report.
   local function check_killed(operator, options)
     operator:wait()
-    local ms = scene:wait_until_clean(options.limit or GRACE + 2500)
+    local ms = scene:wait_until_clean(options.first or GRACE)
     assert.equal(scene.creation, scene:creation_now())
     scene:check_served(options.installed and operator.version or operator.before)
     assert.equal(scene.relup_first, scene:relup())
@@ -129,7 +129,7 @@ describe("the fault matrix, by kinds:", function()
         process.sleep(5)
         operator.process:signal "KILL"
         -- A guard that it had just started leaves after five seconds.
-        check_killed(operator, { name = "SIGSTOP, then SIGKILL", where = act, limit = 7000 })
+        check_killed(operator, { name = "SIGSTOP, then SIGKILL", where = act, first = 5000 })
       end)
     end
 
@@ -180,7 +180,7 @@ describe("the fault matrix, by kinds:", function()
           operator:at_the_fault()
           scene:kill_guard()
           operator:go()
-          check(operator, { name = "the guard is killed" .. (case.mode == "run" and "" or " (relup)"), limit = 1500,
+          check(operator, { name = "the guard is killed" .. (case.mode == "run" and "" or " (relup)"),
             where = "after step " .. case.after, installed = case.installed })
         end)
     end
@@ -195,7 +195,7 @@ describe("the fault matrix, by kinds:", function()
         operator:at_the_fault()
         scene:fill_process_table(1500)
         operator.process:signal "KILL"
-        check_killed(operator, { name = "process table full, SIGKILL", where = "after step " .. position, limit = 6000,
+        check_killed(operator, { name = "process table full, SIGKILL", where = "after step " .. position, first = GRACE + 1500,
           installed = position >= INSTALLED })
       end)
 
@@ -206,7 +206,7 @@ describe("the fault matrix, by kinds:", function()
         operator:go()
         operator:ended()
         local installed = scene.observer:seen().code == operator.version
-        check(operator, { name = "process table full", where = "after step " .. position, limit = 6000, link = true,
+        check(operator, { name = "process table full", where = "after step " .. position, link = true,
           installed = installed })
       end)
     end
@@ -214,13 +214,14 @@ describe("the fault matrix, by kinds:", function()
     it("with the relup patched: the guard puts it back, which the operator cannot, and which is said", function()
       local operator = operate { before = "relup", mode = "install" }
       operator:at_the_fault()
-      scene:fill_process_table(3000)
+      scene:fill_process_table(20000)
       operator:go()
       local status = operator:ended()
+      scene:make_room()
       assert.equal(scene.relup_first, scene:relup())
       assert.not_equal(3, status)
       assert.truthy(operator:says "by the guard on ", operator.process:printed())
-      check(operator, { name = "process table full", where = "before the relup is patched", limit = 6000 })
+      check(operator, { name = "process table full", where = "before the relup is patched" })
     end)
 
     it("from before the start on: nothing is touched", function()
@@ -230,7 +231,7 @@ describe("the fault matrix, by kinds:", function()
       operator:go()
       operator:ended()
       local installed = scene.observer:seen().code == operator.version
-      check(operator, { name = "process table full", where = "after step 3", limit = 6000, link = true, installed = installed })
+      check(operator, { name = "process table full", where = "after step 3", link = true, installed = installed })
     end)
   end)
 
@@ -264,7 +265,7 @@ describe("the fault matrix, by kinds:", function()
       assert.equal(0, #state.undos)
       local _, printed = scene:operate({ after = 0, fault = "none" }):wait()
       assert.matches("\nok\n", printed)
-      scenes.note("node killed, then recover", "suspend channels", "recovered", scene:wait_until_clean(2000))
+      scenes.note("node killed, then recover", "suspend channels", "recovered", scene:wait_until_clean())
     end)
 
     it("and its operator is there: it puts the relup back, and the restart is what it says first", function()
@@ -285,7 +286,7 @@ describe("the fault matrix, by kinds:", function()
       local operator = operate { after = 0, fault = "none" }
       local status, printed = operator:wait()
       scene:connect_again()
-      scene:wait_until_clean(5000)
+      scene:wait_until_clean()
       local document = operator:document()
       assert.same({}, verdict.lies { status = status, printed = printed, document = document, seen = scene.observer:seen(),
         version = operator.version, restarted = true })
@@ -360,7 +361,7 @@ describe("the fault matrix, by kinds:", function()
       local result = assert(relup.recover(scene.node, first.journal, { log = quiet }))
       assert.is_true(result.ok)
       assert.equal(SOCKETS, #result.found)
-      local ms = scene:wait_until_clean(1000)
+      local ms = scene:wait_until_clean()
       scene:check_served(first.before)
       scenes.note("two runs, one journal", "suspend channels", "recovered", ms)
     end)
@@ -391,19 +392,19 @@ describe("the fault matrix, by kinds:", function()
           "recover", operator.journal }
         local _, succeeded = process.output(command .. " " .. redirections)
         assert.is_true(succeeded)
-        scene:wait_until_clean(1000)
+        scene:wait_until_clean()
         scene:check_served(operator.before)
       end)
     end
 
     it("has its output taken away (| head)", function()
       local status_path = scene.folder .. "/head.status"
-      local operator = operate { after = CHANNELS_SUSPENDED, fault = "doze", wait = 300, grace = 5000,
+      local operator = operate { after = CHANNELS_SUSPENDED, fault = "doze", wait = 300, grace = 30000,
         shell = ('{ "$@"; echo $? >%s; } | head -n 1'):format(status_path) }
       local status = process.wait_until(function() return tonumber(process.read_file(status_path) or "") end, 20000)
       assert.equal(0, status)
       local _, printed = operator:wait()
-      local ms = scene:wait_until_clean(1000)
+      local ms = scene:wait_until_clean()
       local seen = scene.observer:seen()
       assert.same({}, verdict.lies { status = status, printed = printed, document = operator:document(), seen = seen,
         version = operator.version, clean = true })
@@ -415,11 +416,11 @@ describe("the fault matrix, by kinds:", function()
       for _, mode in ipairs { "run", "install" } do
         local words = table.concat(signals, ", SIG")
         it(("gets SIG%s, %s"):format(words, mode == "run" and "steps around" or "steps inside the relup"), function()
-          local operator = operate { after = CHANNELS_SUSPENDED, fault = "listen", wait = 5000, grace = 5000, mode = mode }
+          local operator = operate { after = CHANNELS_SUSPENDED, fault = "listen", wait = 5000, grace = 30000, mode = mode }
           operator:at_the_fault()
           process.sleep(50)
           for _, name in ipairs(signals) do operator.process:signal(name) end
-          local facts = check(operator, { name = "SIG" .. words, where = "suspend channels", signalled = true, limit = 1000,
+          local facts = check(operator, { name = "SIG" .. words, where = "suspend channels", signalled = true,
             installed = mode == "install" })
           -- With the second signal it is left to the guard, where the install still runs.
           assert.is_true(facts.status == 2 or #signals > 1 and facts.status == 3)
@@ -433,7 +434,7 @@ describe("the fault matrix, by kinds:", function()
         assert(process.wait_until(function() return operator:says "at the end" end, 20000))
         operator.process:signal(name)
         operator:go()
-        local facts = check(operator, { name = "SIG" .. name, where = "at the end", signalled = true, limit = 1000,
+        local facts = check(operator, { name = "SIG" .. name, where = "at the end", signalled = true,
           installed = true })
         assert.same({ 0, 0 }, { facts.status, facts.document.exit })
       end)
@@ -455,7 +456,7 @@ describe("the fault matrix, by kinds:", function()
       end
       collectgarbage()
       collectgarbage()
-      local ms = scene:wait_until_clean(GRACE + 2500)
+      local ms = scene:wait_until_clean(GRACE)
       scene:check_served(before)
       scenes.note("a coroutine is dropped", "suspend channels", "undone", ms)
     end)

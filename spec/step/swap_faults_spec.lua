@@ -23,7 +23,7 @@ describe("an accident to a swap", function()
 
   -- Nothing is left of it, and that version runs.
   local function check(version, fault, where, outcome)
-    local ms = scene:wait_until_clean(GRACE + 7000)
+    local ms = scene:wait_until_clean(GRACE)
     assert.equal(scene.creation, scene:creation_now())
     assert.equal(version, scene:current())
     scene:check_served(version)

@@ -192,7 +192,7 @@ local function look_at_node(round)
       if not result and code ~= "journal" then add(round, "recover after the restart: %s", message) end
     end
   end
-  local cleaned, problem = pcall(scene.wait_until_clean, scene, 6000)
+  local cleaned, problem = pcall(scene.wait_until_clean, scene)
   if not cleaned then add(round, "%s", problem) end
   -- With what the operator did not wait for, and the observer saw a moment ago.
   local seen

@@ -18,6 +18,7 @@ scene.__close = function(self) self:stop() end
 local LISTENER = term.atom "Elixir.Chat.Endpoint.HTTP"
 
 scene.GRACE = 300 -- ms, of operators that are not given another
+scene.UNDOING = 10000 -- ms, for all that is undone, on a machine that is busy; the table says how long it was
 scene.ACCEPTORS = 100 -- of the endpoint
 scene.FIRST = "1.0.0"
 
@@ -146,16 +147,17 @@ function methods:is_clean()
   return false, ("%s suspended, guard %s, %d acceptors"):format(suspended and #suspended, who and who.status, acceptors)
 end
 
---- Waits until nothing of the accident is left; gives the ms that it took.
--- @tparam number limit what it takes at most where the machine has nothing else to do
-function methods:wait_until_clean(limit)
+--- Waits until nothing of the accident is left, for `scene.UNDOING` at most; gives the ms that it took.
+-- @tparam[opt=0] number first ms that go by before anything is undone: a grace period, a lease
+function methods:wait_until_clean(first)
+  local limit = (first or 0) + scene.UNDOING
   local started, missing = process.now(), nil
   local clean = process.wait_until(function()
     local is_clean, left = self:is_clean()
     missing = left
     return is_clean
-  end, 4 * limit)
-  assert(clean, "not clean after " .. 4 * limit .. " ms: " .. tostring(missing))
+  end, limit)
+  assert(clean, ("not clean after %d ms: %s"):format(limit * process.patience, missing))
   return process.now() - started
 end
 
@@ -192,10 +194,13 @@ function methods:kill_guard()
   assert(self.node:call("erlang", "exit", { pid, term.atom "kill" }))
 end
 
---- Fills the node's process table for so many ms; it is full when this returns.
+--- Fills the node's process table for so many ms, or until `make_room`; it is full when this returns.
 function methods:fill_process_table(ms)
   assert(self.node:call("chat_observer", "fill", { ms }) == term.atom "ok", "the process table is not full")
 end
+
+--- Ends that, by a message alone: a call would need a process.
+function methods:make_room() assert(self.node:send("chat_filler", term.atom "leave")) end
 
 --- Waits until it is not full any more; until the node has ended, where it does.
 function methods:wait_until_there_is_room()
