@@ -19,7 +19,7 @@ local function session(on, lines)
   for i, line in ipairs(lines) do typed[i] = line .. '\nprint "-- end of an answer"\n' end
   local ran = program.run({ on.name, "repl" }, { node = on, input = table.concat(typed) })
   local answers = {}
-  local text = ran.out:gsub("^[^\n]*\n", "", 1)
+  local text = ran.out
   local at = 1
   while true do
     local next_at = text:find(mark, at, true)
@@ -65,13 +65,18 @@ describe("edeliver-relup NODE repl", function()
   it("survives every error", function()
     local answers, ran = session(release, {
       'error "bang"', 'error {}', 'nonsense(', ')', 'nope.x', 'node:call("nope", "x")', 'relup.connect "nobody@127.0.0.1"',
-      'relup.sequence { "nope" }', "node:call(1)", "2 * 21",
+      'relup.sequence { "nope" }', "node:call(1)", "node:process_info(3, 4)", "error { 1 }", "1 +", "1", "2 * 21",
     })
     assert.equal(2, ran.code) -- who pipes lines in learns that one of them failed
     assert.matches("error: .*bang", answers[1])
     assert.matches("error: undef in nope:x/0", ran.out, 1, true)
     assert.matches('knows no node "nobody"', ran.out, 1, true)
     assert.matches('there is no instruction "nope"', ran.out, 1, true)
+    -- What a function of ours complains of is said without the place in our files.
+    assert.matches("error: bad argument to node:process_info (pids expected: a pid set, a list of pids, or a pid)", ran.out, 1,
+      true)
+    assert.is_nil(ran.out:find("%.lua:%d"), ran.out)
+    assert.matches("\nerror: { 1 }\n", ran.out, 1, true)
     assert.equal("42", answers[#answers])
   end)
 
@@ -79,7 +84,7 @@ describe("edeliver-relup NODE repl", function()
     for _, word in ipairs { "exit", "quit", "exit()", "quit();" } do
       local ran = program.run({ release.name, "repl" }, { node = release, input = "6 * 7\n" .. word .. "\n6 * 8\n" })
       assert.equal(0, ran.code, ran.err)
-      assert.matches("\n42\n$", ran.out)
+      assert.equal("42\n", ran.out)
       assert.is_nil(ran.out:find(release.name .. ">", 1, true))
     end
   end)
@@ -94,7 +99,13 @@ describe("edeliver-relup NODE repl", function()
   end)
 
   it("cuts a large value, and shows all of it where that is asked", function()
-    local answers = session(release, { 'x = ("a"):rep(5000)', "x", "show(x)" })
+    local answers = session(release, {
+      'x = ("a"):rep(5000)', "x", "show(x)",
+      "t = {} for i = 1, 40 do t[i] = { { { { { i } } } } } end", "t", "show(t)", "t[1], t[2] = t, t", "show(t)",
+    })
+    assert.matches("{ { { { ... } } } },\n  ... 10 more: show(x) prints all of x\n}", answers[5], 1, true)
+    assert.matches("{ { { { { 40 } } } } }\n}", answers[6], 1, true)
+    assert.matches("^{\n  { %.%.%. },\n  { %.%.%. },\n", answers[8])
     assert.matches("^<<\"a+ %.%.%. 1006 bytes more: show%(x%) prints all of x$", answers[2])
     assert.equal(5006, #answers[3])
   end)
@@ -110,7 +121,7 @@ describe("edeliver-relup NODE repl", function()
     local ran = program.run({ release.name, "repl" }, { node = release, input = table.concat({
       ":lists:map(", "fun(X) -> X * 2", "end, [1, 2])", ':"half', 'a text"', ":lists:nth(", "", "1 + 1",
     }, "\n") .. "\n" })
-    assert.matches("\n[2,4]\n", ran.out, 1, true)
+    assert.matches("[2,4]\n", ran.out, 1, true)
     assert.matches('"half\\na text"', ran.out, 1, true)
     assert.matches("syntax error before:", ran.out, 1, true)
     assert.matches("\n2\n$", ran.out)
@@ -438,5 +449,43 @@ describe("help", function()
       if type(value) == "function" and not name:find "^_" then look("node." .. name, value) end
     end
     assert.same({}, silent)
+  end)
+
+  -- The first line of LDoc above each function of a module's text, by the function's name.
+  local function documented(text)
+    local found, first = {}, nil
+    for line in text:gmatch "[^\n]*" do
+      if line:find "^%-%-%-" then
+        first = line:match "^%-%-%- (.*)$"
+      elseif not line:find "^%-%-" then
+        local key = line:match "^function [%w_]+[.:]([%w_]+)%(" or line:match "^[%w_]+%.([%w_]+) = "
+        if first and key then found[key] = first end
+        first = nil
+      end
+    end
+    return found
+  end
+
+  -- Every function that has words of LDoc right above where its module defines it: help says these words, and no others.
+  it("has the right words", function()
+    local wrong, seen = {}, 0
+    local files = process.output(("cd %s/lua && find edeliver -name '*.lua'"):format(process.root))
+    for path in files:gmatch "[^\n]+" do
+      local text = process.read_file(process.root .. "/lua/" .. path)
+      local name = text:match "\n%-%- @%a*module ([%w_.]+)\n"
+      local loaded, module = pcall(require, name or "none")
+      if loaded and type(module) == "table" then
+        for key, words in pairs(documented(text)) do
+          local value = rawget(module, key)
+          local source = type(value) == "function" and debug.getinfo(value, "S").source
+          if source and source:sub(-#path) == path then
+            seen = seen + 1
+            if not help.text(value):find(words, 1, true) then wrong[#wrong + 1] = name .. "." .. key end
+          end
+        end
+      end
+    end
+    assert.is_true(seen > 200, tostring(seen))
+    assert.same({}, wrong)
   end)
 end)

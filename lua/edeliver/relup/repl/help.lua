@@ -76,11 +76,14 @@ local function first_sentence(text)
   return line:match "^(.-%.)%s" or line
 end
 
--- What a line of source above `name =` or `.name(` says: for functions that were defined elsewhere.
+-- How a module defines what it exports: as a function, as a field, or in a table. In this order, wherever they stand.
+local DEFINITIONS = { "^function [%%w_.]+[.:]%s%%s*%%(", "^[%%w_.]+%%.%s%%s*=", "^%%s+%s = " }
+
+-- What stands above where a module defines a name.
 local function of_field(lines, name)
-  for i, line in ipairs(lines) do
-    if line:find("^%s*" .. name .. " = ") or line:find("[.:]" .. name .. "%s*[=(]") then
-      local found = comment_above(lines, i)
+  for _, pattern in ipairs(DEFINITIONS) do
+    for i, line in ipairs(lines) do
+      local found = line:find(pattern:format(name)) and comment_above(lines, i)
       if found then return found end
     end
   end
@@ -135,18 +138,22 @@ local function of_name(name)
   end
 end
 
--- A function that a module of ours exports under some name, for those that are defined elsewhere.
+-- A function that modules of ours export under some name: the words of the one that defines it, else of the first that has some.
 local function of_exported(fun)
+  local source, exporters = debug.getinfo(fun, "S").source:sub(2), {}
   for name, module in pairs(package.loaded) do
-    if name:find "^edeliver" and type(module) == "table" then
-      for key, value in pairs(module) do
-        if rawequal(value, fun) and type(key) == "string" then
-          local path = own_file.path_of(name)
-          local found = path and of_member(lines_of(path), key, fun)
-          if found then return found end
-        end
-      end
+    for key, value in pairs(name:find "^edeliver" and type(module) == "table" and module or {}) do
+      local path = rawequal(value, fun) and type(key) == "string" and own_file.path_of(name)
+      if path then exporters[#exporters + 1] = { path = path, key = key, defines = path == source } end
     end
+  end
+  table.sort(exporters, function(a, b)
+    if a.defines ~= b.defines then return a.defines end
+    return a.path == b.path and a.key < b.key or a.path < b.path
+  end)
+  for _, exporter in ipairs(exporters) do
+    local found = of_member(lines_of(exporter.path), exporter.key, fun)
+    if found then return found end
   end
 end
 

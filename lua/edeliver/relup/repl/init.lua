@@ -29,8 +29,13 @@ local function new_environment(session)
   local environment = setmetatable({
     relup = relup, term = term, atom = term.atom, tuple = term.tuple, list = term.list, charlist = term.charlist,
     map = term.map, instructions = all_instructions(), nodes = session.nodes,
-    help = function(x) print(help.text(x)) end, show = function(x) print(show.value(x, 0, true)) end,
   }, { __index = _G })
+
+  --- Says what the documentation has of a function, a module, a node, or a name in quotes; of nothing, what there is.
+  function environment.help(x) print(help.text(x)) end
+
+  --- Prints all of a value, however large it is.
+  function environment.show(x) print(show.value(x, 0, true)) end
 
   --- Opens another node and uses it. Options as `relup.connect` takes them; by default those of the first node.
   function environment.connect(name, options)
@@ -67,17 +72,28 @@ local function is_incomplete(message) return message ~= nil and message:find "<e
 -- The function of a line: an expression's value first, else statements. Nil, message where it is neither; "more" where it
 -- is to be read on in the next line.
 local function compile(text, environment)
-  local chunk = load("return " .. text, "=line", "t", environment)
+  local chunk, first = load("return " .. text, "=line", "t", environment)
   local message
   if not chunk then chunk, message = load(text, "=line", "t", environment) end
   if chunk then return chunk end
-  return nil, is_incomplete(message) and "more" or message
+  return nil, (is_incomplete(first) or is_incomplete(message)) and "more" or message
+end
+
+-- A mistake that a function of ours complains of is told without the place in our files, and under the name that the line calls
+-- first, where it begins with a call: who complains may be a function below it.
+local function in_words_of(line, text)
+  local inner = text:match "^[^\n]*edeliver/relup/[^:\n]*%.lua:%d+: (.*)$"
+  local reason = inner and inner:match "^bad argument #%d+ to '[^']*' (%b())$"
+  if not reason then return inner or text end
+  local name = line:match "^%s*return%s+([%w_.:]+)" or line:match "^%s*([%w_.:]+)"
+  return ("bad argument%s %s"):format(name and " to " .. name or "", reason)
 end
 
 -- What was raised, in words, and the name that was meant where one was mistyped.
 local function explain(self, problem)
   if type(problem) == "string" and problem:find("interrupted", 1, true) then return "interrupted" end
-  local text = "error: " .. tostring(problem)
+  local text = "error: " .. (type(problem) == "table" and show.value(problem)
+    or in_words_of(self.line or "", tostring(problem)))
   local meant = spelling.meant(text:match "%(global '([%w_]+)'%)", self.environment)
   return meant and ("%s. Did you mean %s?"):format(text, meant) or text
 end
@@ -139,6 +155,7 @@ local function evaluate_erlang(self, first)
     if not line or line == "" then break end
     text = text .. "\n" .. line
   end
+  self.line = nil
   if text ~= first then self.reader.remember((":" .. text:gsub("\n", " "))) end
   run(self, function() return self.erlang:eval(node, text) end)
 end
@@ -156,8 +173,9 @@ local function evaluate_lua(self, line)
   if not text then return end
   if text ~= line then self.reader.remember((text:gsub("\n", " "))) end
   if not chunk then return fail(self, "error: " .. problem) end
+  self.line = text
   local hint = mistyped(self, line)
-  if hint then return print(hint) end
+  if hint then return fail(self, hint) end
   run(self, chunk)
 end
 

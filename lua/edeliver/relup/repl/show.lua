@@ -25,17 +25,21 @@ end
 local function entry(key, text, position)
   if key == position then return text end
   if type(key) == "string" and key:find "^[%a_][%w_]*$" then return key .. " = " .. text end
+  if type(key) == "string" then return ('["%s"] = %s'):format(output.escape(key), text) end
   return ("[%s] = %s"):format(show.value(key), text)
 end
 
-local function plain_table(value, depth)
-  if depth >= DEEP then return "{ ... }" end
+-- `whole` is nil, or the tables that this one is in, where nothing is cut off: a table may be in itself.
+local function plain_table(value, depth, whole)
+  if depth >= DEEP and not whole or whole and whole[value] then return "{ ... }" end
+  if whole then whole[value] = true end
   local parts, keys = {}, sorted_keys(value)
-  for i = 1, math.min(#keys, MANY) do
-    local text = SECRET[keys[i]] and "(not shown)" or show.value(value[keys[i]], depth + 1)
+  for i = 1, whole and #keys or math.min(#keys, MANY) do
+    local text = SECRET[keys[i]] and "(not shown)" or show.value(value[keys[i]], depth + 1, whole)
     parts[i] = entry(keys[i], text, i)
   end
-  if #keys > MANY then parts[#parts + 1] = ("... %d more"):format(#keys - MANY) end
+  if whole then whole[value] = nil end
+  if #parts < #keys then parts[#parts + 1] = ("... %d more: show(x) prints all of x"):format(#keys - MANY) end
   if #parts == 0 then return "{}" end
   local line = "{ " .. table.concat(parts, ", ") .. " }"
   if #line <= 100 and not line:find "\n" then return line end
@@ -50,7 +54,9 @@ end
 -- @treturn string
 function show.value(value, depth, whole)
   if value == nil then return "nil" end
-  if type(value) == "table" and getmetatable(value) == nil then return plain_table(value, depth or 0) end
+  if type(value) == "table" and getmetatable(value) == nil then
+    return plain_table(value, depth or 0, whole == true and {} or whole or nil)
+  end
   local text = term.kind(value) and term.format(value) or tostring(value)
   if whole or #text <= LONG then return output.escape(text) end
   return ("%s ... %d bytes more: show(x) prints all of x"):format(output.escape(text:sub(1, utf8.offset(text, 0, LONG) - 1)),

@@ -5,6 +5,7 @@
 local exit = require "edeliver.relup.cli.exit"
 local repl = require "edeliver.relup.repl"
 local session = require "edeliver.relup.cli.session"
+local terminal = require "term"
 
 local command = {
   on_node = true,
@@ -19,7 +20,9 @@ local command = {
 function command.command(args)
   local node, options = session.connect(args)
   if not node then return options end
-  args.output:line(("%s. help() shows what there is, Ctrl-D ends."):format(tostring(node)))
+  if terminal.isatty(io.stdin) then
+    args.output:line(("%s. help() shows what there is, Ctrl-D ends."):format(tostring(node)))
+  end
   -- Another node has a port and an address of its own.
   options.port, options.address = nil, nil
   return repl.run(node, options) and exit.OK or exit.FAILED
