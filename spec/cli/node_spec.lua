@@ -61,7 +61,7 @@ describe("edeliver-relup NODE", function()
     local websockets = json("NODE ps --function cowboy_websocket:loop --limit 100").json.result
     assert.is_true(websockets.matching >= 10)
     local refused = run "NODE ps --app nothing"
-    assert.equal(2, refused.code)
+    assert.equal(1, refused.code)
     assert.matches("nothing does not run", refused.err, 1, true)
   end)
 

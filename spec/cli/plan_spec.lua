@@ -85,7 +85,7 @@ describe("edeliver-relup plan", function()
     assert.matches("note     Shop.Application starts Shop.Cache in the new release. It is started by --start-child.", ran.out,
       1, true)
     ran = program.run { "plan", old, new, "--start-child", "Shop.Cashe" }
-    assert.equal(2, ran.code)
+    assert.equal(1, ran.code)
     assert.matches("Shop.Cashe is no child that an application of shop 2.0.0 newly starts", ran.err, 1, true)
   end)
 

@@ -67,6 +67,14 @@ describe("upgrade --report", function()
     local ran = program.run("NODE upgrade 2.0.0 --report /nonexistent/report.html", { node = release })
     assert.equal(1, ran.code)
     assert.matches("the report could not be written, so nothing was begun: ", ran.err, 1, true)
+    -- Likewise what is printed.
+    for _, option in ipairs { "", "--json", "--json-lines" } do
+      local words = program.command({ release.name, "upgrade", "2.0.0", option ~= "" and option or "--no-color" },
+        { node = release })
+      local _, _, code = os.execute("( " .. words .. " ) >/dev/full 2>/dev/null")
+      assert.equal(1, code, option)
+    end
+    assert.same({ ["1.0.0"] = "permanent" }, release:releases())
     assert.same({ ["1.0.0"] = "permanent" }, release:releases())
     os.execute(("ln -s %s/elsewhere %s/link"):format(folder, folder))
     ran = program.run(("NODE check 2.0.0 --report %s/link"):format(folder), { node = release })

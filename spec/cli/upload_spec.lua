@@ -99,7 +99,7 @@ describe("edeliver-relup NODE upload", function()
     file:write "not gzipped"
     file:close()
     assert.matches("is no gzipped tarball", upload(text).err)
-    assert.equal(64, upload(folder .. "/missing.tar.gz").code)
+    assert.equal(2, upload(folder .. "/missing.tar.gz").code)
   end)
 
   it("sends only what the owner of a key has signed, and what the digest beside it is about", function()

@@ -51,6 +51,38 @@ describe("edeliver-relup", function()
     assert.equal(0, piped)
   end)
 
+  it("gives a document where --json or --json-lines asked for one", function()
+    for _, option in ipairs { "--json", "--json-lines" } do
+      local refused = program.run("a@b upgrade " .. option)
+      assert.equal(64, refused.code)
+      local document = assert(require("dkjson").decode(refused.out))
+      assert.same({ 64, "usage", "missing argument 'version'" }, { document.exit, document.error.code, document.error.message })
+      assert.matches("missing argument 'version'", refused.err, 1, true)
+    end
+  end)
+
+  it("has one exit code for a kind of failure, whatever the command", function()
+    local env = { EDELIVER_RELUP_COOKIE = "abc" }
+    for _, name in ipairs(parser.commands) do
+      local words = ({ call = "erlang node", ["make-permanent"] = "1", deploy = "/none" })[name]
+        or (("upgrade downgrade check unpack remove"):find(name, 1, true) and "1") or ""
+      if parser.command(name).on_node and name ~= "upload" then
+        local refused = program.run(("nobody@127.0.0.1 --epmd-port 1 %s %s"):format(name, words), { env = env })
+        assert.equal(2, refused.code, name .. ": " .. refused.err)
+        assert.matches("no epmd answers", refused.err, 1, true)
+      end
+    end
+    local many = program.run("rollout /none --epmd-port 1 --node nobody@127.0.0.1", { env = env })
+    assert.same({ 2, true }, { many.code, many.err:find("no epmd answers", 1, true) ~= nil })
+    for _, line in ipairs {
+      "lint /none", "show /none", "diff /none /none", "patch /none --app x", "run /none", "plan /none /none", "a@b upload /none",
+    } do
+      local refused = program.run(line, { env = env })
+      assert.equal(2, refused.code, line .. ": " .. refused.err)
+      assert.matches("No such file", refused.err, 1, true)
+    end
+  end)
+
   it("tells its version", function()
     assert.matches("^edeliver%-relup %S+\n$", program.run("--version").out)
   end)

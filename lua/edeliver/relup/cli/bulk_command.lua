@@ -49,7 +49,7 @@ function bulk_command.run(args, command)
   local pids, message, code = (given and session.pids or command.find)(node, given and args.pids or args)
   if not pids then
     args.output:fail(option_names.of(message), code)
-    return code == "badarg" and exit.USAGE or code == "not_detected" and exit.REFUSED or exit.FAILED
+    return exit.of(code)
   end
   pids = node:pids(pids)
   if #pids > 0 and not session.confirm(args, command.question(node, pids)) then return exit.REFUSED end

@@ -5,6 +5,7 @@
 local count = require "edeliver.relup.base.count"
 local guard = require "edeliver.relup.undo.guard"
 local hold = require "edeliver.relup.cluster.hold"
+local option_names = require "edeliver.relup.cli.option_names"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local room = require "edeliver.relup.step.room"
 local site_options = require "edeliver.relup.cli.site_options"
@@ -113,7 +114,10 @@ checks.sockets = function(node, seen, args)
   local site, message, code = site_options.find(node, args)
   if not site then
     if code == "timeout" or code == "nodedown" then return nil, message, code end
-    if code == "not_running" then return "warning", message, "Name an application that runs there with --app" end
+    message = option_names.of(message)
+    if code == "not_running" then
+      return args.app[1] and "bad" or "warning", message, "Name an application that runs there with --app"
+    end
     return "warning", message, "A node without websockets needs none. Else name it with --app, --listener or --port"
   end
   local found, problem, why = site:connections()

@@ -36,13 +36,13 @@ function deploying.run(args, node, about)
   end
   if none == nil then
     args.output:fail(option_names.of(message), code)
-    return exit.REFUSED
+    return exit.of(code)
   end
   local free
   free, message, code = hold.is_free(node)
   if not free then
     args.output:fail(message, code)
-    return exit.REFUSED
+    return exit.of(code)
   end
   local question = ("%s %s on %s to %s (%s), with %s, and %s whose code changes."):format(about.verb, about.name, node.name,
     about.version, about.verdict, none and "no websockets" or site_options.count_sockets(node, config),

@@ -14,8 +14,8 @@ local cli = {}
 local function refuse_usage(arguments, stopped)
   io.stderr:write("edeliver-relup: ", output.escape(stopped.message), "\n", stopped.usage, "\n")
   for _, word in ipairs(arguments) do
-    if word == "--json" then
-      local out = output.new { json = true }
+    if word == "--json" or word == "--json-lines" then
+      local out = output.new { json = true, lines = word == "--json-lines" }
       out.failure = { message = output.escape(stopped.message), code = "usage" }
       out:close(exit.USAGE)
       break
@@ -63,7 +63,7 @@ function cli.main(arguments)
   end
   if args.output.stdout_failed then
     io.stderr:write("edeliver-relup: standard output cannot be written, as on a full disk: what was said is above\n")
-    code = math.max(code, exit.FAILED)
+    if code == exit.OK then code = exit.FAILED end
   end
   return code
 end

@@ -78,6 +78,23 @@ function output:note(text, color)
   write(self, io.stderr, color and self.color_errors and ("\27[%sm%s\27[0m"):format(COLORS[color], text) or text)
 end
 
+--- Whether anything can be written, as it cannot on a full disk: found out by saying that something begins, before it does. A
+-- document begins with an empty line then.
+-- @string text what begins, for people
+-- @return[1] true
+-- @return[2] nil, message
+function output:begin(text)
+  if self.lines then
+    self:event { event = "begin" }
+  elseif self.json then
+    write(self, io.stdout, "")
+  else
+    self:line(text, "bold")
+  end
+  if not self.stdout_failed then return true end
+  return nil, "standard output cannot be written, as on a full disk, so nothing was begun"
+end
+
 -- Tables -------------------------------------------------------------------------------------------------------------
 
 -- How wide a terminal is; nil where there is none, so that nothing is cut. One that is narrower than all of ours scrolls.

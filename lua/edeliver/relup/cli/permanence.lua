@@ -41,7 +41,7 @@ function permanence.run(args, node, version)
   if fine then said, message, code = permanent.casualties(node) end
   if fine == nil or fine and not said then
     out:fail(message, code)
-    return code == "timeout" and exit.FAILED or exit.REFUSED
+    return exit.of(code)
   end
   out:give { version = version, casualties = output.array(said or {}), was_permanent = not fine, dry_run = args.dry_run }
   if not fine then

@@ -176,8 +176,14 @@ function sequence_runner.run(args, node, steps, config)
   core.catch_signals()
   local writable, why = report_page.is_writable(args.report)
   if not writable then
+    why = "the report could not be written, so nothing was begun: " .. why
+  else
+    writable, why = args.output:begin(("%s of %s on %s%s"):format(args.command, config.name, node.name,
+      config.version and " to " .. config.version or ""))
+  end
+  if not writable then
     core.block_signals()
-    args.output:fail("the report could not be written, so nothing was begun: " .. why, "system")
+    args.output:fail(why, "system")
     return exit.REFUSED
   end
   local ran, report, message, unfinished = pcall(function()
@@ -213,7 +219,7 @@ function sequence_runner.command(args, verb, look)
   if none ~= nil and verb then found, message, code = hold.is_free(node) end
   if none == nil or not found then
     args.output:fail(option_names.of(message), code)
-    return exit.REFUSED
+    return exit.of(code)
   end
   config.dry_run = not verb
   if verb and not (args.yes or session.is_local(args)) then

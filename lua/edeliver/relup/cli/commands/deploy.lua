@@ -43,12 +43,6 @@ function deploy.add_to_parser(parser)
   parser:flag("--values", "Show old and new values of the configuration; what looks secret is masked.")
 end
 
--- What is no refusal: the release cannot be read, or the node cannot be asked.
-local FAULTS = {}
-for code in ("timeout nodedown protocol system missing not_a_release mismatch syntax ambiguous duplicate limit"):gmatch "%S+" do
-  FAULTS[code] = true
-end
-
 -- Shows a plan, as `plan` does.
 local function show(args, planned)
   local out = args.output
@@ -97,7 +91,7 @@ function deploy.command(args)
   if opened then planned, message, code = deployer.plan(node, opened, options) end
   if not planned then
     out:fail(message, code)
-    return FAULTS[code] and exit.FAILED or exit.REFUSED
+    return exit.of(code)
   end
   show(args, planned)
   local allowed

@@ -36,7 +36,7 @@ local ENVIRONMENT = {
 local EXIT = {
   { "0", "Done." },
   { "1", "Refused by a check, or by you at the question: nothing was changed." },
-  { "2", "Failed; what was done has been undone." },
+  { "2", "Failed; what was done has been undone. Also where the node cannot be reached, or a file cannot be read." },
   { "3", "Failed, and something is, or may be, still suspended: the message says what." },
   { "4", "Failed, and the node restarted: all connections that it had are gone." },
   { "64", "The command line is wrong." },

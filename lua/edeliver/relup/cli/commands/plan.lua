@@ -133,7 +133,7 @@ local function run(args, from)
   end
   if not done then
     out:fail(message, code)
-    return code == "cold" and exit.REFUSED or exit.FAILED
+    return exit.of(code)
   end
   return plan.exit_code(plans[1], args.strict)
 end

@@ -110,7 +110,7 @@ function ps.command(args)
   end
   if not rows then
     out:fail(message, code)
-    return exit.FAILED
+    return exit.of(code)
   end
   if args.window then
     local change = {}

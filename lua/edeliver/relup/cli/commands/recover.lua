@@ -26,7 +26,6 @@ function recover.add_to_parser(parser)
   parser:flag("--end-guard", "Also end the guard of an earlier upgrade that tries in vain to undo it.")
 end
 
-local REFUSING = { busy = true, wrong_node = true, not_ours = true, not_private = true }
 local COLORS = { warning = "yellow", error = "red" }
 
 local function as_json(result)
@@ -37,6 +36,9 @@ local function as_json(result)
     still_undone = #result.still_undone, restarted = result.restarted,
   }
 end
+
+-- A journal is a file that cannot be read here; elsewhere it is one that cannot be begun.
+local function exit_code(code) return code == "journal" and exit.FAILED or exit.of(code) end
 
 local function run(args, node, dry_run)
   local function log(level, text) args.output:line(text, COLORS[level]) end
@@ -49,7 +51,7 @@ local function look_first(args, node)
   local seen, message, code = run(args, node, true)
   if not seen then
     args.output:fail(message, code)
-    return exit.REFUSED
+    return exit_code(code)
   end
   if #seen.found == 0 and seen.undos == 0 then
     args.output:line "Nothing to recover"
@@ -73,7 +75,7 @@ function recover.command(args)
   local result, message, code = run(args, node, args.dry_run)
   if not result then
     args.output:fail(message, code)
-    return REFUSING[code] and exit.REFUSED or exit.FAILED
+    return exit_code(code)
   end
   args.output:give(as_json(result))
   if args.dry_run or result.ok then return exit.OK end

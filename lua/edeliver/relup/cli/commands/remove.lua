@@ -27,7 +27,7 @@ function remove.command(args)
   local folders, message, code = register.remove(node, version, { dry = true })
   if not folders then
     out:fail(message, code)
-    return code == "badarg" and exit.USAGE or exit.REFUSED
+    return exit.of(code)
   end
   local what = #folders > 0 and table.concat(folders, ", ") or "nothing on the disk"
   if not session.confirm(args, ("Removes %s from %s: %s."):format(version, node.name, what)) then return exit.REFUSED end

@@ -39,7 +39,7 @@ function rollback.command(args)
   if found then processes, message, code = live.processes(node, found.changed) end
   if not processes then
     args.output:fail(message, code)
-    return exit.REFUSED
+    return exit.of(code)
   end
   local sum = 0
   for _, it in ipairs(processes) do sum = sum + it.count end

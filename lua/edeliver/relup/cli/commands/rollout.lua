@@ -209,7 +209,7 @@ end
 
 local function exit_code(report)
   if report.ok or report.ending == "planned" then return exit.OK end
-  if report.ending == "refused" then return exit.REFUSED end
+  if report.ending == "refused" then return exit.of(report.code) end
   for _, node in ipairs(report.nodes) do
     if (node.still_suspended or 0) + (node.still_undone or 0) > 0 then return exit.SUSPENDED end
   end
@@ -342,7 +342,7 @@ function rollout.command(args)
   if nodes then config, message, code = config_of(args, nodes, options) else message = options end
   if not config then
     out:fail(message, code)
-    return code == "badarg" and exit.USAGE or exit.FAILED
+    return exit.of(code)
   end
   config.on_event = watcher(out)
   config.confirm = function(self)
@@ -355,7 +355,12 @@ function rollout.command(args)
   end
   local writable, why = report_page.is_writable(args.report)
   if not writable then
-    out:fail("the report could not be written, so nothing was begun: " .. why, "system")
+    why = "the report could not be written, so nothing was begun: " .. why
+  else
+    writable, why = out:begin(("rollout to %s"):format(count.of(#nodes, "node")))
+  end
+  if not writable then
+    out:fail(why, "system")
     return exit.REFUSED
   end
   local report, problem, failed = relup.rollout(config)

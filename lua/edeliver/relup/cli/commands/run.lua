@@ -22,7 +22,7 @@ function run.command(args)
   local chunk, message = loadfile(args.script)
   if not chunk then
     args.output:fail(message, "syntax")
-    return exit.USAGE
+    return exit.FAILED
   end
   _G.arg = table.move(args.arguments, 1, #args.arguments, 1, { [0] = args.script })
   local ran, problem = xpcall(chunk, function(raised)

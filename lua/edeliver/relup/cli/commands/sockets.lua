@@ -120,7 +120,7 @@ function sockets.command(args)
   local found, site, code = look(node, args)
   if not found then
     args.output:fail(option_names.of(site), code)
-    return code == "not_detected" and exit.REFUSED or exit.FAILED
+    return exit.of(code)
   end
   args.output:line(site:describe())
   local result = { site = output.escape(site:describe()) }

@@ -37,7 +37,7 @@ function unpack.command(args)
   })
   if not from then
     out:fail(message, code)
-    return exit.REFUSED
+    return exit.of(code)
   end
   out:give { version = args.version, from = from }
   out:line(("%s is unpacked on %s, which runs %s."):format(args.version, node.name, from), "green")

@@ -30,7 +30,6 @@ local upload = {
   },
 }
 
-local UNVERIFIED = { checksum = true, signature = true, not_private = true }
 local PLAIN_FILE = 420 -- 0644
 
 function upload.add_to_parser(parser)
@@ -135,7 +134,7 @@ function upload.command(args)
   if file then size, message, code = inspect(file, args.file) else message, code = verified, why end
   if not size then
     out:fail(message, code)
-    return UNVERIFIED[code] and exit.REFUSED or exit.USAGE
+    return exit.of(code)
   end
   local node <close>, failed = session.connect(args)
   if not node then return failed end
