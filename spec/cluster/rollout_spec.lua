@@ -5,6 +5,7 @@ local clients = require "support.clients"
 local process = require "support.process"
 local program = require "cli.program"
 local relup = require "edeliver.relup"
+local term = require "edeliver.relup.term"
 
 local SOCKETS = 10
 
@@ -122,8 +123,12 @@ describe("a rollout", function()
     all_well(cluster)
 
     -- The same by a function on the node, and by one of the operator's own.
-    local _, why = roll(cluster, { auto_revert = true, healthy_deadline = 1500, healthy = { "erlang", "node" } })
-    assert.matches("erlang:node says ", why, 1, true)
+    local _, why = roll(cluster, { auto_revert = true, healthy_deadline = 1500,
+      healthy = { "erlang", "hd", term.list { term.atom "poorly", "well" } } })
+    assert.matches("erlang:hd says poorly", why, 1, true)
+    -- A command that never ends does not hold the rollout up.
+    _, why = roll(cluster, { auto_revert = true, healthy_deadline = 1500, healthy = "sleep 600" })
+    assert.matches("its health was still being looked at after 2 s", why, 1, true)
     local asked = {}
     local fine = assert(roll(cluster, { healthy = function(node)
       asked[#asked + 1] = node.name

@@ -101,7 +101,7 @@ describe("deploy.ship", function()
     assert.same({ "stock" }, names)
     local _, message, code = ship.send(node, compared)
     assert.equal("same_version", code)
-    assert.matches("stock lie on the node under the same version", message, 1, true)
+    assert.matches("stock under the same version with other content", message, 1, true)
     local other = folder .. "/running"
     assert(os.execute(("cp -r %s/shop-1.0.0 %s && printf x >>%s/releases/1.0.0/vm.args"):format(built, other, other)))
     local _, why, running_code = ship.compare(node, assert(release_of.open(other)))

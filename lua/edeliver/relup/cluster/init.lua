@@ -6,11 +6,13 @@
 -- @module edeliver.relup.cluster
 
 local compare = require "edeliver.relup.cluster.compare"
+local consult = require "edeliver.relup.consult"
 local core = require "edeliver.relup.core"
 local journal = require "edeliver.relup.cluster.journal"
 local operator = require "edeliver.relup.base.operator"
 local process = require "edeliver.relup.cluster.process"
 local schedule = require "edeliver.relup.cluster.schedule"
+local term = require "edeliver.relup.term"
 local uv = require "luv"
 
 local cluster = {}
@@ -20,6 +22,7 @@ rollout.__index = rollout
 
 local TICK = 100 -- ms between looks at what to do next
 local HEALTH = 1000 -- ms between looks at a node's health
+local CHECK = 30000 -- ms that a check of the operator's own may take
 local PREPARING = 600000 -- ms that nodes have to get ready together
 
 -- Nodes ----------------------------------------------------------------------------------------------------------------
@@ -204,8 +207,15 @@ local function ask_all(self, act, test, timeout)
   end, timeout)
   local message, code = refusal(self)
   if message then return nil, message, code end
-  if not answered then return nil, "The rollout ended before every node had answered", "interrupted" end
-  return true
+  if answered then return true end
+  local silent = {}
+  for _, node in ipairs(self.nodes) do
+    if not (node.state == "lost" or test(node)) then silent[#silent + 1] = node.name end
+  end
+  local aborted = self.options.aborted
+  local why = aborted and "You ended the rollout" or ("%d s went by"):format(timeout // 1000)
+  return nil, ("%s before %s had answered (%s). Nothing was changed"):format(why, table.concat(silent, ", "), act),
+    aborted and "interrupted" or "timeout"
 end
 
 -- The version that is rolled out, as the plans or the configuration say.
@@ -289,7 +299,10 @@ local function watch(self, node)
     return set_state(self, node, "done")
   end
   if now - node.upgraded_at > config.healthy_deadline then
-    return set_state(self, node, "unhealthy", node.problem or "it was not healthy for long enough in time")
+    local within = config.healthy_deadline / 1000
+    return set_state(self, node, "unhealthy", node.problem or node.asked
+      and ("its health was still being looked at after %.0f s"):format(within)
+      or ("it was not healthy for %.0f s without a break in %.0f s"):format(config.min_healthy_time / 1000, within))
   end
   if node.settled and not node.asked and now >= (node.next_look or 0) then
     node.asked, node.watched, node.next_look = true, true, now + HEALTH
@@ -456,17 +469,23 @@ local function check(config, level)
     and not (type(parallel) == "string" and parallel:find "^%d+%%$") then
     error('max_parallel is a number of nodes, or per cent of them as "25%"', level + 1)
   end
+  local healthy = config.healthy
+  if type(healthy) == "table" and not (type(healthy[1]) == "string" and type(healthy[2]) == "string") then
+    error("healthy is a function, a shell command, or a list of a module, a function and its arguments", level + 1)
+  end
   for _, name in ipairs { "canary", "min_healthy_time", "healthy_deadline", "stagger" } do
     local value = config[name]
     if value ~= nil and not (math.type(value) and value >= 0) then error(name .. " is a number", level + 1) end
   end
 end
 
--- How the workers look at health: a function of the operator's stays here.
-local function check_of(healthy)
-  if type(healthy) == "string" then return { command = healthy } end
-  if type(healthy) == "table" then return { mfa = healthy } end
-  return nil
+-- How the workers look at health: a function of the operator's stays here. Terms go to them as text.
+local function check_of(config)
+  local healthy, seconds = config.healthy, math.ceil(math.min(CHECK, config.healthy_deadline) / 1000)
+  if type(healthy) == "string" then return { command = healthy, seconds = seconds } end
+  if type(healthy) ~= "table" then return nil end
+  local arguments = consult.write { term.list { table.unpack(healthy, 3) } }
+  return { seconds = seconds, module = healthy[1], fun = healthy[2], arguments = arguments }
 end
 
 --- Rolls a release out.
@@ -485,7 +504,7 @@ function cluster.rollout(config)
   check(config, 2)
   config.min_healthy_time = config.min_healthy_time or 10000
   config.healthy_deadline = config.healthy_deadline or 300000
-  local self = setmetatable({ config = config, nodes = {}, started = core.now(), check = check_of(config.healthy) }, rollout)
+  local self = setmetatable({ config = config, nodes = {}, started = core.now(), check = check_of(config) }, rollout)
   self.options = {
     canary = config.canary, max_parallel = config.max_parallel, stagger = config.stagger, auto_revert = config.auto_revert,
     keep_going = config.keep_going,

@@ -6,6 +6,7 @@
 --
 -- @module edeliver.relup.cluster.worker
 
+local consult = require "edeliver.relup.consult"
 local core = require "edeliver.relup.core"
 local deploy = require "edeliver.relup.deploy"
 local dkjson = require "dkjson"
@@ -215,20 +216,25 @@ end
 
 -- Health -----------------------------------------------------------------------------------------------------------------
 
--- A function on the node, or a command here; true, or nil and why not.
+local TIMED_OUT = 124 -- what timeout(1) exits with
+
+local function quoted(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
+
+-- A function on the node, or a command here, neither for longer than it may take; true, or nil and why not.
 local function own_check(self)
   local healthy = self.first.healthy
   if not healthy then return true end
   if healthy.command then
-    local command = ("NODE=%s; export NODE; %s"):format("'" .. self.node.name:gsub("'", "'\\''") .. "'", healthy.command)
-    local ran, how, code = os.execute(command .. " >/dev/null 2>&1")
+    local ran, how, code = os.execute(("NODE=%s timeout -k 5 %d sh -c %s >/dev/null 2>&1"):format(quoted(self.node.name),
+      healthy.seconds, quoted(healthy.command)))
     if ran then return true end
+    if code == TIMED_OUT then return nil, ("its check did not end in %d s: %s"):format(healthy.seconds, healthy.command) end
     return nil, ("its check fails (%s %d): %s"):format(how, code, healthy.command)
   end
-  local mfa = healthy.mfa
-  local answer, message = self.node:call(mfa[1], mfa[2], { table.unpack(mfa, 3) }, 10000)
+  local arguments = consult.parse(healthy.arguments)[1]
+  local answer, message = self.node:call(healthy.module, healthy.fun, arguments, healthy.seconds * 1000)
   if answer == true or answer == atom "ok" or term.kind(answer) == "tuple" and answer[1] == atom "ok" then return true end
-  return nil, ("%s:%s says %s"):format(mfa[1], mfa[2], answer == nil and message or term.format(answer))
+  return nil, ("%s:%s says %s"):format(healthy.module, healthy.fun, answer == nil and message or term.format(answer))
 end
 
 function acts.health(self)

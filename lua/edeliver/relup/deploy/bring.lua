@@ -60,10 +60,10 @@ function bring.back(node, ctx, this, ours)
   if this.registered then left, message = register.take_back(node, this.registered) end
   if left then left, message = ship.take_back(node, this.shipped) end
   if left then
-    ctx:log("info", ("what was brought of %s was taken away again"):format(this.version))
+    ctx:log("info", ("what was brought of %s was taken away from %s again"):format(this.version, node.name))
   else
     ctx:log("warning", ("%s. `edeliver-relup %s remove %s` takes away what is left of it"):format(
-      message or "What was brought lies on the node", node.name, this.version))
+      message or "What was brought lies on " .. node.name, node.name, this.version))
   end
   return true
 end

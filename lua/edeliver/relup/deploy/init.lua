@@ -180,7 +180,7 @@ local function before_up(node, ctx, this)
   for _, reason in ipairs(overridden) do ctx:log("warning", "overridden: " .. reason.text) end
   if ctx.dry_run then
     local compared = this.planned.compared
-    return ("a deploy would send %s, %d bytes"):format(count.of(compared.files, "file"), compared.bytes)
+    return ("a deploy would send %s, %s"):format(count.of(compared.files, "file"), count.of(compared.bytes, "byte"))
   end
   return bring.there(node, ctx, this)
 end

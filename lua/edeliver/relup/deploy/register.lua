@@ -141,8 +141,8 @@ function register.mend(node)
     { Folder = charlist(folder), Version = charlist(version), Make = true })
   if answer and OK(answer) then return version end
   release_folder.file(node, "rename", path .. ".before", charlist(path))
-  return nil, ("RELEASES could not be made: %s. The file is as it was"):format(answer and term.format(answer[2]) or message),
-    code or "refused"
+  return nil, ("RELEASES could not be made on %s: %s. The file is as it was"):format(node.name,
+    answer and term.format(answer[2]) or message), code or "refused"
 end
 
 local NAMES = shape.list(shape.text)

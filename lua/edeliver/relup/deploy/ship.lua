@@ -32,12 +32,13 @@ function ship.compare(node, release)
   return compared
 end
 
-local function refuse_names(compared)
+local function refuse_names(node, compared)
   local names = {}
   for name in pairs(compared.rename) do names[#names + 1] = name end
   if #names == 0 then return true end
   table.sort(names)
-  return nil, ("%s lie on the node under the same version with other content"):format(table.concat(names, ", ")), "same_version"
+  return nil, ("%s has %s under the same version with other content. Nothing was sent: --version-suffix gives this release "
+    .. "another version"):format(node.name, table.concat(names, ", ")), "same_version"
 end
 
 --- Sends it.
@@ -48,7 +49,7 @@ end
 -- @return[2] nil, message with what is left on the node, code: "busy" where somebody else sends to it
 function ship.send(node, compared, options)
   options = options or {}
-  local fine, message, code = refuse_names(compared)
+  local fine, message, code = refuse_names(node, compared)
   if not fine then return nil, message, code end
   local shipped = { files = compared.files, bytes = compared.bytes, ms = 0, folders = {}, where = compared.where }
   if #compared.folders == 0 then return shipped end
@@ -65,8 +66,8 @@ function ship.send(node, compared, options)
   for i, folder in ipairs(compared.folders) do shipped.folders[i] = folder.name end
   shipped.ms = core.now() - started
   if options.ctx then
-    options.ctx:log("info", ("sent %s (%d bytes) in %.1f s; %s had the other %d"):format(count.of(shipped.files, "file"),
-      shipped.bytes, shipped.ms / 1000, node.name, compared.have))
+    options.ctx:log("info", ("sent %s (%s) in %.1f s; %s had the other %d"):format(count.of(shipped.files, "file"),
+      count.of(shipped.bytes, "byte"), shipped.ms / 1000, node.name, compared.have))
   end
   return shipped
 end

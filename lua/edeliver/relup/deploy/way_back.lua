@@ -23,8 +23,8 @@ local function is_there(node, version)
     if not module.file then missing[#missing + 1] = module.name end
   end
   if #missing == 0 then return true end
-  return false, ("the node no longer has the files of %s of %s, %s among them"):format(count.of(#missing, "module"), version,
-    missing[1])
+  return false, ("%s no longer has the code of %s of %s, %s among them"):format(node.name, count.of(#missing, "module"),
+    version, missing[1])
 end
 
 --- Whether a version could be left again.
@@ -37,7 +37,7 @@ function way_back.look(node, from, version)
   local releases, libraries, code = release_handler.which_releases(node)
   if not releases then return nil, libraries, code end
   if #(libraries[from] or {}) == 0 then
-    return { possible = false, why = ("release_handler does not know the libraries of %s"):format(from) }
+    return { possible = false, why = ("release_handler on %s does not know the libraries of %s"):format(node.name, from) }
   end
   local there, why
   there, why, code = is_there(node, from)

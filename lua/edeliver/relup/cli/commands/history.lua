@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.history
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local journal = require "edeliver.relup.undo.journal"
 local journals = require "edeliver.relup.cli.journals"
@@ -47,7 +48,7 @@ function history.command(args)
     }
   end
   if #rows > 0 then out:table({ "WHEN", "NODE", "COMMAND", "VERSION", "WHO", "ENDED", "JOURNAL" }, shown) end
-  if args.prune then out:line(("%d deleted."):format(deleted)) end
+  if args.prune then out:line(count.of(deleted, "journal") .. " deleted.") end
   return exit.OK
 end
 

@@ -308,7 +308,7 @@ local function mfa_of(text)
     if not terms or term.kind(terms[1]) ~= "list" then
       return nil, ("the arguments of --healthy are a list as Erlang writes it: %s"):format(message or rest), "badarg"
     end
-    if #terms[1] > 0 then return nil, "--healthy takes a function without arguments for now", "badarg" end
+    for i = 1, #terms[1] do mfa[2 + i] = terms[1][i] end
   end
   return mfa
 end
