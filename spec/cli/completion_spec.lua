@@ -141,8 +141,10 @@ describe("completion of what only the world knows", function()
     screen:wait_for "^b>$"
     screen:complete("edeliver-relup @prod", "b> edeliver%-relup @production")
     screen:type("", "C-c")
+    screen:wait_for "\nb>$"
     screen:complete("edeliver-relup shop@w", "b> edeliver%-relup shop@web1")
     screen:type("", "C-c")
+    screen:wait_for "\nb>$"
     screen:complete(("edeliver-relup %s upgrade 2"):format(release.name), "upgrade 2%.0%.0")
   end)
 
@@ -155,6 +157,7 @@ describe("completion of what only the world knows", function()
     screen:wait_for "z>$"
     screen:complete("edeliver-relup @prod", "z> edeliver%-relup @production")
     screen:type("", "C-c")
+    screen:wait_for "\nz>$"
     screen:complete(("edeliver-relup %s upgrade 2"):format(release.name), "upgrade 2%.0%.0")
   end)
 

@@ -47,6 +47,7 @@ function cli.main(arguments)
   end
   args.output = output.new {
     command = args.command, node = args.node, json = args.json, lines = args.json_lines, color = not args.no_color,
+    verbose = args.verbose,
   }
   local ran, code = xpcall(parser.command(args.command).command, explain_crash, args)
   if not ran then

@@ -5,6 +5,7 @@
 --
 -- @classmod edeliver.relup.cli.output
 
+local brief = require "edeliver.relup.cli.brief"
 local columns = require "edeliver.relup.cli.columns"
 local core = require "edeliver.relup.core"
 local dkjson = require "dkjson"
@@ -23,10 +24,11 @@ local WAIT_TAKES = 12 -- columns for the mark and the seconds of a line that mov
 
 --- Makes an output.
 -- @tparam table options `command`, `node`, `json` (boolean), `lines` (a line of JSON for each event), `color` (false turns it
--- off)
+-- off), `verbose` (errors with all that Erlang says)
 function output.new(options)
   local self = setmetatable({
     command = options.command, node = options.node, json = options.json or options.lines, lines = options.lines,
+    verbose = options.verbose,
   }, output)
   self.is_terminal = not self.json and terminal.isatty(io.stdout)
   local plain = os.getenv "NO_COLOR"
@@ -175,12 +177,18 @@ end
 --- Remembers the result that the JSON document will hold.
 function output:give(result) self.result = result end
 
+--- What somebody else's failure is for people: without stack traces, unless --verbose wants them.
+function output:brief(text) return self.verbose and text or brief.of(text) end
+
+--- Whether what goes to stdout and what goes to stderr is read side by side: an error need not be said twice then.
+function output:is_read_as_one() return self.is_terminal and terminal.isatty(io.stderr) end
+
 --- Says on stderr what went wrong, and remembers it for the document.
 -- @string message
 -- @string[opt] code
 function output:fail(message, code)
   self.failure = { message = output.escape(message), code = code or "failed" }
-  self:note(("edeliver-relup %s: %s"):format(self.command, message), "red")
+  self:note(("edeliver-relup %s: %s"):format(self.command, self:brief(message)), "red")
 end
 
 --- A list for JSON, which stays a list when it is empty.

@@ -55,6 +55,7 @@ end
 local function add_common_options(to, on_node)
   to:flag("--json", "One JSON document on stdout instead of text.")
   to:flag("--no-color", "No colours (NO_COLOR says the same).")
+  to:flag("--verbose", "Errors with Erlang's stack traces.")
   if not on_node then return end
   to:flag("-y --yes", "Don't ask before changing anything on a node that is not local.")
   to:group("Options", table.unpack(to._options))

@@ -140,7 +140,10 @@ local function watched(config, out)
   config.log = function(level, text, entry)
     out:event { event = "log", level = level, text = text }
     local done = entry and entry.status == "done"
-    out:line((done and "✓ " or MARKS[level] or "  ") .. option_names.of(text), done and "green" or LEVELS[level])
+    -- Why it failed is said at the end.
+    if entry and not done and out:is_read_as_one() then text = ("%s failed after %.1f ms"):format(entry.name, entry.ms) end
+    text = out:brief(option_names.of(text))
+    out:line((done and "✓ " or MARKS[level] or "  ") .. text, done and "green" or LEVELS[level])
     if entry then waiting = nil elseif waiting then out:wait(waiting) end
   end
   config.on_step = function(entry, position, count)
@@ -159,7 +162,7 @@ local function tell(args, report, message)
   out:clear_progress()
   out:give(sequence_runner.as_json(report))
   out:line ""
-  out:line(option_names.of(report:summary()), report.ok and "green" or "red")
+  out:line(out:brief(option_names.of(report:summary())), report.ok and "green" or "red")
   if not report.ok then out:fail(option_names.of(message), report.code) end
   local written, problem = true, nil
   if args.report then written, problem = report_page.write(args.report, report_page.page(report)) end

@@ -151,7 +151,7 @@ local function watcher(out)
     for _, node in ipairs(self.nodes) do width = math.max(width, #node.name) end
     for _, node in ipairs(self.nodes) do
       local text = ("%s%s  %s"):format(node.name, (" "):rep(width - #node.name), line_of(node))
-      text = columns.cut(output.escape(text):gsub("\n.*", ""), (core.columns() or 80) - 1)
+      text = columns.cut(output.escape(out:brief(text)):gsub("\n.*", ""), (core.columns() or 80) - 1)
       io.stdout:write("\27[2K", COLORS[node.state] and out:paint(COLORS[node.state], text) or text, "\n")
     end
     drawn = #self.nodes
@@ -169,10 +169,10 @@ local function watcher(out)
       draw(self)
     elseif event.event == "state" then
       for _, node in ipairs(self.nodes) do
-        if node.name == event.node then out:line(("%s: %s"):format(node.name, line_of(node)), COLORS[node.state]) end
+        if node.name == event.node then out:line(out:brief(("%s: %s"):format(node.name, line_of(node))), COLORS[node.state]) end
       end
     elseif event.event == "log" and event.level ~= "info" then
-      out:line(("%s: %s"):format(event.node, event.text), event.level == "error" and "red" or "yellow")
+      out:line(out:brief(("%s: %s"):format(event.node, event.text)), event.level == "error" and "red" or "yellow")
     elseif event.event == "said" then
       out:line(event.text)
     end
