@@ -24,6 +24,16 @@ describe("edeliver-relup NODE recover", function()
     assert.same({ ok = true, found = 0, undos = 0, still_suspended = {}, still_undone = 0 }, found.json.result)
   end)
 
+  it("names nothing after a plain suspend but who is suspended", function()
+    assert.equal(0, program.run("NODE suspend", { node = release }).code)
+    local shown = program.run("NODE recover --dry-run", { node = release })
+    assert.matches("6 processes are suspended", shown.out, 1, true)
+    assert.is_nil(shown.out:find("to be undone", 1, true), shown.out)
+    local done = program.json("NODE recover", { node = release })
+    assert.same({ 0, 6, 0 }, { done.code, done.json.result.found, done.json.result.undos })
+    assert.equal(0, release:suspended())
+  end)
+
   it("shows what there is, and then undoes it", function()
     assert.equal(0, program.run("NODE suspend", { node = release }).code)
     release:eval [[

@@ -99,6 +99,15 @@ function cowboy.hiding(node, supervisors)
   }
 end
 
+--- Which of these supervisors hide their connections now.
+-- @tparam table supervisors of listeners whose connections are typed `supervisor`
+-- @return[1] a list of pids
+-- @return[2] nil, message, code
+function cowboy.hidden(node, supervisors)
+  return shape.expect(node, "which connections are hidden", shape.list(shape.pid),
+    node:run("hidden_connections", { Sups = supervisors }))
+end
+
 --- Whether the release handler would walk into connections of these supervisors.
 -- @return[1] how many connections are typed `supervisor` now
 -- @return[2] nil, message, code

@@ -107,13 +107,17 @@ function cowboy_on_ranch.find(node, name, config)
   return union.as_one(node, sites)
 end
 
--- Connections that were hidden from the release handler.
+-- Connections that were hidden from the release handler, and are still.
 local function showing(node, listeners)
   local undos = {}
   for _, listener in ipairs(listeners) do
     if listener.typed_supervisor and listener.connection_sups then
-      local act = cowboy.hiding(node, listener.connection_sups)
-      undos[#undos + 1] = { key = "the type of the connections of " .. kinds.describe(listener), undo = act.undo }
+      local hidden, message, code = cowboy.hidden(node, listener.connection_sups)
+      if not hidden then return nil, message, code end
+      if #hidden > 0 then
+        local act = cowboy.hiding(node, hidden)
+        undos[#undos + 1] = { key = "the type of the connections of " .. kinds.describe(listener), undo = act.undo }
+      end
     end
   end
   return undos
@@ -129,7 +133,9 @@ function cowboy_on_ranch.traces(node, anybody_suspended, log)
   local restarts
   restarts, message, code = kinds.traces(ranch, node, listeners, log)
   if not restarts then return nil, message, code end
-  local undos = anybody_suspended and showing(node, listeners) or {}
+  local undos = {}
+  if anybody_suspended then undos, message, code = showing(node, listeners) end
+  if not undos then return nil, message, code end
   return table.move(restarts, 1, #restarts, #undos + 1, undos)
 end
 
