@@ -140,11 +140,9 @@ describe("completion of what only the world knows", function()
     screen:type((". %s/bash; clear"):format(folder), "Enter")
     screen:wait_for "^b>$"
     screen:complete("edeliver-relup @prod", "b> edeliver%-relup @production")
-    screen:type("", "C-c")
-    screen:wait_for "\nb>$"
+    screen:cancel "b>"
     screen:complete("edeliver-relup shop@w", "b> edeliver%-relup shop@web1")
-    screen:type("", "C-c")
-    screen:wait_for "\nb>$"
+    screen:cancel "b>"
     screen:complete(("edeliver-relup %s upgrade 2"):format(release.name), "upgrade 2%.0%.0")
   end)
 
@@ -156,8 +154,7 @@ describe("completion of what only the world knows", function()
     screen:type(("PS1='z> '; fpath=(%s $fpath); autoload -U compinit; compinit -u -D; clear"):format(folder), "Enter")
     screen:wait_for "z>$"
     screen:complete("edeliver-relup @prod", "z> edeliver%-relup @production")
-    screen:type("", "C-c")
-    screen:wait_for "\nz>$"
+    screen:cancel "z>"
     screen:complete(("edeliver-relup %s upgrade 2"):format(release.name), "upgrade 2%.0%.0")
   end)
 

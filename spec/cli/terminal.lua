@@ -68,6 +68,12 @@ function methods:complete(text, pattern)
   if not seen then error(("Tab never completed %q:\n%s"):format(pattern, screen), 2) end
 end
 
+--- Gives up the line that is typed, and waits for the prompt: a Ctrl-C takes what was typed behind it with it.
+function methods:cancel(prompt)
+  self:type("", "C-c")
+  self:wait_for("\n" .. prompt .. "$")
+end
+
 --- The exit code of the command, once it has ended.
 function methods:exit_code(timeout)
   return process.wait_until(function() return tonumber(process.read_file(self.folder .. "/code") or "") end, timeout or LONG)
