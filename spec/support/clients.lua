@@ -103,6 +103,23 @@ function methods:drain(timeout)
   return figures(self:command((timeout or 5000) + 10000, "drain", timeout or 5000))
 end
 
+--- Waits until each of these versions has answered, and drains; raises unless all sockets have lived through it, and no message
+-- is lost.
+function methods:check_kept(count, ...)
+  local wanted = { ... }
+  local function have_answered()
+    local versions = self:stats().versions
+    for _, version in ipairs(wanted) do
+      if not versions[version] then return false end
+    end
+    return true
+  end
+  assert(process.wait_until(have_answered, 10000), "not all of these versions have answered: " .. table.concat(wanted, ", "))
+  local stats = self:drain()
+  local got = ("%d open, %d reconnected, %d lost, %d pending"):format(stats.open, stats.reconnects, stats.lost, stats.pending)
+  assert(got == ("%d open, 0 reconnected, 0 lost, 0 pending"):format(count), got)
+end
+
 function methods:pause() self:command(5000, "pause") end
 function methods:go() self:command(5000, "go") end
 

@@ -43,6 +43,13 @@ function sequence_runner.add_install_options(to)
   to:flag("--forget-runtime-config", "Allow the loss of what config providers (runtime.exs) have set.")
 end
 
+--- The options of `upgrade` and `downgrade`.
+function sequence_runner.add_options_of_upgrades(to)
+  sequence_runner.add_options(to)
+  sequence_runner.add_install_options(to)
+  to:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
+end
+
 --- The install that the command line asks for, and the steps around it, in the order that is safe.
 -- @param args
 -- @tparam boolean no_sockets nothing is suspended

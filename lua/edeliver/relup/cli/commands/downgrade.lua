@@ -12,11 +12,7 @@ local downgrade = {
   examples = { "edeliver-relup myapp@web1 downgrade 1.4.5" },
 }
 
-function downgrade.add_to_parser(parser)
-  sequence_runner.add_options(parser)
-  sequence_runner.add_install_options(parser)
-  parser:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
-end
+downgrade.add_to_parser = sequence_runner.add_options_of_upgrades
 
 --- Runs the command.
 -- @return exit code

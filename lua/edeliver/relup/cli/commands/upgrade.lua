@@ -18,11 +18,7 @@ local upgrade = {
   },
 }
 
-function upgrade.add_to_parser(parser)
-  sequence_runner.add_options(parser)
-  sequence_runner.add_install_options(parser)
-  parser:flag("--in-relup", "Let OTP run the steps in the middle of its own script, for relups that suspend processes.")
-end
+upgrade.add_to_parser = sequence_runner.add_options_of_upgrades
 
 --- Runs the command.
 -- @return exit code
