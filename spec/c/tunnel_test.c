@@ -68,6 +68,7 @@ static void check_failure(const char *lines, const char *complaint, bool is_unre
   CHECK(edr_socket_read_some(fd, &byte, 1, edr_deadline_after(20000), &got) == EDR_ENODEDOWN);
   CHECK(edr_tunnel_failed(tunnel, text, sizeof text, &unreachable));
   CHECK(strcmp(text, complaint) == 0 && unreachable == is_unreachable);
+  CHECK(strstr(edr_tunnel_reason(tunnel), strstr(complaint, "said nothing") == NULL ? complaint : "") != NULL);
   close(fd);
   edr_tunnel_close(tunnel);
 }

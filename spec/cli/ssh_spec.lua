@@ -31,6 +31,11 @@ describe("--ssh", function()
     return program.run(line, { node = node, env = env })
   end
 
+  -- Who waits on the node for nothing.
+  local function sleepers()
+    return tonumber(node:eval "length([P || P <- processes(), {_, {timer, sleep, 1}} <- [process_info(P, current_function)]])")
+  end
+
   with_ssh("asks epmd and connects through the tunnel, and ends it", function()
     local before = #server:started()
     local shown = run "NODE call erlang node --ssh bastion --yes"
@@ -91,13 +96,26 @@ describe("--ssh", function()
   end)
 
   with_ssh("ends with us, however that is", function()
-    local before = #server:started()
+    local asleep = sleepers()
     local words = program.command({ node.name, "call", "timer", "sleep", "100000", "--ssh", "bastion", "--yes" },
       { node = node, env = { EDELIVER_RELUP_SSH = server.program } })
     local us = process.start { command = { "sh", "-c", words } }
-    assert.is_truthy(process.wait_until(function() return #server:started() == before + 2 end, 20000), us:printed())
-    assert.is_truthy(process.wait_until(function() return node:eval "length(nodes(hidden))":find "[1-9]" end, 20000))
+    assert.is_truthy(process.wait_until(function() return sleepers() == asleep + 1 end, 20000), us:printed())
     us:signal "KILL"
+    us:stop()
+  end)
+
+  with_ssh("says that the connection is lost where the tunnel breaks", function()
+    local before, asleep = #server:started(), sleepers()
+    local words = program.command({
+      node.name, "call", "timer", "sleep", "100000", "--wait", "100000", "--ssh", "bastion", "--yes",
+    }, { node = node, env = { EDELIVER_RELUP_SSH = server.program } })
+    local us = process.start { command = { "sh", "-c", words } }
+    assert.is_truthy(process.wait_until(function() return sleepers() == asleep + 1 end, 20000), us:printed())
+    process.shell("kill %s", server:started()[before + 2])
+    assert.is_truthy(process.wait_until(function() return us:exited() end, 20000))
+    assert.matches("the connection to " .. node.name .. " was lost", us:printed(), 1, true)
+    assert.equal(2, us:exited())
     us:stop()
   end)
 

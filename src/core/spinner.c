@@ -36,7 +36,7 @@ static void put(const char *text, size_t size) {
   if (poll(&item, 1, 0) == 1 && (item.revents & POLLOUT) != 0 && write(target, text, size) > 0) painted = true;
 }
 
-static void paint(int frame) {
+static void paint(size_t frame) {
   char line[EDR_SPINNER_TEXT_MAX + 64];
   const int64_t elapsed_ms = edr_clock_now_ms() - since_ms;
   int size = snprintf(line, sizeof line, "%s%.*s %s", erase, FRAME_SIZE, frames + frame * FRAME_SIZE, shown);
@@ -57,7 +57,7 @@ static void wait_ms(int ms) {
 }
 
 static void *run(void *unused) {
-  int frame = 0;
+  size_t frame = 0;
   (void)unused;
   pthread_mutex_lock(&lock);
   for (wait_ms(FIRST_MS); !stopping; wait_ms(EVERY_MS)) {

@@ -36,7 +36,8 @@ bool edr_transport_pending(const edr_transport *transport) {
 }
 
 const char *edr_transport_reason(const edr_transport *transport) {
-  return transport->tls != NULL ? edr_tls_reason(transport->tls) : "";
+  const char *reason = transport->tls != NULL ? edr_tls_reason(transport->tls) : "";
+  return reason[0] == '\0' && transport->tunnel != NULL ? edr_tunnel_reason(transport->tunnel) : reason;
 }
 
 edr_status edr_transport_read_all(edr_transport *transport, uint8_t *data, size_t size, int64_t deadline_ms) {

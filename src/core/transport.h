@@ -45,7 +45,7 @@ short edr_transport_events(const edr_transport *transport, bool writing);
 /* Whether there may be bytes to read of which poll says nothing: don't wait, read. */
 bool edr_transport_pending(const edr_transport *transport);
 
-/* In words, what errno does not say of a failure: OpenSSL's reason, or "". */
+/* In words, what errno does not say of a failure: OpenSSL's reason, ssh's, or "". */
 const char *edr_transport_reason(const edr_transport *transport);
 
 /* All of it, under a deadline: for handshakes. As the above, and EDR_ETIMEOUT (also where the peer drips),

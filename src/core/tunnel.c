@@ -22,8 +22,9 @@ extern char **environ;
 enum { ADDRESS_MAX = 255, ENDING_MS = 1000, LOOK_EVERY_NS = 2000000, CONNECT_MAX_S = 3600 };
 
 struct edr_tunnel {
-  pid_t pid;      /* 0: it has ended, and was waited for */
-  int exit_code;  /* then; 128 and more: by a signal */
+  pid_t pid;     /* 0: it has ended, and was waited for */
+  int exit_code; /* then; 128 and more: by a signal */
+  char reason[200];
   int complaints; /* a file without a name: its stderr, which can be read also when ssh has gone, and never blocks it */
 };
 
@@ -171,6 +172,11 @@ bool edr_tunnel_failed(edr_tunnel *tunnel, char *text, size_t size, bool *out_un
   if (text[0] == '\0') snprintf(text, size, "it ended with exit code %d, and said nothing", tunnel->exit_code);
   *out_unreachable = strstr(text, "stdio forwarding failed") != NULL;
   return true;
+}
+
+const char *edr_tunnel_reason(edr_tunnel *tunnel) {
+  read_complaints(tunnel, tunnel->reason, sizeof tunnel->reason);
+  return tunnel->reason;
 }
 
 void edr_tunnel_kill(edr_tunnel *tunnel) {

@@ -27,6 +27,10 @@ edr_status edr_tunnel_open(const char *host, const char *address, uint16_t port,
  * whether ssh got to its host, and nobody took the connection there. Waits a moment for ssh to end. */
 bool edr_tunnel_failed(edr_tunnel *tunnel, char *text, size_t size, bool *out_unreachable);
 
+/* What ssh has complained of so far, in one line; "" for nothing. Never NULL; the tunnel's own, until it is asked
+ * again. */
+const char *edr_tunnel_reason(edr_tunnel *tunnel);
+
 /* Ends ssh at once, whatever is still on its way. The tunnel has to be closed all the same. NULL is fine. */
 void edr_tunnel_kill(edr_tunnel *tunnel);
 
