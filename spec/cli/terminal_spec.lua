@@ -168,9 +168,9 @@ describe("a terminal", function()
   end)
 
   it("shows what is waited for, in a line that moves and goes away; nothing moves where nothing is coloured", function()
-    local words = { release.name, "call", "timer", "sleep", "2500" }
+    local words = { release.name, "call", "timer", "sleep", "4000" }
     local screen <close> = open(release, words)
-    screen:wait_for "[^\n%w] timer:sleep/1 1 s$"
+    screen:wait_for "[^\n%w] timer:sleep/1 %d s$"
     assert.equal(0, screen:exit_code())
     assert.equal("ok", screen:screen())
     for _, env in ipairs { { NO_COLOR = "1" }, { CI = "true" }, { TERM = "dumb" } } do
