@@ -176,12 +176,12 @@ describe("edeliver-relup NODE", function()
   it("call: keeps the beginning of what is printed, and says how much more there was", function()
     local most = 4 << 20
     local arguments = ("[%d,8364]"):format(most // 3 + 1001) -- three bytes each: the last one does not fit whole
-    local result = program.json("NODE call io format \"~*tc\" " .. arguments, { node = release }).json.result
+    local result = program.json("NODE call --wait 60000 io format \"~*tc\" " .. arguments, { node = release }).json.result
     assert.equal("ok", result.value)
     assert.equal(most - most % 3, #result.printed)
     assert.equal("€", result.printed:sub(-3))
     assert.equal(3003, result.not_printed)
-    local shown = run { release.name, "call", "io", "format", '"~*tc"', arguments }
+    local shown = run { release.name, "call", "--wait", "60000", "io", "format", '"~*tc"', arguments }
     assert.equal(0, shown.code)
     assert.matches("3003 bytes more were printed, and not shown", shown.err, 1, true)
   end)

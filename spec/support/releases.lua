@@ -50,7 +50,7 @@ function methods:start(path, env)
   })
   local ready = process.wait_until(function()
     return started:eval(("true = lists:keymember(%s, 1, application:which_applications())"):format(self.name)) == "true"
-  end, 20000)
+  end, 60000) -- one that Elixir restarts to configure it boots twice, on a busy machine
   if not ready then
     local printed = started:printed()
     started:stop()

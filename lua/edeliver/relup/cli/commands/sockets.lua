@@ -2,6 +2,7 @@
 --
 -- @module edeliver.relup.cli.commands.sockets
 
+local count = require "edeliver.relup.base.count"
 local exit = require "edeliver.relup.cli.exit"
 local option_names = require "edeliver.relup.cli.option_names"
 local output = require "edeliver.relup.cli.output"
@@ -22,6 +23,7 @@ local sockets = {
 }
 
 local KINDS = { "websockets", "channels", "http", "idle" }
+local NOUNS = { websockets = "websocket", channels = "channel", http = "http connection", idle = "idle websocket" }
 local KEYS = { mailbox = "message_queue_len", memory = "memory", reductions = "reductions" }
 local HEADER = { "PID", "PEER", "TOPICS", "AGE", "MAILBOX", "MEMORY", "CURRENT FUNCTION" }
 local TOPICS = 3 -- of a socket are shown
@@ -107,7 +109,7 @@ local function show(args, node, site, found, kind)
   if pids then rows, message, code = processes.describe(node, pids) end
   if rows then rows, message, code = add_details(node, site, rows) end
   if not rows then return nil, message, code end
-  args.output:line(("%d %s"):format(#found[kind], kind), "bold")
+  args.output:line(count.of(#found[kind], NOUNS[kind]), "bold")
   if #rows > 0 then args.output:table(HEADER, as_rows(rows)) end
   return { count = #found[kind], shown = processes.as_json(rows) }
 end
