@@ -105,7 +105,7 @@ end
 -- @return[2] nil, message, code
 function cowboy.hidden(node, supervisors)
   return shape.expect(node, "which connections are hidden", shape.list(shape.pid),
-    node:run("hidden_connections", { Sups = supervisors }))
+    node:run("hidden_connections", { Sups = supervisors }, 5000 + 1000 * #supervisors))
 end
 
 --- Whether the release handler would walk into connections of these supervisors.
