@@ -44,9 +44,14 @@ describe("a peer that lies", function()
     if not sanitized then assert.truthy(math.max(memory "VmHWM", memory "VmRSS") < MOST_MEMORY) end
   end)
 
-  local function connect(name)
-    return relup.connect("false@127.0.0.1", { cookie = honest.cookie, timeout = DEADLINE, port = assert(ports[name], name) })
+  local function connect(name, timeout)
+    return relup.connect("false@127.0.0.1", {
+      cookie = honest.cookie, timeout = timeout or DEADLINE, port = assert(ports[name], name),
+    })
   end
+
+  -- One whose handshake is honest; what is tried begins behind it.
+  local function connected(name) return assert(connect(name, 20000)) end
 
   -- What `act` gives, which must come in time.
   local function in_time(name, act)
@@ -66,7 +71,7 @@ describe("a peer that lies", function()
 
   -- One call on a connection of its own ends with one of these codes, or gives a value where `codes` is false.
   local function call(name, codes)
-    local node <close> = assert(connect(name))
+    local node <close> = connected(name)
     local function ask() return node:call("lists", "seq", { 1, 2 }, DEADLINE) end
     if codes then return refused(name, codes, ask) end
     return in_time(name, ask)
@@ -113,7 +118,7 @@ describe("a peer that lies", function()
   end)
 
   it("takes nothing of a large request: timeout", function()
-    local node <close> = assert(connect "deaf")
+    local node <close> = connected "deaf"
     local large = { ("x"):rep(20 << 20) }
     refused("deaf", "timeout", function() return node:call("erlang", "display", large, DEADLINE) end)
   end)
@@ -123,7 +128,7 @@ describe("a peer that lies", function()
     call("deep_control", "protocol limit")
     call("deep_reason", "limit")
     for name in ("deep_value deep_list_value many_small_parts"):gmatch "%S+" do
-      local node <close> = assert(connect(name))
+      local node <close> = connected(name)
       for _ = 1, 2 do
         local value, _, code = node:call("a", "b")
         assert.is_nil(value)
@@ -135,7 +140,7 @@ describe("a peer that lies", function()
   -- Each of these took half a minute, or ever, when a tail was copied for each list that it is the tail of.
   it("sends lists whose tails are lists: they are read in one go", function()
     local function length(name)
-      local node <close> = assert(connect(name))
+      local node <close> = connected(name)
       local before = process.now()
       local value = assert(node:call("a", "b", {}, 20000 * process.patience))
       assert.truthy(process.now() - before < 15000 * process.patience, name)
@@ -151,7 +156,7 @@ describe("a peer that lies", function()
   it("floods us: the call still ends in time", function()
     each_call("flood_of_mail flood_of_ticks flood_of_answers", "timeout")
     each_call("flood_of_printing flood_of_monitors", "timeout limit nodedown")
-    local node <close> = assert(connect "flood_of_mail")
+    local node <close> = connected "flood_of_mail"
     assert.is_nil((node:call("a", "b", {}, DEADLINE)))
     assert.is_true(node:sleep(DEADLINE))
     assert.equal(1000, #assert(node:receive(DEADLINE)))
@@ -160,7 +165,7 @@ describe("a peer that lies", function()
 
   it("answers what was not asked, or twice, or as somebody else: only the answer counts", function()
     for name in ("unasked_answers answered_twice"):gmatch "%S+" do
-      local node <close> = assert(connect(name))
+      local node <close> = connected(name)
       for _ = 1, 3 do assert.equal("yes", assert(node:call("a", "b", {}, DEADLINE)).name) end
     end
     each_call("answer_of_another answer_of_no_class answer_cut_short answer_of_an_atom", "exit")
@@ -170,7 +175,7 @@ describe("a peer that lies", function()
   it("answers in another shape: protocol, and nothing is raised", function()
     local release_handler, web = require "edeliver.relup.otp.release_handler", require "edeliver.relup.web"
     for name in ("integer charlist lists ok false"):gmatch "%S+" do
-      local node <close> = assert(connect("term_" .. name))
+      local node <close> = connected("term_" .. name)
       for question, ask in pairs {
         releases = function() return release_handler.which_releases(node, DEADLINE) end,
         web = function() return web.find(node, "app") end,
@@ -185,12 +190,12 @@ describe("a peer that lies", function()
     local printed = {}
     local print = stub(_G, "print", function(text) printed[#printed + 1] = text end)
     finally(function() print:revert() end)
-    local node <close> = assert(connect "term_guard")
+    local node <close> = connected "term_guard"
     relup.recover(node)
     assert.matches("started by evil\\x1B]0;owned\\x07 has lost its operator", table.concat(printed, "\n"), 1, true)
     local _, message = relup.recover(node, nil, { dry_run = true })
     assert.matches("evil\\x1B]0;owned\\x07", message, 1, true)
-    local releases <close> = assert(connect "term_releases")
+    local releases <close> = connected "term_releases"
     assert.same({ { name = "app\\x1B[2J", version = "1.0\\x9B2J\\x0A", status = "permanent" } },
       require("edeliver.relup.otp.release_handler").which_releases(releases))
   end)
@@ -207,7 +212,7 @@ describe("a peer that lies", function()
   describe("that prints what it likes, and is listened to", function()
     -- A call while that is shown: what it gives, and the text.
     local function listen(name)
-      local node <close> = assert(connect(name))
+      local node <close> = connected(name)
       local shown, size = {}, 0
       node:on_output(function(text)
         size = size + #text
@@ -240,7 +245,7 @@ describe("a peer that lies", function()
     end)
 
     it("is owed so many answers, and no more: limit", function()
-      local node <close> = assert(connect "print_flood_of_owed")
+      local node <close> = connected "print_flood_of_owed"
       node:on_output(function() end)
       local message, code
       process.wait_until(function()
@@ -253,7 +258,7 @@ describe("a peer that lies", function()
     end)
 
     it("takes nothing of a large request: timeout", function()
-      local node <close> = assert(connect "deaf")
+      local node <close> = connected "deaf"
       node:on_output(function() end)
       local large = { ("x"):rep(20 << 20) }
       refused("deaf", "timeout", function() return node:call("erlang", "display", large, DEADLINE) end)
@@ -262,7 +267,7 @@ describe("a peer that lies", function()
 
   describe("about many processes", function()
     local function ask(name)
-      local node <close> = assert(connect(name))
+      local node <close> = connected(name)
       local pids, message, code = node:processes(DEADLINE)
       if not pids then return { processes = code, message = message } end
       local answers = { pids = pids }
@@ -312,7 +317,7 @@ describe("a peer that lies", function()
     -- Each process on its own was below the limit, and three of them were 919 MiB.
     it("gives more of all together than one term may have: limit, and the connection lives on", function()
       for name in ("much_info much_info_in_tails"):gmatch "%S+" do
-        local node <close> = assert(connect(name))
+        local node <close> = connected(name)
         local pids = assert(node:processes(DEADLINE))
         for _ = 1, 2 do
           local infos, message, code = node:process_info(pids, { "a" }, 20000 * process.patience)

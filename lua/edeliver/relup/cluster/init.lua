@@ -392,8 +392,8 @@ local function report_of(self, ending, message, code)
 end
 
 local WORDS = {
-  failed = "The rollout stopped: a node failed", reverted = "The rollout went back: a node failed, or you asked for it",
-  aborted = "The rollout was aborted",
+  failed = "The rollout stopped: a node failed", aborted = "The rollout was aborted",
+  reverted = "The rollout went back: a node failed", asked = "The rollout went back, as you asked",
 }
 
 -- Which nodes are in which state, in words.
@@ -416,7 +416,8 @@ local function settle(self, ending)
   for _, node in ipairs(self.nodes) do
     if node.message and why == "" then why = (". %s: %s"):format(node.name, node.message) end
   end
-  local message = ("%s (%s)%s"):format(WORDS[ending], summary_of(self), why)
+  local asked = ending == "reverted" and self.options.reverting
+  local message = ("%s (%s)%s"):format(WORDS[asked and "asked" or ending], summary_of(self), why)
   return nil, message, report_of(self, ending, message, ending)
 end
 
