@@ -45,17 +45,21 @@ describe("node", function()
   end)
 
   it("gives a call up at its deadline, and never takes its answer for another's", function()
-    assert.same({ "timeout" }, { select(3, node:call("timer", "sleep", { 300 }, 20)) })
+    assert.same({ "timeout" }, { select(3, node:call("timer", "sleep", { 600 }, 20)) })
     for i = 1, 5 do assert.equal(i, node:call("erlang", "abs", { -i })) end
-    node:sleep(400)
+    node:sleep(700)
     assert.equal(7, node:call("erlang", "abs", { -7 }))
   end)
 
   it("has several calls in flight, answered in any order", function()
-    local slow = node:request("timer", "sleep", { 200 })
+    local gate = node:eval [[spawn(fun() ->
+      receive {'$gen_call', From, pass} -> receive open -> gen_server:reply(From, ok) end end
+    end).]]
+    local slow = node:request("gen_server", "call", { gate, atom "pass", atom "infinity" })
     local quick = node:request("erlang", "abs", { -1 })
     assert.equal(1, node:await(quick))
     assert.equal("timeout", select(3, node:await(slow, 10)))
+    node:send(gate, atom "open")
     assert.equal(atom "ok", node:await(slow))
     assert.has_error(function() node:await(slow) end)
   end)

@@ -129,7 +129,7 @@ describe("the rock", function()
         erlang:operator_command { program, erlang.name, "repl" })
       local printed = process.output(line)
       assert.is_nil(process.read_file(told), process.read_file(told))
-      assert.matches("\n2\n", printed, 1, true)
+      assert.matches("\n2\n", "\n" .. printed, 1, true)
     end
   end
 

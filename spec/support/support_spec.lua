@@ -140,9 +140,10 @@ for _, ranch in ipairs { 2, 1 } do
 
     it("holds sockets that close and open for as long as nobody answers, and loses none", function()
       local sockets <close> = clients.open { port = release.ports.endpoint, count = 10, interval = 20, life = 50 }
-      release:eval "[sys:suspend(P) || P <- ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)]"
+      -- One of them may close between the list and its turn.
+      release:eval "[(catch sys:suspend(P)) || P <- ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)]"
       process.sleep(300)
-      release:eval "[sys:resume(P) || P <- ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)]"
+      release:eval "[(catch sys:resume(P)) || P <- ranch:procs('Elixir.Chat.Endpoint.HTTP', connections)]"
       local stats = sockets:drain()
       assert.equal(10, stats.open)
       assert.equal(stats.sent, stats.answered)
