@@ -59,6 +59,35 @@ describe("a rehearsal", function()
     end)
   end
 
+  it("tells what only the node itself has from what the new code cannot do", function()
+    assert(scene.node:eval("spawn(fun() -> register(swapped_echo, self()), ets:new(swapped_table, [named_table]), "
+      .. "receive stop -> ok end end), ok."))
+    assert(process.wait_until(function() return scene.node:eval "ets:info(swapped_table, name) /= undefined." end))
+    scene:servers("sends", 3)
+    scene:servers("looks_up", 2)
+    scene:servers("good", 4)
+    local said, back = rehearse "all"
+    assert.matches("code_change of 9 states of swapped_server (5 unknown: code_change wants what only the node itself has)", said,
+      1, true)
+    assert.is_nil(back)
+    -- Where the node has no such process either, it is the new code that fails.
+    assert(scene.node:eval("swapped_echo ! stop, ok."))
+    assert(process.wait_until(function() return tostring(scene.node:eval "whereis(swapped_echo).") == "undefined" end))
+    local _, message, code = rehearse "all"
+    assert.equal("code_change", code)
+    assert.matches("badarg", message, 1, true)
+  end)
+
+  it("says of which states there is no way back", function()
+    scene:servers("good", 20)
+    local stays = scene:servers("no_way_back", 1)
+    local said, back = rehearse "all"
+    assert.matches("^code_change of 21 states of swapped_server was rehearsed", said)
+    assert.matches("code_change back to the version of now fails for 1 process: ", back, 1, true)
+    assert.matches(tostring(stays[1]), back, 1, true)
+    assert.matches("{no_way_back,1,[]}", scene:state(stays[1]), 1, true)
+  end)
+
   it("names those that refuse, too, and looks at no more than it is asked to", function()
     scene:servers("good", 20)
     assert.matches("^code_change of 5 states of swapped_server", assert(rehearse(5)))

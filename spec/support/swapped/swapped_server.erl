@@ -21,6 +21,9 @@ code_change(Old, {Kind, _, History}, Extra) ->
     case Kind of
         fails when ?VSN =:= 2, not is_tuple(Old) -> {error, does_not_want_to};
         crashes when ?VSN =:= 2, not is_tuple(Old) -> error(is_not_able_to);
+        no_way_back when is_tuple(Old) -> error(no_way_back);
+        sends when ?VSN =:= 2, not is_tuple(Old) -> swapped_echo ! Old, {ok, {Kind, ?VSN, [Old | History]}};
+        looks_up when ?VSN =:= 2, not is_tuple(Old) -> {ok, {Kind, ?VSN, ets:tab2list(swapped_table) ++ History}};
         slow when ?VSN =:= 2, not is_tuple(Old) -> timer:sleep(1500), {ok, {Kind, ?VSN, [Old | History]}};
         _ -> {ok, {Kind, case Old of {down, _} -> ?VSN - 1; _ -> ?VSN end, [{Old, Extra} | History]}}
     end.

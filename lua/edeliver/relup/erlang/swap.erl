@@ -270,20 +270,27 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
       _ -> none
     end
   end,
+  %% Nobody kills a supervisor: its children would go with it, and the node with the first one of an application.
+  Killed = fun(Rows) ->
+    Bad = [Row || {_, Pid, _} = Row <- Rows, not IsSupervisor(Pid)],
+    [exit(Pid, kill) || {_, Pid, _} <- Bad],
+    Bad
+  end,
   %% Back: what was started is ended, those that were changed are changed back by the new code, as on the way down, and then the old
-  %% code is loaded again. ok, or what is in the way, and then all is new.
+  %% code is loaded again: {ok, Killed}, or {Obstacle, Killed}, and then all is new. Who cannot be changed to what runs then is killed.
   GoBack = fun(#{back := {Old, Added}, behind := Behind, fresh := Fresh} = Stop, #{found := Found, states := States}, Failed, Begun) ->
     Changed = Without(Failed, Found),
     Others = Without([{supervisor, Pid, restored} || {Pid, _} <- States], Changed),
     [TakeBack(Pid, Some) || {Pid, Some} <- Begun],
-    _ = Change(maps:get(back_by_new, Stop), Others),
+    Stay = Change(maps:get(back_by_new, Stop), Others),
+    Back = Without(Stay, Others),
     case lists:all(Purge, Fresh) andalso Load(Old) of
       ok ->
-        _ = Change(maps:get(back_by_old, Stop), Others),
+        Lost = Change(maps:get(back_by_old, Stop), Back),
         [Restore(Pid, State, proplists:get_value(Pid, Begun, #{made => [], ended => []})) || {Pid, State} <- States],
         [begin code:delete(Module), code:soft_purge(Module) end || Module <- Added],
-        ok;
-      _ -> _ = Change(Behind, Others), old_code_in_use
+        {ok, Killed(Stay ++ Lost)};
+      _ -> {old_code_in_use, Killed(Change(Behind, Back))}
     end
   end,
 
@@ -291,65 +298,62 @@ run(Guard, Token, Stops, Named, Options, ReleaseFiles, AskMany, OldFuns, Supervi
   Stopped = fun(#{before := Before, behind := Behind, paths := Paths, late := Late} = Stop,
                 #{found := Found, states := States} = All, Silent) ->
     Restarts = maps:get(on_failed, Options) =:= restart orelse not maps:get(cancels, Stop),
-    %% Nobody kills a supervisor: its children would go with it, and the node with the first one of an application.
-    Killed = fun(Rows) -> Bad = [Row || {_, Pid, _} = Row <- Rows, not IsSupervisor(Pid)], [exit(Pid, kill) || {_, Pid, _} <- Bad], Bad end,
     %% A change that is late may still take effect, which nothing can take back then: only its supervisor can help.
-    Refuse = fun(Why, Failed, Pointed) ->
+    Refuse = fun(Why, Failed, Lost, Pointed) ->
       Slow = Killed([Row || {_, _, timeout} = Row <- Failed]),
       Pointed andalso PointBack(Paths),
-      throw({refused, Why, #{killed => Slow}})
+      throw({refused, Why, #{killed => Slow ++ Lost}})
     end,
     Unchange = [Row || {Module, _, _} = Row <- maps:get(back_by_old, Stop), lists:keymember(Module, 1, Before)],
-    Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}, [], false),
+    Silent =:= [] orelse Restarts orelse Refuse({suspend, Silent}, [], [], false),
     T1 = Now(),
     FailedBefore = Change(Before, Found),
     case FailedBefore =:= [] orelse Restarts of
       true -> ok;
-      false -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({code_change, FailedBefore}, FailedBefore, false)
+      false -> Refuse({code_change, FailedBefore}, FailedBefore, Killed(Change(Unchange, Without(FailedBefore, Found))), false)
     end,
     T2 = Now(),
     Point(Paths),
     case Load(maps:get(prepared, Stop)) of
       ok -> ok;
-      {error, Reasons} -> _ = Change(Unchange, Without(FailedBefore, Found)), Refuse({not_loaded, Reasons}, [], true)
+      {error, Reasons} -> Refuse({not_loaded, Reasons}, [], Killed(Change(Unchange, Without(FailedBefore, Found))), true)
     end,
-    NotLoaded = case LoadLate(Late, Restarts) of
-      {ok, Missing} -> Missing;
+    Return = fun(Way, Why, Failed, Begun) ->
+      case Obstacle(Stop) of
+        none -> case GoBack(Way, All, Failed, Begun) of {ok, Lost} -> Refuse(Why, Failed, Lost, true); Other -> Other end;
+        Other -> {Other, []}
+      end
+    end,
+    {NotLoaded, Lost1} = case LoadLate(Late, Restarts) of
+      {ok, Missing} -> {Missing, []};
       %% What has been loaded was prepared, and that can go back.
       {first, First} ->
-        Gone = Obstacle(Stop) =:= none andalso
-               GoBack(Stop#{behind := [], back_by_new := [], back_by_old := Unchange}, All, [], []),
-        Gone =:= ok andalso Refuse({on_load, First}, [], true),
-        First ++ element(2, LoadLate(tl(Late), true))
+        {_, Gone} = Return(Stop#{behind := [], back_by_new := [], back_by_old := Unchange}, {on_load, First}, [], []),
+        {First ++ element(2, LoadLate(tl(Late), true)), Gone}
     end,
     T3 = Now(),
     {FailedBehind, Todos} = ChangeTrees(Behind, Found, States, Stop),
     T4 = Now(),
     %% All is new from here on where one of them says that it has to be: what is in the way.
     Ahead = case {Restarts, Late} of {true, _} -> restarts; {_, [_ | _]} -> no_way_back; _ -> none end,
-    Return = fun(Why, Failed, Begun) ->
-      case Obstacle(Stop) of
-        none -> case GoBack(Stop, All, Failed, Begun) of ok -> Refuse(Why, Failed, true); Other -> Other end;
-        Other -> Other
-      end
-    end,
-    Back = case FailedBehind of
-      [_ | _] when Ahead =:= none -> Return({code_change, FailedBehind}, FailedBehind, []);
-      _ -> Ahead
+    {Back, Lost2} = case FailedBehind of
+      [_ | _] when Ahead =:= none -> Return(Stop, {code_change, FailedBehind}, FailedBehind, []);
+      _ -> {Ahead, []}
     end,
     %% What cannot go back starts those that it can.
     Forward = case [Todo || {_, _, #{new := [_ | _]} = Todo} <- Todos] ++ [Todo || {_, _, #{replaced := [_ | _]} = Todo} <- Todos] of
       [_ | _] when Back =:= none -> Obstacle(Stop);
       _ -> Back
     end,
-    {Begun, NotStarted} = case StartTrees(Todos, [], [], Forward =/= none) of
+    {Begun, NotStarted, Lost3} = case StartTrees(Todos, [], [], Forward =/= none) of
       {Some, [_ | _] = Missed} when Forward =:= none ->
-        GoBack(Stop, All, [], Some) =:= ok andalso Refuse({children, Missed}, [], true),
-        StartTrees(Todos, [], [], true);
-      Result -> Result
+        {_, Gone3} = Return(Stop, {children, Missed}, [], Some),
+        {Some3, Missed3} = StartTrees(Todos, [], [], true),
+        {Some3, Missed3, Gone3};
+      {Some, Missed} -> {Some, Missed, []}
     end,
     %% Each is killed where it is suspended, and its supervisor starts it anew in the new code.
-    Restarted = Killed(FailedBefore ++ FailedBehind),
+    Restarted = Killed(FailedBefore ++ FailedBehind) ++ Lost1 ++ Lost2 ++ Lost3,
     [Finish(Pid, Todo) || {_, Pid, Todo} <- Todos],
     [code:delete(Module) || Module <- maps:get(remove, Stop)],
     {ok, Restarted, #{

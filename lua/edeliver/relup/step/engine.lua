@@ -75,6 +75,7 @@ local function rehearse(node, version, ctx, stops)
   local tried, message, code = rehearsal.rehearse(node, version, stops, ctx.config.rehearse)
   if tried then
     ctx:log("info", tried)
+    if message then ctx:log("warning", message) end
   elseif code == "no_vm" then
     ctx:log("warning", message .. ". The upgrade continues without a rehearsal")
   else

@@ -1,7 +1,8 @@
 --- The rehearsal of a swap: whether the new code takes the states of the processes that run, tried in a VM beside the node before
 -- anything is stopped.
 --
--- On the way down the code that runs now is the one that changes the states, so there is nothing to rehearse. Knows no run.
+-- The way back is tried on what comes out, since a swap that fails takes it, and so does a rollback. On the way down the code
+-- that runs now is the one that changes the states, so there is nothing to rehearse. Knows no run.
 --
 -- @module edeliver.relup.step.rehearsal
 
@@ -18,10 +19,10 @@ local atom, tuple, list, charlist = term.atom, term.tuple, term.list, term.charl
 local TIMEOUT, PATIENCE = 120000, 30000 -- ms: for all of it, and for a config provider
 
 local REASONS = { no_peer = "its OTP is older than 25", no_erl = "it has no erl to start one with" }
-local TRIED = shape.list(shape.tuple(shape.atom, shape.integer))
+local TRIED = shape.list(shape.tuple(shape.atom, shape.integer, shape.integer))
 local FAILED = shape.list(shape.tuple(shape.atom, shape.pid, shape.any))
 local ERROR = shape.tuple(shape.is(atom "error"), shape.any)
-local REHEARSED = shape.either(shape.tuple(shape.is(atom "ok"), TRIED, FAILED), ERROR)
+local REHEARSED = shape.either(shape.tuple(shape.is(atom "ok"), TRIED, FAILED, FAILED), ERROR)
 local function is_answers(value) return shape.list(nil, 2)(value) and REHEARSED(value[2]) end
 local ANSWER = shape.either(shape.tuple(shape.is(atom "ok"), is_answers), ERROR)
 
@@ -60,12 +61,23 @@ local function ask(node, version, bindings)
   return ERROR(answer) and answer or answer[2][2]
 end
 
+-- The first few that failed, in words.
+local function named(failed)
+  local words = {}
+  for i = 1, math.min(#failed, 3) do
+    local row = failed[i]
+    words[i] = ("%s of %s: %s"):format(tostring(row[2]), term.format(row[1]), term.format(row[3]))
+  end
+  return table.concat(words, "; ")
+end
+
 --- Rehearses.
 -- @param node
 -- @string version the one that is to run
 -- @tparam table stops of `script.fuse`
 -- @param most how many processes of each module, or "all"
 -- @return[1] what was tried, in words
+-- @return[1] what the way back does not take, in words; nil where it takes all
 -- @return[2] nil, message, code: "code_change" where a state is not taken; "no_vm" where there is no such VM, so nothing is known
 function rehearsal.rehearse(node, version, stops, most)
   local changes, load = questions(stops)
@@ -78,18 +90,20 @@ function rehearsal.rehearse(node, version, stops, most)
     local why = shape.atom(answer[2]) and REASONS[answer[2].name] or term.format(answer[2]):sub(1, 200)
     return nil, ("No VM could be started beside %s to try code_change in: %s"):format(node.name, why), "no_vm"
   end
-  if #answer[3] > 0 then
-    local words = {}
-    for i = 1, math.min(#answer[3], 3) do
-      local row = answer[3][i]
-      words[i] = ("%s of %s: %s"):format(tostring(row[2]), term.format(row[1]), term.format(row[3]))
-    end
-    return nil, ("The new code does not take the state of %s: %s. Nothing was changed"):format(
-      count.of(#answer[3], "process"), table.concat(words, "; ")), "code_change"
+  local tried, failed, no_way_back = answer[2], answer[3], answer[4]
+  if #failed > 0 then
+    return nil, ("The new code does not take the state of %s: %s. Nothing was changed"):format(count.of(#failed, "process"),
+      named(failed)), "code_change"
   end
   local words = {}
-  for i, row in ipairs(answer[2]) do words[i] = ("%s of %s"):format(count.of(row[2], "state"), term.format(row[1])) end
-  return ("code_change of %s was rehearsed"):format(table.concat(words, ", "))
+  for i, row in ipairs(tried) do
+    words[i] = ("%s of %s"):format(count.of(row[2], "state"), term.format(row[1])) .. (row[3] == 0 and ""
+      or (" (%d unknown: code_change wants what only the node itself has)"):format(row[3]))
+  end
+  local back = #no_way_back > 0 and ("code_change back to the version of now fails for %s: %s. Taken back, each of "
+    .. "these is killed, for its supervisor to start it anew"):format(count.of(#no_way_back, "process"),
+      named(no_way_back)) or nil
+  return ("code_change of %s was rehearsed"):format(table.concat(words, ", ")), back
 end
 
 return rehearsal

@@ -82,8 +82,9 @@ function swap_words.refusal(report, name)
   if report.outcome == "broken" then
     return ("The swap failed: %s. `edeliver-relup %s status` shows what runs there"):format(words, name)
   end
-  local restarted = #report.restarted > 0
-    and (", but for %s that did not answer and was killed"):format(count.of(#report.restarted, "process")) or ""
+  local killed = #report.restarted
+  local restarted = killed > 0 and (", but for %s: killed, for supervisors to start anew, since %s could not be taken back")
+    :format(count.of(killed, "process"), count.verb(killed, "it", "they")) or ""
   return ("The swap was refused: %s. Nothing was changed on %s%s"):format(words, name, restarted)
 end
 
