@@ -3,7 +3,7 @@
 -- The text is scanned, parsed and evaluated on the node within the one call: nothing is loaded there, and a call that is kept
 -- suits any OTP version that makes it later. Text of ours lies in `erlang/NAME.erl`, a module with one function, `run`, of one
 -- clause, whose arguments are variables; there is nothing behind it. With `-parts([ask_many])` its argument `AskMany` is what the
--- run of `erlang/ask_many.erl` gives, whose arguments are among its own. Knows no connection.
+-- run of `erlang/ask_many.erl` gives, whose arguments have to be bound, too. Knows no connection.
 --
 -- @module edeliver.relup.node.erlang
 
@@ -95,6 +95,8 @@ local modules = {}
 
 local function camel_case(name) return (("_" .. name):gsub("_(.)", string.upper)) end
 
+local module_of
+
 -- Nil and what is wrong with the file where it is no module of ours.
 local function load_module(name)
   local source, message = own_file.read(FOLDER .. name .. ".erl")
@@ -105,6 +107,9 @@ local function load_module(name)
   for argument in arguments:gmatch "[%w_]+" do module.arguments[argument] = true end
   for part in (source:match "\n%-parts%(%[([%w_,%s]*)%]%)" or ""):gmatch "[%w_]+" do
     module.parts[camel_case(part)], module.arguments[camel_case(part)] = part, nil
+    local loaded, why = module_of(part)
+    if not loaded then return nil, why end
+    for argument in pairs(loaded.arguments) do module.arguments[argument] = true end
   end
   modules[name] = module
   return module
@@ -120,21 +125,17 @@ local function mismatch(name, arguments, bindings)
   end
 end
 
-local function module_of(name)
+function module_of(name)
   if modules[name] then return modules[name] end
   return load_module(name)
 end
 
 -- What is bound besides: `[{Argument, Text, Bindings}]`; nil where there is nothing.
-local function parts_of(module, bindings, level)
+local function parts_of(module, bindings)
   local made = {}
   for argument, name in pairs(module.parts) do
-    local part, message = module_of(name)
-    if not part then error(message, level + 1) end
-    local bound = {}
+    local part, bound = module_of(name), {}
     for each in pairs(part.arguments) do bound[each] = bindings[each] end
-    message = mismatch(name, part.arguments, bound)
-    if message then error(message, level + 1) end
     made[#made + 1] = tuple { atom(argument), term.charlist(part.text), bind(bound) }
   end
   return #made > 0 and list(made) or nil
@@ -142,8 +143,8 @@ end
 
 --- What evaluates the body of `run` in `erlang/NAME.erl`.
 -- @string name NAME
--- @tparam[opt] table bindings `{ Argument = term }`, one for each argument of `run`; any other raises, and so does one that is
--- missing
+-- @tparam[opt] table bindings `{ Argument = term }`, one for each argument of `run` and of its parts; any other raises, and so
+-- does one that is missing
 -- @tparam[opt=1] integer level who is to blame then: 1 is the caller
 -- @return a call `{ module, fun, arguments }`, which can be kept and made later, over any connection. It answers what `run` gives
 -- @usage erlang.expression("restart_children", { Children = children })
@@ -153,7 +154,7 @@ function erlang.expression(name, bindings, level)
   if not module then error(message, level) end
   message = mismatch(name, module.arguments, bindings)
   if message then error(message, level) end
-  local parts = parts_of(module, bindings, level)
+  local parts = parts_of(module, bindings)
   return evaluate(parts and WITH_PARTS or FOR_VALUE, module.text, bind(bindings), parts)
 end
 
