@@ -48,7 +48,15 @@ local function otp(node, version, count)
   return took / 1000
 end
 
--- The whole of a swap; gives how long processes stood still, how long a bystander did in all of it, and the swap's report.
+-- Where in a swap something was, by the time from when its new code was loaded.
+local function phase_of(report, at)
+  local loaded = (at - report.at) / 1000
+  if loaded < -(report.load + report.suspend) then return "prepared" end
+  if loaded < report.change + report.resume then return "stopped" end
+  return "purged"
+end
+
+-- The whole of a swap; gives how long processes stood still, how long a bystander did and when, and the swap's report.
 local function ours(node, version, count, first)
   local fused = assert(fuse.script(script(version, count)))
   local watcher = assert(node:call("swapping", "watch", {}))
@@ -64,9 +72,10 @@ local function ours(node, version, count, first)
   local state = assert(node:call("gen_server", "call", { first, atom "state" }))
   assert(tostring(state[2]) == version, "the state was not changed")
   repeat node:sleep(20) until node:call("erlang", "whereis", { atom(fuse.NAME) }) == atom "undefined"
-  local gap = assert(node:call("swapping", "watched", { watcher })) / 1000
+  local gap = assert(node:call("swapping", "watched", { watcher }))
   assert(watched:leave())
-  return report.stand_still, gap, report
+  report.held_up = phase_of(report, gap[2])
+  return report.stand_still, gap[1] / 1000, report
 end
 
 local report = measure.report()
@@ -74,7 +83,7 @@ local PARTS = { "suspend", "load", "change", "resume" }
 
 local function one(node, folder, count, modules)
   local set = assert(node:pids(assert(node:call("swapping", "start", { charlist(folder), modules, count }, math.huge))))
-  local limits, swaps, engine, gaps, parts = {}, {}, {}, {}, {}
+  local limits, swaps, engine, gaps, held_up, beside, parts = {}, {}, {}, {}, {}, {}, {}
   local version = "1"
   local function flip()
     version = version == "1" and "2" or "1"
@@ -82,10 +91,13 @@ local function one(node, folder, count, modules)
     return version
   end
   for round = 1, ROUNDS[count] or 3 do
-    local times = assert(node:call("swapping", "limit", { charlist(folder), set, modules, charlist(flip()) }, math.huge))
-    limits[round] = times[1] / 1000
+    local to = flip()
+    local watcher = assert(node:call("swapping", "watch", {}))
+    local times = assert(node:call("swapping", "limit", { charlist(folder), set, modules, charlist(to) }, math.huge))
+    limits[round], beside[round] = times[1] / 1000, assert(node:call("swapping", "watched", { watcher }))[1] / 1000
     local one_report
     swaps[round], gaps[round], one_report = ours(node, flip(), modules, set[1])
+    held_up[round] = one_report.held_up
     for _, part in ipairs(PARTS) do
       parts[part] = parts[part] or {}
       parts[part][round] = one_report[part]
@@ -105,8 +117,9 @@ local function one(node, folder, count, modules)
   end
   local split = {}
   for i, part in ipairs(PARTS) do split[i] = ("%.1f"):format(measure.median(parts[part])) end
-  report:line(("%9d %7d %12s %10.1f %10.1f %9s %10.2f %12.1f   %s"):format(count, modules, them and ("%.1f"):format(them) or "-",
-    us, limit, them and ("%.1f"):format(them / us) or "-", us / limit, gap, table.concat(split, " + ")), table.unpack(wanted))
+  report:line(("%9d %7d %12s %10.1f %10.1f %9s %10.2f %12.1f %8.1f   %s; %s"):format(count, modules,
+    them and ("%.1f"):format(them) or "-", us, limit, them and ("%.1f"):format(them / us) or "-", us / limit, gap,
+    measure.median(beside), table.concat(split, " + "), table.concat(held_up, ", ")), table.unpack(wanted))
 end
 
 local started, node = nodes.start "swap"
@@ -114,8 +127,8 @@ local _ <close> = started
 local folder = process.temporary_folder()
 assert(node:call("swapping", "build", { charlist(folder), 200 }, math.huge))
 
-print(("%9s %7s %12s %10s %10s %9s %10s %12s   %s"):format("processes", "modules", "OTP's, ms", "ours, ms", "limit, ms",
-  "OTP/ours", "ours/limit", "bystander, ms", table.concat(PARTS, " + ")))
+print(("%9s %7s %12s %10s %10s %9s %10s %12s %8s   %s; when the bystander was"):format("processes", "modules", "OTP's, ms",
+  "ours, ms", "limit, ms", "OTP/ours", "ours/limit", "bystander, ms", "limit's", table.concat(PARTS, " + ")))
 for _, count in ipairs(SIZES) do
   for _, modules in ipairs(MODULES) do one(node, folder, count, modules) end
 end

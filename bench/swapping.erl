@@ -112,15 +112,16 @@ all(Pids, Request) ->
     lists:foreach(fun(Pid) -> Pid ! {system, {self(), Tag}, Request} end, Pids),
     lists:foreach(fun(_) -> receive {Tag, ok} -> ok end end, Pids).
 
-%% A bystander: the longest that it was not scheduled for, from its start until `watched`, beyond the millisecond that it sleeps.
+%% A bystander: from its start until `watched`, when it was not scheduled for longest beyond the millisecond that it sleeps, and for how
+%% long: {Longest, Since}.
 watch() ->
-    spawn(fun() -> watching(now_us(), 0) end).
+    spawn(fun() -> watching(now_us(), {0, 0}) end).
 
 watching(Before, Longest) ->
     receive {most, From} -> From ! {self(), Longest}
     after 1 ->
         Now = now_us(),
-        watching(Now, max(Longest, Now - Before))
+        watching(Now, max(Longest, {Now - Before, Before}))
     end.
 
 watched(Pid) ->

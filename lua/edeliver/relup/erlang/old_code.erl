@@ -3,20 +3,23 @@
 -export([run/0]).
 
 run() ->
+  %% In slices, whose lists are short-lived: a collection of long ones would hold a scheduler up.
+  Slices = fun Cut(Pids) ->
+    case length(Pids) =< 2000 of true -> [Pids]; false -> {Some, Others} = lists:split(2000, Pids), [Some | Cut(Others)] end
+  end,
+  Ask = fun(Module, Among, Collect) ->
+    Count = length(Among),
+    Answers = lists:zipwith3(fun erlang:check_process_code/3, Among, lists:duplicate(Count, Module),
+                             lists:duplicate(Count, [{allow_gc, Collect}])),
+    case lists:usort(Answers) of
+      [false] -> [];
+      [] -> [];
+      _ -> [Pid || {Pid, Answer} <- lists:zip(Among, Answers), Answer =/= false]
+    end
+  end,
   %% Who runs old code of a module: asked without a collection first, as most do not.
   Runs = fun(Module) ->
-    Pids = processes(),
-    Ask = fun(Among, Collect) ->
-      Count = length(Among),
-      Answers = lists:zipwith3(fun erlang:check_process_code/3, Among, lists:duplicate(Count, Module),
-                               lists:duplicate(Count, [{allow_gc, Collect}])),
-      case lists:usort(Answers) of
-        [false] -> [];
-        [] -> [];
-        _ -> [Pid || {Pid, Answer} <- lists:zip(Among, Answers), Answer =/= false]
-      end
-    end,
-    Ask(Ask(Pids, false), true)
+    lists:append([Ask(Module, Ask(Module, Some, false), true) || Some <- Slices(processes())])
   end,
   Purge = fun(Module) -> not erlang:check_old_code(Module) orelse code:soft_purge(Module) end,
   #{runs => Runs, purge => Purge}.
