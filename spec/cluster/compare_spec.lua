@@ -22,7 +22,11 @@ describe("nodes of a rollout", function()
   end)
 
   it("may each be alone", function()
-    assert.is_true(compare.nodes(facts { { members = {} }, { members = {} }, { members = {} } }, "2.0.0"))
+    local alone = facts { { members = {} }, { members = {} }, { members = {} } }
+    assert.is_true(compare.nodes(alone, "2.0.0"))
+    assert.is_true(compare.are_alone(alone))
+    assert.is_false(compare.are_alone(facts {}))
+    assert.is_false(compare.are_alone { alone[1] })
   end)
 
   for name, case in pairs {

@@ -76,8 +76,28 @@ describe("a rollout of a plain mix release", function()
     one:is_whole "1.0.0"
     two:is_whole "1.0.0"
 
-    local done, problem = roll { together = true }
+    -- Steps of one's own are run on each node, before all swap and behind it; a tarball's signature is checked before anything.
+    local folder, ran = process.temporary_folder(), {}
+    local steps = assert(io.open(folder .. "/relup.lua", "w"))
+    steps:write('return { before_swap = { { name = "drain", run = function() return "drained" end } },',
+      '  after_swap = { { name = "warm_up", run = function() return "warm" end } } }')
+    steps:close()
+    local _, unsigned, refused = roll { steps = folder .. "/relup.lua", verify_key = folder .. "/key.pem" }
+    assert.is_string(unsigned)
+    assert.equal("signature", refused.code, unsigned)
+    local done, problem = roll { together = true, steps = folder .. "/relup.lua", on_event = function(event)
+      if event.event == "step" then ran[#ran + 1] = event.node .. " " .. event.step end
+    end }
     assert(done, problem)
+    process.remove_folder(folder)
+    for _, depot in ipairs { one, two } do
+      local order = {}
+      for _, name in ipairs(ran) do
+        local step = name:match("^" .. depot.release.name:gsub("%p", "%%%0") .. " (.*)")
+        if step == "drain" or step == "swap" or step == "warm_up" then order[#order + 1] = step end
+      end
+      assert.equal("drain swap warm_up", table.concat(order, " "))
+    end
     assert.equal("done done", states(done))
     one:is_whole "2.0.0"
     two:is_whole "2.0.0"

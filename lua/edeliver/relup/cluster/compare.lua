@@ -32,11 +32,20 @@ local function same(facts, field, what)
   return nil, ("The nodes do not have the same %s: %s"):format(what, in_words(groups, order)), "not_alike"
 end
 
+--- Whether these are several nodes that see nobody: no cluster, or one whose links are all cut.
+-- @tparam table facts as `nodes` takes them
+-- @treturn boolean
+function compare.are_alone(facts)
+  for _, fact in ipairs(facts) do
+    if #fact.members > 0 then return false end
+  end
+  return #facts > 1
+end
+
 -- Every node has to see the same cluster, itself included; or every one is alone.
 local function one_cluster(facts)
-  local seen, alone = {}, true
-  for _, fact in ipairs(facts) do alone = alone and #fact.members == 0 end
-  if alone then return true end
+  local seen = {}
+  if compare.are_alone(facts) then return true end
   for i, fact in ipairs(facts) do
     local members = table.move(fact.members, 1, #fact.members, 1, {})
     members[#members + 1] = fact.node

@@ -6,6 +6,8 @@
 local core = require "edeliver.relup.core"
 local dkjson = require "dkjson"
 local journals = require "edeliver.relup.undo.journal"
+local program = require "edeliver.relup.base.program"
+local uv = require "luv"
 
 local journal = {}
 journal.__index = journal
@@ -44,7 +46,8 @@ function journal.begin(fields)
   local self = setmetatable({ id = id, path = ("%s/%s.jsonl"):format(place, id), heard = 0 }, journal)
   self.file, message = core.open_private(self.path, "a")
   if not self.file then return nil, message, "journal" end
-  fields.id = id
+  local pid = uv.os_getpid()
+  fields.id, fields.pid, fields.started = id, pid, program.started(pid)
   self:write("rollout", fields)
   return self
 end
@@ -114,6 +117,14 @@ function journal.all()
   end
   table.sort(found, function(a, b) return a.path > b.path end)
   return found
+end
+
+--- Whether the program of a rollout is there.
+-- @tparam table found one of `all`
+-- @treturn boolean
+function journal.is_active(found)
+  local pid = math.tointeger(found.first.pid)
+  return not found.ended and pid ~= nil and found.first.started ~= nil and program.started(pid) == found.first.started
 end
 
 --- Says something to a rollout that runs.

@@ -6,6 +6,7 @@
 --
 -- @module edeliver.relup.cluster.worker
 
+local clock = require "edeliver.relup.cluster.clock"
 local consult = require "edeliver.relup.consult"
 local core = require "edeliver.relup.core"
 local deploy = require "edeliver.relup.deploy"
@@ -15,6 +16,8 @@ local hold = require "edeliver.relup.cluster.hold"
 local install = require "edeliver.relup.step.install"
 local modules = require "edeliver.relup.deploy.modules"
 local node_module = require "edeliver.relup.node"
+local own_steps = require "edeliver.relup.deploy.own_steps"
+local release = require "edeliver.relup.release"
 local release_handler = require "edeliver.relup.otp.release_handler"
 local sequence = require "edeliver.relup.sequence"
 local shape = require "edeliver.relup.node.shape"
@@ -26,6 +29,7 @@ local worker = {}
 
 local atom = term.atom
 
+local NONE = { before = {}, after = {} } -- steps of the operator's own
 local STAND_STILL = 20000 -- ms that sockets are suspended for at most, because other nodes are not ready
 
 -- Lines ----------------------------------------------------------------------------------------------------------------
@@ -104,6 +108,19 @@ function acts.look(self)
   return true
 end
 
+-- The operator's own steps, of both directions; none where there is no file.
+local function steps_of(first)
+  local file = first.steps or own_steps.find(first.release)
+  if not file then return {} end
+  local steps = {}
+  for _, direction in ipairs { "up", "down" } do
+    local read, message, code = own_steps.read(file, direction)
+    if not read then return nil, message, code end
+    steps[direction] = read
+  end
+  return steps
+end
+
 -- What the upgrade would be here.
 function acts.plan(self)
   local first = self.first
@@ -111,7 +128,10 @@ function acts.plan(self)
     say { event = "planned", verdict = "hot", version = first.version, reasons = setmetatable({}, { __jsontype = "array" }) }
     return true
   end
-  local made, message, code = deploy.plan(self.node, first.release, first.options)
+  local opened, made, message, code
+  self.steps, message, code = steps_of(first)
+  if self.steps then opened, message, code = release.open_verified(first.release, first.verify_key) end
+  if opened then made, message, code = deploy.plan(self.node, opened, first.options) end
   if not made then
     if code == "already_installed" then
       say { event = "already" }
@@ -159,25 +179,40 @@ local function barrier(name, limit)
   }
 end
 
-local function report_of(report, message)
+-- When the new code was loaded, by the clock of here, and how exact that is: by the node's own clock where a swap did it, else no
+-- later than the install came back.
+local function changed_at(node, report, installed_at)
+  local swaps = report.swap or {}
+  local last = swaps[#swaps]
+  if not report.ok or not (last and last.at) then return installed_at end
+  local seen = clock.of(node)
+  if not seen then return installed_at end
+  return seen:here(last.at), seen.within
+end
+
+local function report_of(node, report, message, installed_at)
   local still = report.stood_still
+  local at, within = changed_at(node, report, installed_at)
   return {
+    changed_at = at, changed_within = within,
     ok = report.ok, message = message, code = report.code, suspended = report.suspended, restarted = report.restarted,
     stood_still_ms = still and still.max, journal = report.journal, returns_to = report.returns_to,
     still_suspended = #report.still_suspended, still_undone = #report.still_undone,
   }
 end
 
--- Runs an install with the steps around it. What it came to.
-local function run(self, step, together)
-  local before, after = {}, {
+-- Runs an install with the steps around it, `own` ones of the operator among them. What it came to.
+local function run(self, step, own, together)
+  local installed_at
+  local before, after = table.move(own.before, 1, #own.before, 1, {}), {
     { name = "installed", run = function(_, _, ctx)
-      say { event = "installed", at = ctx.installed_at or core.now() }
+      installed_at = ctx.installed_at or core.now()
       return true
     end },
   }
+  table.move(own.after, 1, #own.after, 2, after)
   local steps
-  if together then before[1] = barrier("swap", STAND_STILL) end
+  if together then before[#before + 1] = barrier("swap", STAND_STILL) end
   steps = standard.around(step, self.no_sockets, before, after)
   if together then table.insert(steps, 1, barrier "prepared") end
   local config = {}
@@ -187,7 +222,7 @@ local function run(self, step, together)
   config.on_step = function(entry) say { event = "step", name = entry.name } end
   local report, message, failed = sequence.new(steps):run(self.node, config)
   self.upgraded_at = core.now()
-  return report_of(report or failed, message)
+  return report_of(self.node, report or failed, message, installed_at)
 end
 
 function acts.upgrade(self, message)
@@ -202,7 +237,7 @@ function acts.upgrade(self, message)
     self.config.version = first.version
     step = install.step { permanent = first.options.permanent }
   end
-  say { event = "upgraded", report = run(self, step, message.together) }
+  say { event = "upgraded", report = run(self, step, self.steps and self.steps.up or NONE, message.together) }
   return true
 end
 
@@ -210,7 +245,7 @@ function acts.revert(self, message)
   self.config.version = message.to
   local step = self.first.release and deploy.rollback { to = message.to } or install.step()
   if self.first.release then self.config.version = nil end
-  say { event = "reverted", report = run(self, step, false) }
+  say { event = "reverted", report = run(self, step, self.steps and self.steps.down or NONE, false) }
   return true
 end
 

@@ -166,7 +166,7 @@ run(Options) ->
     [Finish(Pid, Todo) || {_, Pid, Todo} <- Todos],
     [code:delete(Module) || Module <- maps:get(remove, Stop)],
     {ok, Restarted, #{
-      load => T3 - T2, change => (T2 - T1) + (T4 - T3), children => Now() - T4, not_loaded => NotLoaded, back => Back,
+      at => T3, load => T3 - T2, change => (T2 - T1) + (T4 - T3), children => Now() - T4, not_loaded => NotLoaded, back => Back,
       unchanged => (FailedBefore ++ FailedBehind) -- Restarted, not_started => NotStarted,
       started => lists:sum([length(Made) || {_, #{made := Made}} <- Begun]),
       ended => lists:sum([length(Leaving) || {_, _, #{leaving := Leaving}} <- Todos])

@@ -226,7 +226,7 @@ end
 -- reason = } that were killed, for their supervisors to start anew, since their code_change failed or was late, unchanged = the
 -- same of supervisors, which nobody kills, not_started = the same of supervisors that could not start a new child, not_loaded =
 -- list of { module =, reason = }, started =, ended = how many children, processes =, suspend =, load =, change =, children =,
--- resume =, stand_still = ms }`
+-- resume =, stand_still = ms, at = when the new code was loaded, in us of the node's erlang:monotonic_time }`
 -- @return[2] nil, message, code
 function swap:reports()
   local answer, message, code = ask(self, atom "report", REPORTS)
@@ -246,6 +246,7 @@ function swap:reports()
       made.not_loaded[k] = { module = shape.to_text(lost[1]), reason = lost[2] }
     end
     for _, name in ipairs(TIMES) do made[name] = ms(report, name) end
+    made.at = math.tointeger(report[atom "at"])
     reports[i] = made
   end
   return reports

@@ -20,7 +20,8 @@ local rollout = {
   may_connect = true,
   summary = "Upgrade many nodes: canary, batches, health, the way back; or all at once.",
   description = "PATH is a release as `deploy` takes it. Everything that can be found out is found out on all nodes before\n"
-    .. "the first is touched. Ctrl-C once: no new node begins. From another terminal: `rollout status`, `pause`, `continue`,\n"
+    .. "the first is touched. Ctrl-C once: no new node begins; twice: you leave those in the\n"
+    .. "middle to their workers, which end or undo by themselves. From another terminal: `rollout status`, `pause`, `continue`,\n"
     .. "`abort`, `revert`. After an accident run the same command again: nodes that have the version are passed over.",
   examples = {
     "edeliver-relup rollout _build/prod/rel/myapp --node myapp@web1 --node myapp@web2 --canary 1 --auto-revert",
@@ -77,6 +78,9 @@ function rollout.add_to_parser(parser)
   parser:flag("--version-suffix", "Where nodes run this version with other content: name this one anew.")
   parser:option("--start-child", "Start this new child of an application, too; may be said more than once.")
     :argname "MODULE":count "*"
+  parser:option("--steps", "Steps of your own (default: the release folder's relup.lua)."):argname "FILE"
+  parser:option("--verify-key", "Ed25519 public key (PEM): <path>.sig must be its signature of the tarball.")
+    :argname "FILE"
   parser:flag("--no-sockets", "Suspend nothing, although there are websockets.")
   parser:option("--id", "Which rollout status, pause, continue, abort or revert is for, where several are active."):argname "ID"
   parser:option("--report", "Write the report to a file: one HTML page with a timeline of the nodes."):argname "FILE.html"
@@ -136,6 +140,9 @@ local function show_plan(out, self)
   end
   out:table({ "NODE", "RUNS", "BECOMES", "VERDICT", "SOCKETS", "TO SHIP" }, rows)
   show_warnings(out, self.nodes)
+  if self.are_alone then
+    out:line("No node is connected to another: these are no cluster, or all links between them are cut.", "yellow")
+  end
   for _, text in ipairs(self.skewed) do
     out:line(("Old and new nodes talk to each other meanwhile: %s"):format(text), "yellow")
   end
@@ -179,8 +186,15 @@ local function watcher(out)
   end
 end
 
+-- How far apart the nodes changed, by their own clocks where these were looked at; nil where they did not change together.
+local function skew_of(report)
+  if not report.skew_ms then return nil end
+  if not report.skew_within_ms then return ("at most %.1f ms"):format(report.skew_ms) end
+  return ("%.1f ms (give or take %.1f)"):format(report.skew_ms, report.skew_within_ms)
+end
+
 local function show_report(out, report)
-  if report.skew_ms then out:line(("All nodes changed within %.1f ms."):format(report.skew_ms)) end
+  if report.skew_ms then out:line(("From the first node's new code to the last one's: %s."):format(skew_of(report))) end
   if report.ok then
     out:line(("%s on %s: done in %.1f s. Journal: %s"):format(report.version, count.of(#report.nodes, "node"), report.ms / 1000,
       report.journal), "green")
@@ -203,7 +217,7 @@ local function page_of(report)
   return report_page.document(("Rollout %s"):format(report.version and "of " .. report.version or report.id or ""), report.ok,
     report.ending, {
       { "nodes", tostring(#report.nodes) }, { "took", ("%.1f s"):format(report.ms / 1000) },
-      { "all changed within", report.skew_ms and ("%.1f ms"):format(report.skew_ms) }, { "journal", report.journal },
+      { "from the first to the last", skew_of(report) }, { "journal", report.journal },
     }, "node", entries, after)
 end
 
@@ -221,10 +235,6 @@ end
 
 -- From another terminal --------------------------------------------------------------------------------------------------
 
-local function is_running(found)
-  return not found.ended and os.execute(("kill -0 %d 2>/dev/null"):format(found.first.pid)) == true
-end
-
 local function show_status(out, found)
   local first, rows = found.first, {}
   local states = output.array {}
@@ -234,7 +244,7 @@ local function show_status(out, found)
     states[i] = { name = name, state = line.state, message = line.message }
   end
   local how = found.ended and (found.ended.ok and "done" or found.ended.ending or "failed")
-    or is_running(found) and "active" or "its program is gone: run the same command again"
+    or journal.is_active(found) and "active" or "its program is gone: run the same command again"
   out:give { id = first.id, operator = first.operator, at = first.at, ending = how, nodes = states, journal = found.path }
   out:line(("Rollout %s of %s, by %s: %s."):format(first.id, first.release or first.version, first.operator, how))
   if #rows > 0 then out:table({ "NODE", "STATE", "" }, rows) end
@@ -251,6 +261,10 @@ local function several(active)
   return ("%d rollouts are active; say which one with --id: %s"):format(#active, table.concat(words, "; "))
 end
 
+-- What takes back one that has ended.
+local AFTER = ". `edeliver-relup NODE rollback` takes one node back to the version before; a rollout of the old release, all of "
+  .. "them"
+
 local function command_of_another(args)
   local out, word = args.output, args.path
   local all, message, code = journal.all()
@@ -264,7 +278,7 @@ local function command_of_another(args)
   end
   local active, named = {}, nil
   for _, one in ipairs(all) do
-    if is_running(one) then active[#active + 1] = one end
+    if journal.is_active(one) then active[#active + 1] = one end
     if one.first.id == args.id then named = one end
   end
   if args.id and not named then
@@ -281,8 +295,8 @@ local function command_of_another(args)
     out:fail(several(active), "ambiguous")
     return exit.REFUSED
   end
-  if not is_running(found) then
-    out:fail(("no rollout is active: %s has ended"):format(found.first.id), "no_rollout")
+  if not journal.is_active(found) then
+    out:fail(("no rollout is active: %s has ended%s"):format(found.first.id, word == "revert" and AFTER or ""), "no_rollout")
     return exit.REFUSED
   end
   local said
@@ -324,7 +338,8 @@ local function config_of(args, nodes, connect)
     healthy_deadline = ms(args.healthy_deadline), stagger = ms(args.stagger), auto_revert = args.auto_revert,
     keep_going = args.keep_going, healthy = healthy, together = args.together, permanent = args.permanent,
     anyway = args.anyway, keep_env = args.keep_env, version_suffix = args.version_suffix, no_sockets = args.no_sockets,
-    plan_only = args.plan, start_children = #args.start_child > 0 and args.start_child or nil,
+    plan_only = args.plan, steps = args.steps, verify_key = args.verify_key,
+    start_children = #args.start_child > 0 and args.start_child or nil,
   }
 end
 
