@@ -1,6 +1,7 @@
 -- How long a rollout takes on 1, 4 and 16 nodes of this machine, by turns, four at a time, and together; and the skew of
 -- `together`. bench/rollout.lua [NODES...]. Each node is a chat release with 50 websockets; each way leads there and back.
 
+package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;bench/?.lua;" .. package.path
 local measure = require "lib.measure"
 local chat = require "support.chat"
 local clients = require "support.clients"
@@ -27,10 +28,10 @@ local function roll(nodes, way, version)
   assert(report, message)
   local longest = 0
   for _, node in ipairs(report.nodes) do longest = math.max(longest, node.stood_still_ms or 0) end
-  return core.now() - started, report.skew_ms or 0, longest
+  return core.now() - started, report.skew_ms or 0, longest, report.skew_within_ms or 0
 end
 
-print(("%5s  %-12s %12s %10s %16s"):format("nodes", "how", "all, ms", "skew, ms", "stand-still, ms"))
+print(("%5s  %-12s %12s %16s %16s"):format("nodes", "how", "all, ms", "skew, ms", "stand-still, ms"))
 for _, size in ipairs(SIZES) do
   local cookie, running, nodes = ("bench%d"):format(math.random(1 << 40)), {}, {}
   for i = 1, size do
@@ -40,13 +41,13 @@ for _, size in ipairs(SIZES) do
   end
   local version = "2.0.0"
   for _, way in ipairs(WAYS) do
-    local all, skews, stills = {}, {}, {}
+    local all, skews, stills, within = {}, {}, {}, {}
     for round = 1, 2 * ROUNDS do
-      all[round], skews[round], stills[round] = roll(nodes, way, version)
+      all[round], skews[round], stills[round], within[round] = roll(nodes, way, version)
       version = version == "2.0.0" and "1.0.0" or "2.0.0"
     end
-    print(("%5d  %-12s %12.0f %10s %16.1f"):format(size, way.name, measure.median(all),
-      way.together and ("%.1f"):format(measure.median(skews)) or "-", measure.median(stills)))
+    print(("%5d  %-12s %12.0f %16s %16.1f"):format(size, way.name, measure.median(all),
+      way.together and ("%.1f +- %.1f"):format(measure.median(skews), measure.median(within)) or "-", measure.median(stills)))
   end
   for i = #running, 1, -1 do running[i]:stop() end
 end

@@ -17,6 +17,7 @@ describe("a node's clock", function()
       local there = assert(connected:call("erlang", "monotonic_time", { term.atom "microsecond" }))
       local after = core.now()
       local here = seen:here(there)
+      assert.is_true(math.abs(seen:there(here) - there) <= 1)
       assert.is_true(before - seen.within <= here and here <= after + seen.within,
         ("%f <= %f <= %f, within %f"):format(before, here, after, seen.within))
     end

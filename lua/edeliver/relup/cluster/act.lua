@@ -10,6 +10,7 @@ local watch = require "edeliver.relup.cluster.watch"
 
 local act = {}
 
+local MARGIN, SHARE, MOST = 10, 30, 1000 -- ms between the word to swap and the moment of the swap; SHARE a worker and processor
 local PREPARING = 600000 -- ms that nodes have to get ready together
 
 --- Its upgrade begins.
@@ -44,6 +45,14 @@ function act.in_batches(self)
     if not ending then uv.run "once" end
   until ending
   return ending
+end
+
+-- In how many ms all of them have come as far as their swaps: release_handler's way there is the one of its check, and workers
+-- share the processors of this machine. Sockets stand still meanwhile, so it is no longer than it has to be.
+local function margin_of(nodes)
+  local longest = 0
+  for _, node in ipairs(nodes) do longest = math.max(longest, node.takes or 0) end
+  return math.min(MARGIN + 2 * longest + SHARE * #nodes / #uv.cpu_info(), MOST)
 end
 
 -- From the first node's change to the last one's, and by how much that may be wrong, in ms. Nil where fewer than two changed.
@@ -81,8 +90,9 @@ function act.together(self)
     state.wait_until(self, settled, PREPARING)
     local all_ready = true
     for _, node in ipairs(these) do all_ready = all_ready and node.state == "running" and node.ready == at end
+    local moment = at == "swap" and #these > 1 and core.now() + margin_of(these) or nil
     for _, node in ipairs(these) do
-      if node.state == "running" then node.process:tell { act = all_ready and "go" or "abort" } end
+      if node.state == "running" then node.process:tell { act = all_ready and "go" or "abort", at = moment } end
     end
     if not all_ready then break end
   end

@@ -36,4 +36,9 @@ end
 -- @treturn number
 function clock:here(there) return there / 1000 + self.offset end
 
+--- When something is to be there that is to be here at `core.now()`, in ms.
+-- @tparam number here
+-- @treturn integer us of the node's monotonic time
+function clock:there(here) return math.floor((here - self.offset) * 1000) end
+
 return clock

@@ -156,13 +156,14 @@ end
 
 -- Upgrading --------------------------------------------------------------------------------------------------------------
 
--- Says that this node is ready, and waits until all are, or for `limit` ms. While it waits, the connection lives.
-local function barrier(name, limit)
+-- Says that this node is ready, and waits until all are, or for `limit` ms. While it waits, the connection lives. What is told is
+-- handed to `go`.
+local function barrier(name, limit, go)
   return {
     name = name,
-    run = function(node)
+    run = function(node, _, ctx)
       local deadline = core.now() + (limit or math.huge)
-      say { event = "ready", at = name }
+      say { event = "ready", at = name, takes = ctx.checked_ms }
       local message
       repeat
         if core.await_input(1000) then
@@ -174,6 +175,7 @@ local function barrier(name, limit)
           return nil, ("the other nodes were not ready within %d s"):format(limit // 1000), "aborted"
         end
       until message and message.act == "go"
+      if go then go(node, ctx, message) end
       return true
     end,
   }
@@ -211,10 +213,15 @@ local function run(self, step, own, together)
     end },
   }
   table.move(own.after, 1, #own.after, 2, after)
-  local steps
-  if together then before[#before + 1] = barrier("swap", STAND_STILL) end
-  steps = standard.around(step, self.no_sockets, before, after)
-  if together then table.insert(steps, 1, barrier "prepared") end
+  -- The moment to swap is agreed on by the clock of here; the node's is looked at before anybody stands still.
+  local seen
+  if together then
+    before[#before + 1] = barrier("swap", STAND_STILL, function(_, ctx, message)
+      if seen and message.at then ctx.config.swap_at = seen:there(message.at) end
+    end)
+  end
+  local steps = standard.around(step, self.no_sockets, before, after)
+  if together then table.insert(steps, 1, barrier("prepared", nil, function(node) seen = clock.of(node) end)) end
   local config = {}
   for name, value in pairs(self.config) do config[name] = value end
   config.command = "rollout"

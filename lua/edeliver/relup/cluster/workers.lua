@@ -56,7 +56,7 @@ function heard.step(self, node, event)
   state.emit(self, { event = "step", node = node.name, step = event.name })
 end
 
-function heard.ready(_, node, event) node.ready = event.at end
+function heard.ready(_, node, event) node.ready, node.takes = event.at, event.takes end
 function heard.upgraded(self, node, event) upgraded(self, node, event.report) end
 
 function heard.reverted(self, node, event)

@@ -13,8 +13,8 @@
 %% restart, max_stand_still}. Gives {ok, Pid, Found} | {error, Reason}. Its parts do what they say: what is done in a stop is swap_stop.
 %%
 %% It answers gen_server calls:
-%%   {Token, {arm, Held}}  ok: the next {swap, Id} is meant, and not only asked by check_install_release, which is answered ok;
-%%                         Held are suspended already, and not resumed by a swap
+%%   {Token, {arm, Held, At}}  ok: the next {swap, Id} is meant, and not only asked by check_install_release, which is answered ok;
+%%                         Held are suspended already, and not resumed by a swap; At is when it begins: now, or us of the monotonic time
 %%   {Token, disarm}       ok | {error, swapping}
 %%   {Token, report}       [{Id, Report}], the oldest first
 %%   {Token, leave}        ok: gone, unless there is something to be purged
@@ -181,7 +181,7 @@ run(Guard, Token, Stops, ReleaseFiles, AskMany, OldFuns, SupervisedChildren, Old
     case maps:take(Id, Left) of
       {Stop, Others} ->
         process_flag(priority, high),
-        {Kind, What, Report} = SwapWith(Stop, maps:get(held, S)),
+        {Kind, What, Report} = SwapWith(Stop#{at => maps:get(at, S)}, maps:get(held, S)),
         process_flag(priority, normal),
         case Kind =:= ok orelse not maps:get(cancels, Stop) of
           true -> gen_server:reply(From, ok);
@@ -247,8 +247,8 @@ run(Guard, Token, Stops, ReleaseFiles, AskMany, OldFuns, SupervisedChildren, Old
           #{armed := true, stops := #{Id := #{cancels := false}}} -> Loop(Perform(From, Id, S));
           _ -> Fail(From, {too_late, Id}), Loop(S)
         end;
-      {'$gen_call', From, {Token, {arm, Held}}} when State =:= prepared ->
-        gen_server:reply(From, ok), Loop(S#{state := armed, armed := true, held := Held});
+      {'$gen_call', From, {Token, {arm, Held, At}}} when State =:= prepared ->
+        gen_server:reply(From, ok), Loop(S#{state := armed, armed := true, held := Held, at := At});
       {'$gen_call', From, {Token, disarm}} when State =:= armed -> gen_server:reply(From, ok), Loop(S#{state := prepared, armed := false});
       {'$gen_call', From, {Token, report}} -> gen_server:reply(From, lists:reverse(maps:get(reports, S))), Loop(S);
       {'$gen_call', From, {Token, leave}} -> gen_server:reply(From, ok), Loop(S#{state := purging});
@@ -295,7 +295,7 @@ run(Guard, Token, Stops, ReleaseFiles, AskMany, OldFuns, SupervisedChildren, Old
       throw:Refusal -> Refusal;
       Class:Reason -> {error, {Class, Reason}}
     end,
-    Initial = #{armed => false, caller => none, held => [], reports => [], lingering => [], collect => none, rounds => 60, pause => 0},
+    Initial = #{armed => false, caller => none, held => [], at => now, reports => [], lingering => [], collect => none, rounds => 60, pause => 0},
     case Prepared of
       #{} ->
         Ready0 = maps:map(fun(_, Stop) -> Stop#{looked => Look(Stop, {[], []})} end, Prepared),

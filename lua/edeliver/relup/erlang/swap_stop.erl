@@ -178,6 +178,11 @@ run(Options) ->
     Owned = lists:usort(lists:append([Pids || {_, Pids} <- Found])) -- Before,
     Supervisors = lists:usort(lists:append([Pids || {_, [One | _] = Pids} <- Found, IsSupervisor(One)])) -- Before,
     Workers = Owned -- Supervisors,
+    %% Nodes of a rollout begin at the same moment; who is late begins at once.
+    case maps:get(at, Stop) of
+      now -> ok;
+      At -> timer:sleep(max(0, min(At - Now(), 2000000)) div 1000)
+    end,
     T0 = Now(),
     InTheStop = fun() ->
       Silent = [Each || {_, Reason} = Each <- AskAll(Workers, suspend) ++ AskAll(Supervisors, suspend),

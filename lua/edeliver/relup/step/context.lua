@@ -23,6 +23,7 @@ context.__index = context
 -- - `requests_left`: the requests that did not end while they were waited for before the websockets were suspended
 -- - `requests_told`: how many requests were sent `upgrade_started`
 -- - `would_hide`: a dry run leaves connections in sight of the release handler that a real one hides
+-- - `checked_ms`: how long release_handler took to check the install, in ms
 -- - `installed_at`: when the install came back, in ms of `core.now`
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
 -- - `deadline`: until when, as `core.now` counts, somebody waits for the release handler, and for what its relup calls for
@@ -38,7 +39,8 @@ context.writers = {
   site = "web", idle_timeout = "instructions.check_ranch_connections", time_was_told = "step.watch",
   requests_left = "instructions.suspend_channels", requests_told = "instructions.finish_running_requests",
   would_hide = "web.servers.cowboy_2",
-  after_install = "step.install_outcome", installed_at = "step.install", deadline = "step.install", relup = "step.install",
+  after_install = "step.install_outcome", installed_at = "step.install",
+  checked_ms = "step.install", deadline = "step.install", relup = "step.install",
   place = "run",
   configuration = "deploy", deployed = "deploy", additions = "deploy", swap = "step.install", swapped = "step.install",
   returns_to = "step.install",

@@ -66,10 +66,11 @@ end
 -- @return[1] the version that it leads from
 -- @return[2] nil, message, code
 function install.check(node, version, ctx, now)
-  local calls = calls_of(node, now, version)
+  local calls, asked = calls_of(node, now, version), core.now()
   local from, message, code = release_handler.check_install_release(caller(ctx, calls, CHECK_TIMEOUT, { count = calls.before }),
     version, CHECK_TIMEOUT)
   if not from then return nil, "check_install_release: " .. message, code end
+  ctx.checked_ms = core.now() - asked
   return from
 end
 
@@ -116,14 +117,15 @@ end
 -- @return[1] what was done, in words
 -- @return[2] nil, message, code
 function install.perform(node, ctx, options)
-  local version = ctx.config.version
+  local config = ctx.config
+  local version = config.version
   local releases = release_handler.which_releases(node)
   local now = releases and release_handler.running(releases)
   local calls, timeout = calls_of(node, now and now.version, version), options.timeout or INSTALL_TIMEOUT
   local before = now and now.version or "?"
   local done, message, code = environment.keep(node, ctx, before)
   if done and ctx.configuration then done, message, code = ctx.configuration:arm() end
-  if done and ctx.swap then done, message, code = ctx.swap:arm(ctx:suspended()) end
+  if done and ctx.swap then done, message, code = ctx.swap:arm(ctx:suspended(), config.swap_at) end
   if not done then return nil, message, code end
   done, message, code = install_outcome.tell(node, ctx, before,
     release_handler.install_release(caller(ctx, calls, timeout, install_outcome.pending(node, ctx, before)), version, timeout))

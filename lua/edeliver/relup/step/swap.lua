@@ -190,10 +190,12 @@ end
 
 --- From now on the relup's call is meant.
 -- @param held a pid set of processes that are suspended already: the swap resumes none of them
+-- @tparam[opt] integer at when it is to begin, in us of the node's `erlang:monotonic_time`; no later than two seconds from when
+-- it is called for, and at once where that has passed
 -- @return[1] true
 -- @return[2] nil, message, code
-function swap:arm(held)
-  local answer, message, code = ask(self, tuple { atom "arm", held }, OK)
+function swap:arm(held, at)
+  local answer, message, code = ask(self, tuple { atom "arm", held, at or atom "now" }, OK)
   if answer == nil then return nil, message, code end
   return true
 end

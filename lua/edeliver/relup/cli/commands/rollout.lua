@@ -190,7 +190,7 @@ end
 local function skew_of(report)
   if not report.skew_ms then return nil end
   if not report.skew_within_ms then return ("at most %.1f ms"):format(report.skew_ms) end
-  return ("%.1f ms (give or take %.1f)"):format(report.skew_ms, report.skew_within_ms)
+  return ("%.1f ms (give or take %.2f)"):format(report.skew_ms, report.skew_within_ms)
 end
 
 local function show_report(out, report)
