@@ -2,6 +2,7 @@
 
 local connect = require("edeliver.relup.node").connect
 local process = require "support.process"
+local program = require "cli.program"
 local register = require "edeliver.relup.deploy.register"
 local release_of = require "edeliver.relup.release"
 local releases = require "support.releases"
@@ -71,6 +72,44 @@ describe("while a release is sent", function()
     assert.matches("lib/%.ship%-", table.concat(assert(register.remove(node, "2.0.0", { dry = true })), " "))
     assert(register.remove(node, "2.0.0"))
     assert.equal(before, tree(running.root))
+  end)
+
+  it("Ctrl-C: all is as it was, and the next deploy sends it", function()
+    local running <close> = releases.start(releases.copy("1.0.0", folder))
+    local node <close> = connected(running)
+    local tree_before = tree(running.root)
+    local slow = folder .. "/slow"
+    process.shell("rm -rf %s && cp -r %s %s && truncate -s 500M %s/lib/shop-2.0.0/priv/noise", slow, path, slow, slow)
+    local before = running:eval "release_handler:which_releases()"
+    local command = program.command({ running.name, "deploy", slow, "--yes", "--anyway" }, { env = {
+      EDELIVER_RELUP_COOKIE = running.cookie, ERL_EPMD_PORT = tostring(running.epmd_port), XDG_STATE_HOME = folder .. "/state",
+    } })
+    local deploy <close> = process.start { command = { "sh", "-c", command .. " 2>&1" } }
+    local arrived = ("stat -c %%s %s/lib/.ship-*/shop-2.0.0/priv/noise 2>/dev/null"):format(running.root)
+    local function is_at_it() return (tonumber((process.output(arrived))) or 0) > 4 << 20 end
+    assert(process.wait_until(is_at_it, 30000), deploy:printed())
+    deploy:signal "INT"
+    assert(process.wait_until(function() return deploy:exited() end, 20000), deploy:printed())
+    assert.matches("interrupted by SIGINT", deploy:printed(), 1, true)
+    assert.equal(tree_before, tree(running.root))
+    assert.equal(before, running:eval "release_handler:which_releases()")
+    process.shell("truncate -s 32M %s/lib/shop-2.0.0/priv/noise", slow)
+    local sent = assert(ship.send(node, assert(ship.compare(node, assert(release_of.open(slow))))))
+    assert(ship.take_back(node, sent))
+  end)
+
+  it("a node that drops who says nothing for a second hears from us while it lasts", function()
+    local running <close> = releases.start(releases.copy("1.0.0", folder))
+    local node <close> = connected(running)
+    running:eval "net_kernel:set_net_ticktime(1, 0)"
+    assert(process.wait_until(function() return running:eval "net_kernel:get_net_ticktime()" == "1" end, 10000))
+    -- Something is always on its way, and nothing for long.
+    local began = process.now()
+    local shipped = assert(ship.send(node, assert(ship.compare(node, large)), { progress = function()
+      if process.now() - began < 4000 then process.sleep(200) end
+    end }))
+    assert.is_true(process.now() - began > 2500)
+    assert(ship.take_back(node, shipped))
   end)
 
   -- A release on a disk of its own, of so many MB.

@@ -20,7 +20,7 @@ describe("step.room", function()
     local none, message, code = room.to_unpack(chat.node, { tarball = { bytes = 1 << 60 } })
     assert.is_nil(none)
     assert.equal("no_room", code)
-    assert.matches("The disk of .* has [%d.]+ MB free, and needs 1152921504623.6 MB", message)
+    assert.matches("The disk of .* has [%d.]+ MB free, and needs 1152921504606.8 MB and 16.8 MB to spare", message)
   end)
 
   it("is not asked for where nothing is unpacked", function()

@@ -4,7 +4,6 @@
 --
 -- @module edeliver.relup.plan.changes
 
-local core = require "edeliver.relup.core"
 local term = require "edeliver.relup.term"
 
 local changes = {}
@@ -45,12 +44,13 @@ function changes.with_md5s(release)
   local md5s, message, code = release:md5s(release.modules)
   if not md5s then return nil, message, code end
   for name, md5 in pairs(md5s) do release.modules[name].md5 = md5 end
-  local wanted = {}
-  for path in pairs(release.files) do wanted[path] = true end
-  return release.source:read(wanted, function(path, bytes)
-    release.files[path].md5 = core.md5(bytes)
-    return true
-  end)
+  return release.source:each {
+    wants = function(path) return release.files[path] and "sum" end,
+    sum = function(path, sums)
+      release.files[path].md5 = sums.md5
+      return true
+    end,
+  }
 end
 
 --- Modules: `changed` where the code is another, `touched` where only attributes, lines or other chunks are. The files of those

@@ -78,13 +78,16 @@ local function describe_look(seen)
   return ("; of the suspended, %d still are, %s"):format(seen.still, table.concat(words, ", "))
 end
 
--- Whether the version runs now: an install may say otherwise of itself.
-local function confirm(node, version)
+-- Whether the version runs now: an install may say otherwise of itself, or its answer be lost.
+local function confirm(node, version, answered)
   local releases, message, code = release_handler.which_releases(node, CHECK_TIMEOUT)
   if not releases then return nil, message, code end
   local now = release_handler.running(releases)
   if now and now.version == version then return true end
-  return nil, ("%s was installed, but %s runs %s"):format(version, node.name, now and now.version or "nothing"), "refused"
+  local runs = now and now.version or "nothing"
+  local words = answered and "release_handler says that it has installed %s, but %s runs %s"
+    or "The answer of install_release is lost. %s was not installed: %s runs %s"
+  return nil, words:format(version, node.name, runs), "refused"
 end
 
 --- Codes that leave it open what becomes of the install: the run looks again when it has ended.
@@ -122,7 +125,7 @@ function install_outcome.tell(node, ctx, before, from, how, code)
     if not done then return nil, message, why end
   end
   if ctx.relup and ctx.relup.restart then return install_outcome.after_restart(node, ctx, before) end
-  local done, message, why = confirm(node, version)
+  local done, message, why = confirm(node, version, from ~= nil)
   if not done then return nil, message, why end
   local seen = look_again(node, ctx)
   ctx.after_install = seen

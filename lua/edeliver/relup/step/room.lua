@@ -39,8 +39,8 @@ local function check(node, paths, bytes)
     return nil, ("%s may not write %s. Give its user the right to"):format(node.name, table.concat(names, ", ")), "no_rights"
   end
   if math.type(free) and bytes and free < bytes + SPARE then
-    return nil, ("The disk of %s has %s free, and needs %s. Make room, as by `remove` of an old release"):format(node.name,
-      megabytes(free), megabytes(bytes + SPARE)), "no_room"
+    return nil, ("The disk of %s has %s free, and needs %s and %s to spare. Make room, as by `remove` of an old release"):format(
+      node.name, megabytes(free), megabytes(bytes), megabytes(SPARE)), "no_room"
   end
   return true
 end
