@@ -18,7 +18,7 @@ local SOURCES = {
     more(1) -> []; more(_) -> [VSN].]],
   m_same = [[ -export([more/0]). more() -> []. ]],
   m_struct = [[ -export(['__struct__'/0]). '__struct__'() -> maps:from_list([{'__struct__', m_struct}, {a, VSN}]). ]],
-  m_field = [[ -export(['__struct__'/0]). '__struct__'() -> #{'__struct__' => m_field, FIELD => 1}. ]],
+  m_field = [[ -export(['__struct__'/0]). '__struct__'() -> #{'__struct__' => m_field, FIELD => 1, same => false}. ]],
   m_component = [[ -behaviour('Elixir.Phoenix.LiveComponent'). -export([update/2]). update(A, S) -> {VSN, A, S}. ]],
   m_channel = [[
     -behaviour('Elixir.Phoenix.Channel'). -export([join/3, code_change/3]).

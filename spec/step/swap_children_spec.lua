@@ -1,6 +1,7 @@
 -- Children of supervisors that a swap changes, and code that lies in a file of its own: new children run and removed ones are
 -- gone when the swap is over, or all is as it was.
 
+local swap_words = require "edeliver.relup.step.swap_words"
 local swapped = require "support.swapped"
 local term = require "edeliver.relup.term"
 
@@ -106,6 +107,22 @@ describe("a swap with children", function()
     assert.equal("ok", report.outcome, tostring(report.reason))
     assert.equal(tostring(state), tostring(assert(scene.node:call("sys", "get_state", { supervisor }))))
     assert.same({ 0, 0 }, { report.started, report.ended })
+  end)
+
+  it("leaves a supervisor as it is whose init cannot run while its table is there, and says so", function()
+    local supervisor = pool "table"
+    local kept, gone = pid_of "kept", pid_of "gone"
+    local report = scene:swap(stop "2")
+    assert.equal("ok", report.outcome, tostring(report.reason))
+    assert.same({ 0, 0 }, { report.started, report.ended })
+    assert.equal(supervisor, report.unchanged[1].pid)
+    assert.equal("swapped_pool", report.unchanged[1].module)
+    assert.matches("swapped_pool was not changed, and runs as before: its init cannot run while", swap_words.done(report), 1,
+      true)
+    assert.equal(2, scene:version "pool")
+    assert.equal(kept, pid_of "kept")
+    assert.is_true(is_alive(gone))
+    nobody_is_suspended()
   end)
 
   for _, how in ipairs { "does_not_want_to", "hangs" } do

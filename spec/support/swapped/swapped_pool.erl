@@ -8,6 +8,8 @@ start(Kind) -> {ok, Pid} = supervisor:start_link({local, ?MODULE}, ?MODULE, Kind
 
 version() -> ?VSN.
 
+%% As Phoenix.Tracker does: its init cannot run twice.
+init(table) -> swapped_pool = ets:new(swapped_pool, [named_table]), init(plain);
 init(Kind) -> {ok, {#{intensity => 0, period => 1}, children(?VSN, Kind)}}.
 
 children(1, _) -> [child(kept, none), #{id => gone, start => {swapped_gone, start_link, []}}];

@@ -111,7 +111,9 @@ local function perform(node, ctx, this)
   if not done or not this.starting then return done, message, code end
   local started
   started, message, code = this.starting.run(node, nil, ctx)
-  if not started then return nil, message, code end
+  if not started then
+    return nil, ("%s. %s is installed, and runs without it: `rollback` takes the node back"):format(message, this.version), code
+  end
   return ("%s; %s"):format(done, started)
 end
 

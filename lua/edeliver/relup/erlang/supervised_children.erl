@@ -3,8 +3,9 @@
 %% (sys:replace_state), as it would do it when it runs: so children are linked to it, and nothing can come in between.
 %%
 %% #{peek => fun(Pid) -> {static, Module, Arguments} | dynamic | other | unknown,
-%%   ids => fun(Module, Arguments) -> the ids that its init, as loaded now, names | unknown,
-%%   change => fun(Pid, OldVsn, Extra, Ids | unknown, Going) -> {ok, Todo} | {error, Reason}: the new init; Going are modules that go,
+%%   ids => fun(Module, Arguments) -> the ids that its init, as loaded now, names | unknown | no_init: it fails, as where it makes a table
+%%     that is there (Phoenix.Tracker),
+%%   change => fun(Pid, OldVsn, Extra, Ids | unknown | no_init, Going) -> {ok, Todo} | {error, Reason}: the new init; Going are modules that go,
 %%   start => fun(Pid, Todo) -> {ok, Started} | {error, Reason}: the new children in order, all or none,
 %%   take_back => fun(Pid, Started): ends what was started,
 %%   restore => fun(Pid, State, Started): the state that it had, with what start had to end started anew,
@@ -40,12 +41,13 @@ run(Options) ->
     {Pid, Ref} = spawn_monitor(fun() ->
       try Module:init(Arguments) of
         {ok, {_, Specs}} -> exit({ids, [case Spec of #{id := Id} -> Id; _ -> element(1, Spec) end || Spec <- Specs]})
-      catch error:_ -> exit(unknown); throw:_ -> exit(unknown)
+      catch error:_ -> exit(no_init); throw:_ -> exit(unknown)
       end
     end),
     Late = Timer(Timeout),
     Found = receive
       {'DOWN', Ref, process, Pid, {ids, All}} -> All;
+      {'DOWN', Ref, process, Pid, no_init} -> no_init;
       {'DOWN', Ref, process, Pid, _} -> unknown;
       {timeout, Late, late} -> exit(Pid, kill), demonitor(Ref, [flush]), unknown
     end,
@@ -153,7 +155,7 @@ run(Options) ->
         new => [Id || Id <- lists:reverse(NewIds), not is_map_key(Id, Old)],
         %% Its id stays, but it runs a module that goes.
         replaced => [Id || Id <- NewIds, is_map_key(Id, Old), Uses(maps:get(Id, Old)), not Uses(maps:get(Id, New))],
-        leaving => [Id || Id <- Kept, Known =/= unknown andalso lists:member(Id, Known) orelse Uses(maps:get(Id, Old))]
+        leaving => [Id || Id <- Kept, is_list(Known) andalso lists:member(Id, Known) orelse Uses(maps:get(Id, Old))]
       },
       {Todo, setelement(4, Changed, {Kept ++ NewIds, maps:merge(maps:with(Kept, Old), Merged)}), Nothing}
     end)

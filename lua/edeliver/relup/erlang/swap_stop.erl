@@ -45,18 +45,22 @@ run(Options) ->
     Bad = [Pid || {_, Pid, _} <- Failed],
     [{Module, Pids -- Bad} || {Module, Pids} <- Found]
   end,
-  %% The same where children of supervisors are ours: {Failed, Todos}. States are those of supervisors that have children of theirs.
-  ChangeTrees = fun(Changes, Found, _, #{children := false}) -> {Change(Changes, Found), []};
+  %% The same where children of supervisors are ours: {Failed, Todos, Left}. States are those of supervisors that have children of theirs.
+  %% Where neither the old nor the new init can run again the supervisor is left as it is.
+  ChangeTrees = fun(Changes, Found, _, #{children := false}) -> {Change(Changes, Found), [], []};
                    (Changes, Found, States, #{ids := Known, remove := Going, fresh := Fresh}) ->
-    Each = fun({Module, OldVsn, Extra} = One, {Failed, Todos}) ->
+    Each = fun({Module, OldVsn, Extra} = One, {Failed, Todos, Left}) ->
       Trees = [Pid || Pid <- proplists:get_value(Module, Found, []), lists:keymember(Pid, 1, States)],
-      Answers = [{Pid, ChangeTree(Pid, OldVsn, Extra, maps:get(Pid, Known, unknown), Going)}
-                 || Pid <- Trees, lists:member(Module, Fresh)],
+      Answers = [{Pid, case {maps:get(Pid, Known, unknown), ChangeTree(Pid, OldVsn, Extra, maps:get(Pid, Known, unknown), Going)} of
+                   {no_init, {error, Reason}} when Reason =/= noproc, Reason =/= timeout -> left;
+                   {_, Answer} -> Answer
+                 end} || Pid <- Trees, lists:member(Module, Fresh)],
       {Failed ++ Change([One], Without([{Module, Pid, own} || Pid <- Trees], Found)) ++
          [{Module, Pid, Reason} || {Pid, {error, Reason}} <- Answers, Reason =/= noproc],
-       Todos ++ [{Module, Pid, Todo} || {Pid, {ok, Todo}} <- Answers]}
+       Todos ++ [{Module, Pid, Todo} || {Pid, {ok, Todo}} <- Answers],
+       Left ++ [{Module, Pid, no_init} || {Pid, left} <- Answers]}
     end,
-    lists:foldl(Each, {[], []}, Changes)
+    lists:foldl(Each, {[], [], []}, Changes)
   end,
   %% {Started, NotStarted}: it ends with the first that cannot be started, unless it has to go forward.
   StartTrees = fun Next([], Started0, Missing, _) -> {Started0, Missing};
@@ -141,7 +145,7 @@ run(Options) ->
         {First ++ element(2, LoadLate(tl(Late), true)), Gone}
     end,
     T3 = Now(),
-    {FailedBehind, Todos} = ChangeTrees(Behind, Found, States, Stop),
+    {FailedBehind, Todos, Left} = ChangeTrees(Behind, Found, States, Stop),
     T4 = Now(),
     %% All is new from here on where one of them says that it has to be: what is in the way.
     Ahead = case {Restarts, Late} of {true, _} -> restarts; {_, [_ | _]} -> no_way_back; _ -> none end,
@@ -167,7 +171,7 @@ run(Options) ->
     [code:delete(Module) || Module <- maps:get(remove, Stop)],
     {ok, Restarted, #{
       at => T3, load => T3 - T2, change => (T2 - T1) + (T4 - T3), children => Now() - T4, not_loaded => NotLoaded, back => Back,
-      unchanged => (FailedBefore ++ FailedBehind) -- Restarted, not_started => NotStarted,
+      unchanged => ((FailedBefore ++ FailedBehind) -- Restarted) ++ Left, not_started => NotStarted,
       started => lists:sum([length(Made) || {_, #{made := Made}} <- Begun]),
       ended => lists:sum([length(Leaving) || {_, _, #{leaving := Leaving}} <- Todos])
     }}

@@ -69,7 +69,7 @@ end
 local function only_in(a, b)
   local found = {}
   for name in pairs(a or {}) do
-    if not (b or {})[name] then found[name] = true end
+    if (b or {})[name] == nil then found[name] = true end -- a field's default may be false
   end
   return list_of(found)
 end

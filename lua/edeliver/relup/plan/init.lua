@@ -106,6 +106,10 @@ local function add_state(made, node)
   made.needs = changes.size(made.new, made.applications)
   local wanted = table.move(made.modules.removed, 1, #made.modules.removed, 1, {})
   table.move(made.modules.changed, 1, #made.modules.changed, #wanted + 1, wanted)
+  local structs = {}
+  for i, struct in ipairs(made.facts.structs) do structs[i] = struct.module end
+  made.in_states, message, code = node_state.struct_holders(node, structs)
+  if not made.in_states then return nil, message, code end
   made.held, message, code = node_state.fun_holders(node, wanted)
   return made.held and true, message, code
 end

@@ -113,6 +113,17 @@ local function judge_structs(add, plan)
       if who then add("struct_fields_changed", holder, struct.module, how, who) end
       kept = kept or who
     end
+    -- Those whose own code does not say so: what they began with has come to have it.
+    local named = {}
+    for _, holder in ipairs(struct.holders) do named[holder] = true end
+    for _, holder in ipairs(plan.in_states and plan.in_states[struct.module] or {}) do
+      local about = plan.facts.about[holder.module]
+      if not named[holder.module] and not (about and about.code_change == "own") then
+        add("struct_in_states", struct.module, struct.module, how, ("%s of %s %s"):format(count.of(holder.count, "process"),
+          holder.module, count.verb(holder.count, "has it in its state", "have it in their states")))
+        kept = true
+      end
+    end
     if not kept then add("struct_may_be_in_states", struct.module, struct.module, how) end
   end
 end

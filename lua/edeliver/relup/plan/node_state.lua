@@ -16,6 +16,7 @@ local TIMEOUT = 60000
 local SEARCH = 5000 -- ms for looking who has funs: it reads tables
 
 local ROOM = shape.tuple(shape.either(shape.integer, shape.is(atom "unknown")), shape.list(shape.binary))
+local KEPT = shape.list(shape.tuple(shape.atom, shape.atom, shape.integer))
 local HELD = shape.list(shape.tuple(shape.atom, holders.holder))
 
 --- The bytes that are free below a folder of the node.
@@ -36,6 +37,26 @@ function node_state.erts(node)
     node:call("erlang", "system_info", { atom "version" }))
   if not answer then return nil, message, code end
   return shape.to_text(answer)
+end
+
+--- In whose states values of some structs are.
+-- @param node
+-- @tparam table names a list of the structs' modules
+-- @return[1] a table from a struct's name to a list of `{ module =, count = processes that began with it as their callback }`
+-- @return[2] nil, message, code
+function node_state.struct_holders(node, names)
+  local structs, found = {}, {}
+  for i, name in ipairs(names) do structs[i] = atom(name) end
+  if #structs == 0 then return found end
+  local answer, message, code = shape.expect(node, "struct_holders.erl", KEPT,
+    node:run("struct_holders", { Structs = list(structs) }, TIMEOUT))
+  if not answer then return nil, message, code end
+  for i = 1, #answer do
+    local name = term.text(answer[i][1])
+    found[name] = found[name] or {}
+    table.insert(found[name], { module = term.text(answer[i][2]), count = answer[i][3] })
+  end
+  return found
 end
 
 --- Of which modules somebody has funs, outside of their own code.

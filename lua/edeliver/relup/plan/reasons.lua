@@ -24,6 +24,8 @@ local CODES = {
     "Restart the node in the new release." },
   struct_fields_changed = { "cold", "The struct %s %s, and %s its old form as state with no code_change of its own.",
     "Write a code_change/3 in %s that takes the old struct." },
+  struct_in_states = { "cold", "The struct %s %s. %s, and no code_change converts it.",
+    "Restart the node in the new release, or leave the application of %s as it is in this upgrade." },
   no_room = { "cold", "The release takes %s of the node's disk, and %s are free.",
     "Make room, as by `remove` of an old release." },
   -- warnings

@@ -23,6 +23,7 @@ local function reason_in_words(reason)
   if EXIT(reason) then reason = reason[2] end
   if WITH_STACK(reason) then reason = reason[1] end
   if reason == atom "timeout" then return "no answer in time" end
+  if reason == atom "no_init" then return "its init cannot run while what it has made is there, as a named table" end
   local text = term.format(reason)
   return #text > LENGTH and text:sub(1, LENGTH) .. "…" or text
 end
