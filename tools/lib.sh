@@ -19,13 +19,17 @@ STANDALONE_NEEDS=(
   libmd-dev:header=md5.h libncurses-dev:header=term.h lua-argparse:lua=argparse lua-dkjson:lua=dkjson
   lua-luv-dev:static=lua5.4-luv libuv1-dev:static=uv_a
 )
-TEST_NEEDS=(
-  "${BUILD_NEEDS[@]}" "${STANDALONE_NEEDS[@]}" dpkg-dev:dpkg-shlibdeps lua-busted:busted luarocks:luarocks
+# To run the program on releases that are built here: the demo and the benches.
+RUN_NEEDS=(
+  "${BUILD_NEEDS[@]}"
   lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term lua-luv:lua=luv
   erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools elixir:mix
   erlang-inets:erl=inets erlang-mnesia:erl=mnesia erlang-os-mon:erl=os_mon erlang-syntax-tools:erl=syntax_tools
-  erlang-xmerl:erl=xmerl
-  make:make zip:zip unzip:unzip openssl:openssl tmux:tmux lua-readline:lua=readline chromium:chromium zsh:zsh fish:fish groff-base:groff
+  erlang-xmerl:erl=xmerl unzip:unzip
+)
+TEST_NEEDS=(
+  "${RUN_NEEDS[@]}" "${STANDALONE_NEEDS[@]}" dpkg-dev:dpkg-shlibdeps lua-busted:busted luarocks:luarocks
+  make:make zip:zip openssl:openssl tmux:tmux lua-readline:lua=readline chromium:chromium zsh:zsh fish:fish groff-base:groff
   openssh-client:ssh openssh-server:/usr/sbin/sshd
 )
 # shellcheck disable=SC2034  # for tools/lint

@@ -39,6 +39,13 @@ describe("upgrade --report", function()
     assert.equal(#report.steps, select(2, dom:gsub('<div class="bar"', "")))
     assert.matches("<dt>suspended</dt><dd>10 processes</dd>", dom, 1, true)
     assert.matches("<dt>lost</dt><dd>none</dd>", dom, 1, true)
+    assert.matches("<dt>version</dt><dd>1.0.0 → 2.0.0</dd>", dom, 1, true)
+    assert.matches("<dt>stays</dt><dd>no: a restart returns to 1.0.0</dd>", dom, 1, true)
+    assert.matches("<dt>the swap</dt><dd>suspend [%d.]+ ms, load [%d.]+ ms, change [%d.]+ ms, .*resume [%d.]+ ms</dd>", dom)
+    assert.matches("<dt>took</dt><dd>[%d.]+ m?s</dd>", dom)
+    assert.matches("<dt>journal</dt><dd>" .. report.journal .. "</dd>", dom, 1, true)
+    assert.matches('<div class="axis"><span>0.0 ms</span><span>[%d.]+ m?s</span><span>[%d.]+ m?s</span><span>[%d.]+ m?s</span>',
+      dom)
     for _, step in ipairs(report.steps) do assert.matches("<td>" .. step.name .. "</td>", dom, 1, true) end
     assert.is_nil(complaints:find("CONSOLE", 1, true), complaints)
   end)
@@ -49,6 +56,22 @@ describe("upgrade --report", function()
 
   it("knows no cookie", function()
     assert.is_nil(process.read_file(page):find(cookie, 1, true))
+  end)
+
+  it("is not wider than a narrow screen", function()
+    if not has_chromium() then return pending "needs chromium" end
+    local wide = folder .. "/narrow.html"
+    local file <close> = assert(io.open(wide, "w"))
+    -- The same page, which says how wide it has become; its own policy lets no script run.
+    file:write((process.read_file(page):gsub("<meta http%-equiv=[^>]*>", ""):gsub("</body>",
+      "<script>document.title = `${document.documentElement.scrollWidth} of ${innerWidth}`</script></body>")))
+    file:close()
+    for _, width in ipairs { 480, 1280 } do
+      local dom = chromium(folder, wide, ("--window-size=%d,900 --dump-dom"):format(width))
+      local needed, given = dom:match "<title>(%d+) of (%d+)</title>"
+      assert.is_truthy(needed, dom)
+      assert.is_true(tonumber(needed) <= tonumber(given), needed .. " of " .. given)
+    end
   end)
 
   it("shows something, and fits", function()

@@ -118,8 +118,9 @@ end
 --- A report as data for JSON.
 function sequence_runner.as_json(report)
   local given = {
-    name = report.name, version = report.version, ok = report.ok, code = report.code, suspended = report.suspended,
-    perhaps_suspended = report.perhaps_suspended, stood_still_ms = report.stood_still_ms, stood_still = report.stood_still,
+    name = report.name, version = report.version, from = report.from, ok = report.ok,
+    code = report.code, suspended = report.suspended, perhaps_suspended = report.perhaps_suspended,
+    stood_still_ms = report.stood_still_ms, stood_still = report.stood_still,
     lost = texts(report.lost), journal = report.journal, restarted = report.restarted, returns_to = report.returns_to,
     swap = swaps(report.swap),
     would_suspend = report.would_suspend and #report.would_suspend, after_install = report.after_install,

@@ -12,6 +12,7 @@ state.STATES = { -- what a person reads
   already = "had this version", failed = "failed, undone", unhealthy = "not healthy", lost = "lost", reverting = "going back",
   reverted = "went back", stuck = "could not go back", skipped = "not begun", looking = "connecting", looked = "connected",
 }
+
 --- Says what happened, to who asked for events.
 function state.emit(self, event)
   event.ms = math.floor(core.now() - self.started)

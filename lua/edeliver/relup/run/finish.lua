@@ -208,7 +208,7 @@ local function account(self)
     if seen then result.still_suspended = list_of(seen) end
   end
   result.after_install, result.swap = self.ctx.after_install, self.ctx.swapped
-  result.returns_to, result.deployed = self.ctx.returns_to, self.ctx.deployed
+  result.from, result.returns_to, result.deployed = self.ctx.came_from, self.ctx.returns_to, self.ctx.deployed
   result.suspended, result.stood_still_ms = ledger.most, longest(ledger.still.total, self.ctx.swapped)
   if ledger.asked > ledger.most and not self.config.dry_run then result.perhaps_suspended = ledger.asked end
   result.stood_still, result.lost = ledger.still:by_pid(), ledger.lost

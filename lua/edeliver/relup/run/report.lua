@@ -14,6 +14,7 @@ report.__index = report
 -- @field node name of the node
 -- @field name of the application
 -- @field version that was to be installed, if one was
+-- @field from the version that ran before an install
 -- @field at when the run began, as `os.time` says
 -- @field dry_run whether nothing was touched; then `would_suspend` is the pid set of what it would have suspended
 -- @field journal the path of its journal

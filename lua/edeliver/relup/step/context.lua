@@ -23,6 +23,7 @@ context.__index = context
 -- - `requests_left`: the requests that did not end while they were waited for before the websockets were suspended
 -- - `requests_told`: how many requests were sent `upgrade_started`
 -- - `would_hide`: a dry run leaves connections in sight of the release handler that a real one hides
+-- - `came_from`: the version that ran before an install
 -- - `checked_ms`: how long release_handler took to check the install, in ms
 -- - `installed_at`: when the install came back, in ms of `core.now`
 -- - `after_install`: what became of the suspended while the release was installed, in numbers
@@ -41,6 +42,7 @@ context.writers = {
   would_hide = "web.servers.cowboy_2",
   after_install = "step.install_outcome", installed_at = "step.install",
   checked_ms = "step.install", deadline = "step.install", relup = "step.install",
+  came_from = "step.install",
   place = "run",
   configuration = "deploy", deployed = "deploy", additions = "deploy", swap = "step.install", swapped = "step.install",
   returns_to = "step.install",

@@ -39,6 +39,7 @@ function install.unpack(node, version, ctx, options)
   if fine and not ctx.dry_run then fine, message, code = found:unpack(node, ctx) end
   if not fine then return nil, message, code end
   ctx.relup = found.relup
+  ctx.came_from = found.from
   return found.from, found
 end
 
