@@ -27,7 +27,7 @@ th { color: #666; font-weight: normal; border-bottom: 1px solid #ddd } td.ms { t
 .still .bar { background: #e3c878 } .failed td { color: #b42318 } pre { white-space: pre-wrap; color: #b42318 }
 @media (max-width: 45em) {
   dl { grid-template-columns: auto } dd { margin: 0 0 .4em; overflow-wrap: anywhere }
-  table, tbody, thead, tr, td, th.time { display: block; width: auto } th { display: none }
+  table, tbody, thead, tr, td, th { display: block } th { display: none } th.time { display: block } .time { width: auto }
   tr { padding: .4em 0; border-bottom: 1px solid #ddd } td { padding: 0; overflow-wrap: anywhere } td.ms { text-align: left }
 }
 @media (prefers-color-scheme: dark) {
