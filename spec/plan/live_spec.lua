@@ -203,6 +203,26 @@ describe("a plan against a node", function()
     assert.matches("^{ok,", running:eval "supervisor:restart_child('Elixir.Shop.Supervisor', 'Elixir.Shop.Cart')")
   end)
 
+  it("is cold where a struct that changes is in somebody's state, though nobody's code says so", function()
+    assert.equal("ok", running:eval "supervisor:terminate_child('Elixir.Shop.Supervisor', 'Elixir.Shop.Cart')")
+    assert(running:eval [==[ Carts = [{1, 'Elixir.Shop.Cart':'__struct__'()}],
+      {ok, Agent} = 'Elixir.Agent':start(fun() -> #{carts => Carts} end),
+      register(kept_carts, Agent) ]==])
+    local made = assert(plan.compare(node, built .. "/shop-2.0.0"))
+    assert.equal("cold", made.verdict)
+    assert.equal("cold struct_in_states Elixir.Shop.Cart", said(made)[1])
+    -- An agent counts as one of the module whose fun has begun it.
+    assert.equal("The struct Shop.Cart gains the field coupon and loses the field owner. 1 process of erl_eval has it in its "
+      .. "state, and no code_change converts it.", made.reasons[1].text)
+    -- A name of a module is no struct, and what a supervisor has are arguments.
+    assert(running:eval [==[ 'Elixir.Agent':update(kept_carts, fun(_) -> ['__struct__', {'Elixir.Shop.Cart', x}] end),
+      supervisor:start_child('Elixir.Shop.Supervisor', #{id => carts, restart => temporary,
+        start => {erlang, apply, [fun(_) -> ignore end, ['Elixir.Shop.Cart':'__struct__'()]]}}) ]==])
+    assert.equal("hot", assert(plan.compare(node, built .. "/shop-2.0.0")).verdict)
+    assert.equal("ok", running:eval "'Elixir.Agent':stop(kept_carts)")
+    assert.matches("^{ok,", running:eval "supervisor:restart_child('Elixir.Shop.Supervisor', 'Elixir.Shop.Cart')")
+  end)
+
   it("finds processes of every kind, each once", function()
     assert(running:eval [==[
       Spawn = fun(Call) -> proc_lib:spawn(fun() -> put('$initial_call', Call), receive stop -> ok end end) end,

@@ -23,6 +23,8 @@ run(Structs) ->
     State = try term_to_binary(sys:get_state(Pid, 1000)) catch _:_ -> <<>> end,
     [Struct || {Struct, Sign} <- Signs, binary:match(State, Sign) =/= nomatch]
   end,
-  Found = lists:usort([{Struct, Call} || {Call, Pid} <- lists:usort(Samples), Waits(Pid), Struct <- In(Pid)]),
+  %% What a supervisor has are arguments for a child that starts anew.
+  Found = lists:usort([{Struct, Call} || {{Module, _, _} = Call, Pid} <- lists:usort(Samples), Module =/= supervisor, Waits(Pid),
+                                         Struct <- In(Pid)]),
   Of = fun(Call) -> length(ets:match_spec_run(Rows, ets:match_spec_compile([{{'$1', '_'}, [{'=:=', '$1', {const, Call}}], [true]}]))) end,
   [{Struct, element(1, Call), Of(Call)} || {Struct, Call} <- Found].
