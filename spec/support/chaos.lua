@@ -167,14 +167,8 @@ end
 
 local function add(round, text, ...) round.problems[#round.problems + 1] = text:format(...) end
 
---- Whether the node has ended by itself, without room for a process: OTP's net_kernel does, when it looks for another node then,
--- and its file server, when anybody opens a file.
-function chaos.gave_up(scene, plan)
-  if not plan.text:find "full table" then return false end
-  local printed = scene.release:printed()
-  return printed:find("Kernel pid terminated", 1, true) ~= nil
-    and (printed:find("{id,net_kernel}", 1, true) or printed:find("{id,file_server_2}", 1, true)) ~= nil
-end
+--- Whether the node has ended by itself, for want of room for a process.
+function chaos.gave_up(scene, plan) return plan.text:find "full table" ~= nil and scene:gave_up() end
 
 -- What must be true of the node now. While its process table is full, it does not say.
 local function look_at_node(round)

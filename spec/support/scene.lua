@@ -202,6 +202,14 @@ end
 --- Ends that, by a message alone: a call would need a process.
 function methods:make_room() assert(self.node:send("chat_filler", term.atom "leave")) end
 
+--- Whether the node has ended by itself, without room for a process: OTP's net_kernel does, when it looks for another node then,
+-- and its file server, when anybody opens a file.
+function methods:gave_up()
+  local printed = self.release:printed()
+  return printed:find("Kernel pid terminated", 1, true) ~= nil
+    and (printed:find("{id,net_kernel}", 1, true) or printed:find("{id,file_server_2}", 1, true)) ~= nil
+end
+
 --- Waits until it is not full any more; until the node has ended, where it does.
 function methods:wait_until_there_is_room()
   process.wait_until(function()

@@ -33,13 +33,14 @@ run(Changes, Load, Most, Timeout, ReleaseFiles) ->
     end
   end,
   %% What a rehearsal cannot have, and the swap has: processes, tables and terms of the node's own, and funs of its code.
+  Absent = make_ref(),
   IsHere = fun(error, {badfun, _}, _) -> true;
               (_, {noproc, _}, _) -> true;
               (error, badarg, [{erlang, send, [Name | _], _} | _]) when is_atom(Name) -> whereis(Name) =/= undefined;
               (error, badarg, [{erlang, _, [Port | _], _} | _]) when is_port(Port) -> true;
               (error, badarg, [{ets, _, [Table | _], _} | _]) when is_atom(Table); is_reference(Table) ->
                 ets:info(Table, type) =/= undefined;
-              (error, badarg, [{persistent_term, get, [Key], _} | _]) -> persistent_term:get(Key, IsHere) =/= IsHere;
+              (error, badarg, [{persistent_term, get, [Key], _} | _]) -> persistent_term:get(Key, Absent) =/= Absent;
               (_, _, _) -> false
   end,
   %% {Changed, Failed, Unknown}: compiled code tries many at once; where one fails, it is looked for by halves, until ten have.
