@@ -26,8 +26,9 @@ function watch.node(self, node)
   local now, config = core.now(), self.config
   if node.health and node.settled and not node.asked and node.health.seen ~= true and node.watched then
     node.health.seen = true
-    -- A look at a node with a million processes costs it something: nine tenths of the time nobody looks.
-    node.next_look = math.max(node.next_look, now + 9 * (now - node.asked_at))
+    -- A look at a node with a million processes costs it something: nine tenths of the time nobody looks, but for the second look
+    -- that tells that it stayed well.
+    node.next_look = math.max(node.next_look, now + math.min(9 * (node.health.took or 0), config.min_healthy_time))
     local problem = node.health.problem or ask_function(self, node)
     node.well_since = not problem and (node.well_since or now) or nil
     node.well_until = not problem and now or nil
@@ -44,7 +45,7 @@ function watch.node(self, node)
       or ("it was not healthy for %.0f s without a break in %.0f s"):format(config.min_healthy_time / 1000, within))
   end
   if node.settled and not node.asked and now >= (node.next_look or 0) then
-    node.asked, node.watched, node.asked_at, node.next_look = true, true, now, now + HEALTH
+    node.asked, node.watched, node.next_look = true, true, now + HEALTH
     node.process:tell { act = "health" }
   end
 end

@@ -280,12 +280,14 @@ local function own_check(self)
 end
 
 function acts.health(self)
+  local asked = core.now()
   local now, children, code = health.measure(self.node, self.children)
   if not now then return nil, children, code end
   local sockets, message
   sockets, message, code = sockets_of(self)
   if not sockets then return nil, message, code end
   now.sockets = sockets
+  local took = core.now() - asked
   if not self.before then
     self.before, self.children = now, children
     say { event = "health", now = now }
@@ -297,7 +299,7 @@ function acts.health(self)
     local fine, why = own_check(self)
     if not fine then problem = why end
   end
-  say { event = "health", now = now, problem = problem }
+  say { event = "health", now = now, problem = problem, took = took }
   return true
 end
 
