@@ -222,7 +222,8 @@ describe("the fault matrix, by kinds:", function()
       end)
     end
 
-    it("with the relup patched: the guard puts it back, which the operator cannot, and which is said", function()
+    -- The operator needs a process of the node's for it, the guard does not; a place may come free for the operator, too.
+    it("with the relup patched: it is put back, by the guard where the operator cannot, and which is said", function()
       local operator = operate { before = "relup", mode = "install" }
       operator:at_the_fault()
       scene:fill_process_table(20000)
@@ -231,7 +232,7 @@ describe("the fault matrix, by kinds:", function()
       scene:make_room()
       assert.equal(scene.relup_first, scene:relup())
       assert.not_equal(3, status)
-      assert.truthy(operator:says "by the guard on ", operator.process:printed())
+      assert.truthy(operator:says "by the guard on " or operator:says "undone: ", operator.process:printed())
       check(operator, { full = true, name = "process table full", where = "before the relup is patched" })
     end)
 

@@ -57,14 +57,11 @@ end
 
 -- What the swaps of a run took, by part.
 local function split(report)
-  local sums, words = {}, {}
-  for _, swap in ipairs(report.swap or {}) do
-    for _, part in ipairs { "suspend", "load", "change", "children", "resume" } do
-      sums[part] = (sums[part] or 0) + (swap[part] or 0)
-    end
-  end
+  local words = {}
   for _, part in ipairs { "suspend", "load", "change", "children", "resume" } do
-    if (sums[part] or 0) > 0 then words[#words + 1] = ("%s %s"):format(part, time(sums[part])) end
+    local sum = 0
+    for _, swap in ipairs(report.swap or {}) do sum = sum + (swap[part] or 0) end
+    if sum > 0 then words[#words + 1] = ("%s %s"):format(part, time(sum)) end
   end
   return #words > 0 and table.concat(words, ", ") or nil
 end
@@ -72,7 +69,7 @@ end
 -- What the node starts with from now on.
 local function permanence(report)
   if report.returns_to then return ("no: a restart returns to %s"):format(report.returns_to) end
-  return report.ok and report.version and not report.dry_run and "yes" or nil
+  return report.ok and report.from and not report.dry_run and "yes" or nil
 end
 
 -- How long all steps took, in ms.

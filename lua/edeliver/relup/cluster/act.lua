@@ -33,6 +33,7 @@ function act.in_batches(self)
   local ending
   repeat
     state.take_commands(self)
+    if self.options.left then return "left" end
     for _, node in ipairs(self.nodes) do
       if node.state == "watching" then watch.node(self, node) end
     end
@@ -41,7 +42,6 @@ function act.in_batches(self)
     for _, it in ipairs(acts) do
       if it.act == "begin" then act.begin(self, it.node) else act.revert(self, it.node) end
     end
-    if self.options.left then return "left" end
     if not ending then uv.run "once" end
   until ending
   return ending

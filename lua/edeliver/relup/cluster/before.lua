@@ -51,7 +51,7 @@ local function target_of(self)
 end
 
 -- Modules whose structs or the like are others in the new version: where old and new nodes talk, these are what to look at.
-local function skew_of(self)
+local function skewed_of(self)
   local seen, words = {}, {}
   for _, node in ipairs(self.nodes) do
     for _, reason in ipairs(node.plan and node.plan.reasons or {}) do
@@ -81,7 +81,7 @@ function before.look(self)
   self.version = target_of(self)
   fine, message, code = compare.nodes(facts, self.version)
   if not fine then return nil, message, code end
-  self.skewed, self.are_alone = skew_of(self), compare.are_alone(facts)
+  self.skewed, self.are_alone = skewed_of(self), compare.are_alone(facts)
   return ask_all(self, "health", function(node) return node.state == "already" or node.health_before end, 60000)
 end
 

@@ -34,6 +34,7 @@ local function close(self)
   self.timer:stop()
   self.timer:close()
   uv.run "once"
+  while core.take_signal() do end -- there is nothing left to end but the report
   core.release_signals()
 end
 

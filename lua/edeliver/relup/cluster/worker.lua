@@ -192,11 +192,9 @@ local function changed_at(node, report, installed_at)
   return seen:here(last.at), seen.within
 end
 
-local function report_of(node, report, message, installed_at)
+local function report_of(report, message)
   local still = report.stood_still
-  local at, within = changed_at(node, report, installed_at)
   return {
-    changed_at = at, changed_within = within,
     ok = report.ok, message = message, code = report.code, suspended = report.suspended, restarted = report.restarted,
     stood_still_ms = still and still.max, journal = report.journal, returns_to = report.returns_to,
     still_suspended = #report.still_suspended, still_undone = #report.still_undone,
@@ -229,7 +227,9 @@ local function run(self, step, own, together)
   config.on_step = function(entry) say { event = "step", name = entry.name } end
   local report, message, failed = sequence.new(steps):run(self.node, config)
   self.upgraded_at = core.now()
-  return report_of(self.node, report or failed, message, installed_at)
+  local made = report_of(report or failed, message)
+  if together then made.changed_at, made.changed_within = changed_at(self.node, report or failed, installed_at) end
+  return made
 end
 
 function acts.upgrade(self, message)

@@ -100,8 +100,8 @@ function rehearsal.rehearse(node, version, stops, most)
     words[i] = ("%s of %s"):format(count.of(row[2], "state"), term.format(row[1])) .. (row[3] == 0 and ""
       or (" (%d unknown: code_change wants what only the node itself has)"):format(row[3]))
   end
-  local back = #no_way_back > 0 and ("code_change back to the version of now fails for %s: %s. Taken back, each of "
-    .. "these is killed, for its supervisor to start it anew"):format(count.of(#no_way_back, "process"),
+  local back = #no_way_back > 0 and ("code_change back to the version of now fails for %s: %s. A swap that has to go back kills "
+    .. "each of these, for its supervisor to start it anew, and a rollback is refused"):format(count.of(#no_way_back, "process"),
       named(no_way_back)) or nil
   return ("code_change of %s was rehearsed"):format(table.concat(words, ", ")), back
 end

@@ -225,10 +225,11 @@ end
 
 --- What came of it.
 -- @return[1] a list of `{ id =, outcome = "ok" | "refused" | "broken", reason = a term, restarted = list of { module =, pid =,
--- reason = } that were killed, for their supervisors to start anew, since their code_change failed or was late, unchanged = the
--- same of supervisors, which nobody kills, not_started = the same of supervisors that could not start a new child, not_loaded =
--- list of { module =, reason = }, started =, ended = how many children, processes =, suspend =, load =, change =, children =,
--- resume =, stand_still = ms, at = when the new code was loaded, in us of the node's erlang:monotonic_time }`
+-- reason = } that were killed, for their supervisors to start anew, since their code_change failed, was late, or could not be
+-- taken back, unchanged = the same of supervisors, which nobody kills, not_started = the same of supervisors that could not
+-- start a new child, not_loaded = list of { module =, reason = }, started =, ended = how many children, processes =, suspend =,
+-- load =, change =, children =, resume =, stand_still = ms, at = when the new code was loaded, in us of the node's
+-- erlang:monotonic_time }`
 -- @return[2] nil, message, code
 function swap:reports()
   local answer, message, code = ask(self, atom "report", REPORTS)

@@ -20,9 +20,9 @@ local rollout = {
   may_connect = true,
   summary = "Upgrade many nodes: canary, batches, health, the way back; or all at once.",
   description = "PATH is a release as `deploy` takes it. Everything that can be found out is found out on all nodes before\n"
-    .. "the first is touched. Ctrl-C once: no new node begins; twice: you leave those in the\n"
-    .. "middle to their workers, which end or undo by themselves. From another terminal: `rollout status`, `pause`, `continue`,\n"
-    .. "`abort`, `revert`. After an accident run the same command again: nodes that have the version are passed over.",
+    .. "the first is touched. Ctrl-C once: no new node begins; twice: you leave those in the middle to their workers,\n"
+    .. "which end or undo by themselves. From another terminal: `rollout status`, `pause`, `continue`, `abort`, `revert`.\n"
+    .. "After an accident run the same command again: nodes that have the version are passed over.",
   examples = {
     "edeliver-relup rollout _build/prod/rel/myapp --node myapp@web1 --node myapp@web2 --canary 1 --auto-revert",
     "edeliver-relup rollout myapp-1.4.6.tar.gz --cluster myapp@web1 --max-parallel 25% --healthy-command './check $NODE'",
@@ -187,14 +187,14 @@ local function watcher(out)
 end
 
 -- How far apart the nodes changed, by their own clocks where these were looked at; nil where they did not change together.
-local function skew_of(report)
+local function skew_in_words(report)
   if not report.skew_ms then return nil end
   if not report.skew_within_ms then return ("at most %.1f ms"):format(report.skew_ms) end
   return ("%.1f ms (give or take %.2f)"):format(report.skew_ms, report.skew_within_ms)
 end
 
 local function show_report(out, report)
-  if report.skew_ms then out:line(("From the first node's new code to the last one's: %s."):format(skew_of(report))) end
+  if report.skew_ms then out:line(("From the first node's new code to the last one's: %s."):format(skew_in_words(report))) end
   if report.ok then
     out:line(("%s on %s: done in %.1f s. Journal: %s"):format(report.version, count.of(#report.nodes, "node"), report.ms / 1000,
       report.journal), "green")
@@ -217,7 +217,7 @@ local function page_of(report)
   return report_page.document(("Rollout %s"):format(report.version and "of " .. report.version or report.id or ""), report.ok,
     report.ending, {
       { "nodes", tostring(#report.nodes) }, { "took", ("%.1f s"):format(report.ms / 1000) },
-      { "from the first to the last", skew_of(report) }, { "journal", report.journal },
+      { "from the first to the last", skew_in_words(report) }, { "journal", report.journal },
     }, "node", entries, after)
 end
 
@@ -262,8 +262,8 @@ local function several(active)
 end
 
 -- What takes back one that has ended.
-local AFTER = ". `edeliver-relup NODE rollback` takes one node back to the version before; a rollout of the old release, all of "
-  .. "them"
+local AFTER = ". `edeliver-relup NODE rollback` takes one node back to the version before; a rollout of the old release takes "
+  .. "all of them back"
 
 local function command_of_another(args)
   local out, word = args.output, args.path
