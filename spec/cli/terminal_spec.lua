@@ -2,6 +2,7 @@
 
 local process = require "support.process"
 local program = require "cli.program"
+local proxy = require "support.proxy"
 local shared = require "support.shared"
 local terminal = require "cli.terminal"
 local chat = require "support.chat"
@@ -183,7 +184,10 @@ describe("a terminal", function()
   it("shows how far an upload is, its rate, and the time left; and then takes that away", function()
     local tarball = release.folder .. "/big-1.tar.gz"
     os.execute(("{ printf '\\037\\213'; head -c 60000000 /dev/zero; } > %s"):format(process.quote(tarball)))
-    local screen <close> = open(release, { release.name, "upload", tarball })
+    local between <close> = proxy.start(release:dist_port())
+    between:slow(30000)
+    local words = { release.name, "upload", tarball, "--dist-port", between.port }
+    local screen <close> = open(release, words)
     screen:wait_for "upload %[#+%.+%] +%d+%%  [%d.]+ %a*B/s  %d+ s left"
     assert.equal(0, screen:exit_code(30000))
     assert.is_nil(screen:screen():find("s left", 1, true))
@@ -191,7 +195,7 @@ describe("a terminal", function()
     os.remove(release.root .. "/releases/big-1.tar.gz")
 
     -- The same, and Ctrl-C in the middle: nothing of it stays.
-    local again <close> = open(release, { release.name, "upload", tarball })
+    local again <close> = open(release, words)
     again:wait_for "upload %[#+%.+%]"
     again:type("", "C-c")
     assert.equal(2, again:exit_code())

@@ -14,9 +14,7 @@ describe("an accident in a deploy", function()
 
   setup(function()
     depot, count = depots.start(), 0
-    local port = depot:eval [[
-      [Name, Host] = string:split(atom_to_list(node()), "@"), {port, Port, _} = erl_epmd:port_please(Name, Host), Port]]
-    between = proxy.start(port)
+    between = proxy.start(depot.release:dist_port())
   end)
   teardown(function()
     scene.print_table()

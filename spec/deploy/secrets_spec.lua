@@ -7,9 +7,7 @@ local proxy = require "support.proxy"
 describe("the values of a deploy", function()
   it("never cross the wire, nor does anything that holds them", function()
     local depot <close> = depots.start()
-    local port = depot:eval [[
-      {ok, Names} = erl_epmd:names(), [P] = [P || {N, P} <- Names, lists:prefix(N ++ "@", atom_to_list(node()))], P]]
-    local between <close> = proxy.start(port)
+    local between <close> = proxy.start(depot.release:dist_port())
     local path = depot.folder .. "/conversation"
     between:record(path)
     for _, line in ipairs { ("NODE deploy %s --values"):format(depots.release "2.0.0"), "NODE rollback" } do

@@ -21,10 +21,7 @@ describe("a connection that is opened again", function()
   local function name_of(node) return (node:call("erlang", "node", { node:self() })) end
 
   it("ends what was begun over the one before that the node has not noticed to be lost", function()
-    local port = assert(erlang:eval [[
-      [Name, Host] = string:split(atom_to_list(node()), "@"),
-      {port, Port, _} = erl_epmd:port_please(Name, Host), Port]])
-    local between <close> = require("support.proxy").start(port)
+    local between <close> = require("support.proxy").start(assert(erlang:dist_port()))
     local node <close> = connect { port = between.port, address = "127.0.0.1" }
     local other <close> = connect()
     assert.is_true(node:act("erlang", "is_atom", { atom "first" }))

@@ -163,6 +163,12 @@ function methods:eval(expressions)
   return nil, text or printed
 end
 
+--- The port that it takes distribution connections on; nil while it is registered nowhere.
+function methods:dist_port()
+  return tonumber(self:eval [[
+    [Name, Host] = string:split(atom_to_list(node()), "@"), {port, Port, _} = erl_epmd:port_please(Name, Host), Port]])
+end
+
 --- Ends the VM, waits until it is gone, removes its folder. May be called twice.
 function methods:stop()
   if self.process then self.process:stop() end

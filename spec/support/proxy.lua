@@ -1,4 +1,5 @@
---- A proxy between an operator and a node, whose connections can be cut, reset, silenced and healed (spec/support/proxy).
+--- A proxy between an operator and a node, whose connections can be cut, reset, silenced, slowed
+-- and healed (spec/support/proxy).
 
 local process = require "support.process"
 
@@ -38,6 +39,9 @@ function methods:heal() self:command "heal" end
 
 --- Writes what passes from now on, both ways, into a file.
 function methods:record(path) self:command("record " .. path) end
+
+--- Passes no more than some so many bytes a millisecond from now on.
+function methods:slow(bytes) self:command("slow " .. bytes) end
 
 function methods:stop() self.process:stop() end
 

@@ -89,11 +89,8 @@ function methods:between()
   if self.proxy and self.proxied == self.creation then return self.proxy end
   if self.proxy then self.proxy:stop() end
   self.proxied = self.creation
-  self.proxy = proxy.start(assert(process.wait_until(function()
-    return self.release:eval [[
-      [Name, Host] = string:split(atom_to_list(node()), "@"),
-      {port, Port, _} = erl_epmd:port_please(Name, Host), Port]]
-  end), "the node's port is not known"))
+  self.proxy = proxy.start(assert(process.wait_until(function() return self.release:dist_port() end),
+    "the node's port is not known"))
   return self.proxy
 end
 

@@ -16,9 +16,7 @@ describe("a late act", function()
   local erlang = shared(erlang_node.start)
   setup(function()
     observer = erlang:connect()
-    between = proxy.start(assert(erlang:eval [[
-      [Name, Host] = string:split(atom_to_list(node()), "@"),
-      {port, Port, _} = erl_epmd:port_please(Name, Host), Port]]))
+    between = proxy.start(assert(erlang:dist_port()))
   end)
 
   teardown(function()

@@ -5,6 +5,7 @@
 %%   reset    resets all connections, and takes new ones
 %%   silence  a black hole: nothing is read, written, taken or closed any more, in neither direction
 %%   record F writes what passes from now on, both ways, into the file F
+%%   slow N   passes no more than some N bytes a millisecond from now on
 %%   heal     takes connections again; after a silence, all that was kept meanwhile is delivered, in its order
 %%
 %% and answers each with "done". What arrives in a silence is kept by the kernel, the first of it in our mailbox.
@@ -48,6 +49,7 @@ serve(Target, State, Pairs) ->
         {tcp, From, Data} ->
             [file:write(File, Data) || File <- [get(record)], File =/= undefined],
             [gen_tcp:send(To, Data) || {F, To} <- Pairs, F =:= From],
+            take_time(get(slow), byte_size(Data)),
             serve(Target, State, Pairs);
         {tcp_closed, From} ->
             [gen_tcp:close(To) || {F, To} <- Pairs, F =:= From],
@@ -70,6 +72,10 @@ serve(Target, State, Pairs) ->
             put(record, File),
             done(),
             serve(Target, State, Pairs);
+        {command, "slow " ++ Bytes} ->
+            put(slow, {list_to_integer(Bytes), 0}),
+            done(),
+            serve(Target, State, Pairs);
         {command, "heal"} ->
             done(),
             serve(Target, open, Pairs);
@@ -81,5 +87,10 @@ serve(Target, State, Pairs) ->
         eof ->
             ok
     end.
+
+take_time(undefined, _) -> ok;
+take_time({Most, Before}, More) ->
+    timer:sleep((Before + More) div Most),
+    put(slow, {Most, (Before + More) rem Most}).
 
 done() -> io:format("done~n").
