@@ -52,6 +52,18 @@ describe("history", function()
     assert.equal(5, #history("history --node a@h --node b@h").json.result.runs)
   end)
 
+  it("has those of one second in their order, too", function()
+    local at, shown = "2026-01-02T03:04:05Z", {}
+    for i, since_boot in ipairs { 900, 70, 1100, 80 } do
+      write(("%d-20260102T030405Z-0000abcd.jsonl"):format(i), {
+        ('{"at":"%s","ms":0,"event":"run","format":1,"since_boot":%d,"node":"a@h","creation":7,"version":"%d"}')
+          :format(at, since_boot, since_boot),
+      })
+    end
+    for i, row in ipairs(history("history").json.result.runs) do shown[i] = row.version end
+    assert.same({ "1100", "900", "80", "70" }, shown)
+  end)
+
   it("prunes what is over and old, and nothing else", function()
     run_of("a@h", "2020-01-02T03:04:05Z", "deploy", '{"event":"end","ok":true}')
     run_of("a@h", "2020-01-02T03:04:06Z", "deploy", '{"event":"end","ok":false,"still_suspended":1}')

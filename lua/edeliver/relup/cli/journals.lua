@@ -27,7 +27,7 @@ local function row_of(path)
   if not read then return { path = path, node = "?", at = "?", ended = "unreadable", problem = message } end
   local run = read.run
   return {
-    path = path, node = read.node, at = run.at, who = run.operator, name = run.application, version = run.version,
+    path = path, node = read.node, at = run.at, since_boot = run.since_boot, who = run.operator, name = run.application, version = run.version,
     command = run.command or "run", ended = ending(read), owes = #read.pids + #read.undos,
     message = read.ended and read.ended.message,
   }
@@ -38,7 +38,7 @@ local function row_of_rollout(found)
   local nodes = type(first.nodes) == "table" and first.nodes or {}
   return {
     path = found.path, nodes = nodes, node = #nodes == 1 and nodes[1] or ("%d nodes"):format(#nodes), at = first.at,
-    who = first.operator, version = first.version or first.release, command = "rollout",
+    since_boot = first.since_boot, who = first.operator, version = first.version or first.release, command = "rollout",
     ended = not ended and "not ended" or ended.ok and "done" or ended.ending or "failed", message = ended and ended.message,
   }
 end
@@ -76,7 +76,7 @@ function journals.list(wanted)
     for _, node in ipairs(wanted or {}) do is = is or concerns(row, node) end
     if is then rows[#rows + 1] = row end
   end
-  table.sort(rows, function(a, b) return a.at == b.at and a.path > b.path or a.at > b.at end)
+  table.sort(rows, journal.newest_first)
   return rows
 end
 

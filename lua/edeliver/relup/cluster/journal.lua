@@ -47,7 +47,7 @@ function journal.begin(fields)
   self.file, message = core.open_private(self.path, "a")
   if not self.file then return nil, message, "journal" end
   local pid = uv.os_getpid()
-  fields.id, fields.pid, fields.started = id, pid, program.started(pid)
+  fields.id, fields.pid, fields.started, fields.since_boot = id, pid, program.started(pid), math.floor(core.now())
   self:write("rollout", fields)
   return self
 end
@@ -115,7 +115,7 @@ function journal.all()
     local one = kind == "file" and name:find "%.jsonl$" and read(place .. "/" .. name)
     if one then found[#found + 1] = one end
   end
-  table.sort(found, function(a, b) return a.path > b.path end)
+  table.sort(found, function(a, b) return journals.newest_first(a.first, b.first) end)
   return found
 end
 

@@ -19,8 +19,8 @@ journal.__index = journal
 local SHOWN = 400 -- characters of a call; its bytes are all there
 local TRIES = 5 -- to find a name that is not taken
 local KEYS = {
-  "at", "ms", "event", "format", "node", "creation", "operator", "command", "application", "version", "name", "status", "took",
-  "ok", "by", "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
+  "at", "ms", "event", "format", "since_boot", "node", "creation", "operator", "command", "application", "version", "name",
+  "status", "took", "ok", "by", "still_suspended", "still_undone", "message", "count", "pids", "key", "id", "call", "etf",
 }
 
 -- Where journals lie ---------------------------------------------------------------------------------------------------
@@ -63,6 +63,20 @@ local function open_named(path)
   return file, file and path or message, code
 end
 
+-- "2026-01-02T03:04:05Z" has seconds alone: of the runs of one second, the milliseconds since the machine's boot tell.
+local function began(line) return tostring(line.at), tonumber(line.since_boot) or 0 end
+
+--- The order of what began, the newest first, for `table.sort`.
+-- @tparam table a `{ at =, since_boot = }`, as in the first line of a journal
+-- @tparam table b
+-- @treturn boolean whether `a` comes before `b`
+function journal.newest_first(a, b)
+  local at, ms = began(a)
+  local other_at, other_ms = began(b)
+  if at ~= other_at then return at > other_at end
+  return ms > other_ms
+end
+
 -- Writing --------------------------------------------------------------------------------------------------------------
 
 --- Opens a new journal for a run on a node and writes its first line. Nobody else can read it.
@@ -81,7 +95,7 @@ function journal.open(node, path, fields)
     return nil, (code == "journal" or code == "exists") and found or "no journal can be written: " .. found, "journal"
   end
   local self = setmetatable({ path = found, file = file, started = core.now() }, journal)
-  local first = { node = node.name, creation = creation, format = 1 }
+  local first = { node = node.name, creation = creation, format = 1, since_boot = math.floor(self.started) }
   for name, value in pairs(fields or {}) do first[name] = value end
   local written
   written, message, code = self:write("run", first, true)
