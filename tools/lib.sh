@@ -25,7 +25,7 @@ RUN_NEEDS=(
   lua-lpeg:lua=lpeg lua-dkjson:lua=dkjson lua-argparse:lua=argparse lua-system:lua=system lua-term:lua=term lua-luv:lua=luv
   erlang-crypto:erl=crypto erlang-ssl:erl=ssl erlang-tools:erl=tools erlang-runtime-tools:erl=runtime_tools elixir:mix
   erlang-inets:erl=inets erlang-mnesia:erl=mnesia erlang-os-mon:erl=os_mon erlang-syntax-tools:erl=syntax_tools
-  erlang-xmerl:erl=xmerl unzip:unzip
+  erlang-xmerl:erl=xmerl unzip:unzip lua-luassert:lua=luassert
 )
 TEST_NEEDS=(
   "${RUN_NEEDS[@]}" "${STANDALONE_NEEDS[@]}" dpkg-dev:dpkg-shlibdeps lua-busted:busted luarocks:luarocks
