@@ -1,7 +1,7 @@
 -- Deploys a release to a live node: lua5.4 deploy.lua NODE PATH
 --
 -- PATH is a release's folder or its tarball, as `mix release` leaves it. Nothing has to be prepared on the node; the cookie is in
--- ~/.erlang.cookie.
+-- ~/.erlang.cookie. For a node without a web server, leave out the lines of acceptors, channels and requests.
 
 local relup = require "edeliver.relup"
 

@@ -32,9 +32,10 @@ test_dependencies = {
 }
 
 external_dependencies = {
-  EI = { header = "ei.h" }, -- its library is linked statically, so who installs a packed rock needs none
-  OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
-  ZLIB = { header = "zlib.h", library = "z" },
+  -- Headers alone: luarocks without a compiler does not know where Debian has its libraries, so a packed rock could not be installed.
+  EI = { header = "ei.h" },
+  OPENSSL = { header = "openssl/ssl.h" },
+  ZLIB = { header = "zlib.h" },
 }
 
 build = {

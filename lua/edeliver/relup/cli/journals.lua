@@ -27,7 +27,8 @@ local function row_of(path)
   if not read then return { path = path, node = "?", at = "?", ended = "unreadable", problem = message } end
   local run = read.run
   return {
-    path = path, node = read.node, at = run.at, since_boot = run.since_boot, who = run.operator, name = run.application, version = run.version,
+    path = path, node = read.node, at = run.at, since_boot = run.since_boot, who = run.operator,
+    name = run.application, version = run.version,
     command = run.command or "run", ended = ending(read), owes = #read.pids + #read.undos,
     message = read.ended and read.ended.message,
   }

@@ -82,6 +82,9 @@ end
 function web.look(node, ctx)
   local site, message, code = web.find(node, ctx.name, ctx.config)
   ctx.site = site
+  if code == "not_detected" and web.none(node) then
+    message = message .. "; it has no web server at all: leave the steps of acceptors, channels and requests out of the sequence"
+  end
   return site, message, code
 end
 
