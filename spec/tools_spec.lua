@@ -60,7 +60,7 @@ describe(".ci/run", function()
     local root = process.quote(process.root)
     process.shell("mkdir %s/tools %s/.ci && cp %s/.ci/run %s/.ci && cp %s/tools/lib.sh %s/tools", folder, folder, root, folder,
       root, folder)
-    for _, name in ipairs { "setup", "fuzz", "matrix" } do write("tools/" .. name, "#!/bin/sh\necho " .. name .. "\n") end
+    for _, name in ipairs { "setup", "fuzz", "matrix", "newcomer" } do write("tools/" .. name, "#!/bin/sh\necho " .. name .. "\n") end
   end)
 
   teardown(function() process.remove_folder(folder) end)
@@ -68,14 +68,14 @@ describe(".ci/run", function()
   it("counts each check beside the tests as one, and ends well where all have passed", function()
     local printed, good = run("echo 5 passed, 0 failed", "exit 0")
     assert.is_true(good, printed)
-    assert.matches("\n== tools/matrix .*\nmatrix\n.*\n8 passed, 0 failed\n$", printed)
+    assert.matches("\n== tools/matrix .*\nmatrix\n.*\n9 passed, 0 failed\n$", printed)
   end)
 
   it("fails where tests failed, where they ended without a count, and where a check failed", function()
     for _, case in ipairs {
-      { "echo 4 passed, 1 failed; exit 1", "exit 0", "7 passed, 1 failed" },
-      { "exit 1", "exit 0", "3 passed, 1 failed" },
-      { "echo 5 passed, 0 failed", "exit 3", "7 passed, 1 failed" },
+      { "echo 4 passed, 1 failed; exit 1", "exit 0", "8 passed, 1 failed" },
+      { "exit 1", "exit 0", "4 passed, 1 failed" },
+      { "echo 5 passed, 0 failed", "exit 3", "8 passed, 1 failed" },
     } do
       local printed, good = run(case[1], case[2])
       assert.is_nil(good)
