@@ -60,7 +60,9 @@ describe(".ci/run", function()
     local root = process.quote(process.root)
     process.shell("mkdir %s/tools %s/.ci && cp %s/.ci/run %s/.ci && cp %s/tools/lib.sh %s/tools", folder, folder, root, folder,
       root, folder)
-    for _, name in ipairs { "setup", "fuzz", "matrix", "newcomer" } do write("tools/" .. name, "#!/bin/sh\necho " .. name .. "\n") end
+    for _, name in ipairs { "setup", "fuzz", "matrix", "newcomer" } do
+      write("tools/" .. name, "#!/bin/sh\necho " .. name .. "\n")
+    end
   end)
 
   teardown(function() process.remove_folder(folder) end)

@@ -39,7 +39,7 @@ dead() ->
 
 hold(Ms) ->
     case lists:sort([Pid || Pid <- processes(), Pid > self()]) of
-        [_, Sender | _] ->
+        [Sender | _] ->
             erlang:suspend_process(Sender, [asynchronous]),
             Monitor = monitor(process, Sender),
             timer:sleep(Ms),

@@ -167,24 +167,6 @@ static void put_fenced(const edr_node *node, const char *module, const char *fun
   edr_etf_put_nil(out);
 }
 
-typedef edr_status (*act_starter)(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                                  int64_t deadline_ms, edr_call **out_call);
-
-/* Starts an act, through the gate where there is one. */
-static edr_status start_act(edr_node *node, act_starter start, const char *module, const char *function,
-                            const edr_buf *arguments, int64_t deadline_ms, edr_call **out_call) {
-  edr_buf fenced;
-  edr_status status;
-  if (node->gate_call.size == 0) return start(node, module, function, arguments, deadline_ms, out_call);
-  edr_buf_init(&fenced);
-  put_fenced(node, module, function, arguments, &fenced);
-  status = edr_buf_status(&fenced);
-  if (status == EDR_OK) status = start(node, "lists", "zipwith3", &fenced, deadline_ms, out_call);
-  edr_buf_deinit(&fenced);
-  if (status == EDR_OK) (*out_call)->fenced = true;
-  return status;
-}
-
 /* The exit of a call to the gate: `{Why, {gen_server, call, [Gate | _]}}`. */
 bool edr_call_was_fenced(const edr_call *call) {
   edr_etf_reader reader;
@@ -248,14 +230,21 @@ edr_status edr_node_call(edr_node *node, const char *module, const char *functio
   return start_call(node, module, function, arguments, false, CALL_BACKLOG, deadline_ms, out_call);
 }
 
-static edr_status start_plain_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                                  int64_t deadline_ms, edr_call **out_call) {
-  return start_call(node, module, function, arguments, true, CALL_BACKLOG, deadline_ms, out_call);
-}
-
+/* Through the gate where there is one. */
 edr_status edr_node_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                         int64_t deadline_ms, edr_call **out_call) {
-  return start_act(node, start_plain_act, module, function, arguments, deadline_ms, out_call);
+  edr_buf fenced;
+  edr_status status;
+  if (node->gate_call.size == 0)
+    return start_call(node, module, function, arguments, true, CALL_BACKLOG, deadline_ms, out_call);
+  edr_buf_init(&fenced);
+  put_fenced(node, module, function, arguments, &fenced);
+  status = edr_buf_status(&fenced);
+  if (status == EDR_OK)
+    status = start_call(node, "lists", "zipwith3", &fenced, true, CALL_BACKLOG, deadline_ms, out_call);
+  edr_buf_deinit(&fenced);
+  if (status == EDR_OK) (*out_call)->fenced = true;
+  return status;
 }
 
 edr_status edr_node_format(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
@@ -267,28 +256,6 @@ edr_status edr_node_format(edr_node *node, const char *module, const char *funct
   (*out_call)->formats = true;
   node->formats++;
   return EDR_OK;
-}
-
-static edr_status start_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                            int64_t deadline_ms, edr_call **out_call) {
-  edr_call *call;
-  edr_status status;
-  uint8_t arity = 0;
-
-  if (node->rex) return start_plain_act(node, module, function, arguments, deadline_ms, out_call);
-  status = count_arguments(arguments, &arity);
-  if (status != EDR_OK) return edr_node_fail(node, status, "starting a process");
-  if ((call = new_call(node)) == NULL) return edr_node_fail(node, EDR_ENOMEM, "starting a process");
-  call->only_runs = call->is_act = true;
-  status = write_spawn(node, &call->ref, module, function, arity, arguments, SPAWN_ACT, CALL_BACKLOG, deadline_ms);
-  if (status != EDR_OK) return not_sent(node, call, status, "starting a process");
-  *out_call = call;
-  return EDR_OK;
-}
-
-edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                        int64_t deadline_ms, edr_call **out_call) {
-  return start_act(node, start_run, module, function, arguments, deadline_ms, out_call);
 }
 
 bool edr_node_has_output(const edr_node *node) {

@@ -38,11 +38,6 @@ edr_status edr_node_call(edr_node *node, const char *module, const char *functio
 edr_status edr_node_act(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                         int64_t deadline_ms, edr_call **out_call);
 
-/* An act that is done for its effect: what it returns is not sent back. The value is the atom `normal` (or, with
- * `rex`, what it returned after all). */
-edr_status edr_node_run(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                        int64_t deadline_ms, edr_call **out_call);
-
 /* From now on every act, before it does anything, makes `gen_server:call(Gate, Request, infinity)` in its own process;
  * where that fails nothing is done, and the act has ended as edr_call_was_fenced tells. So a process on the node
  * decides, at the last moment, whether an act may still be done, and knows who does it. `gate` NULL: acts need nobody's
@@ -108,12 +103,11 @@ struct edr_call {
   edr_node *node; /* NULL once the node is gone */
   edr_ref ref;
   edr_outcome outcome;
-  bool formats;   /* of edr_node_format, one of `node->formats` */
-  bool only_runs; /* of edr_node_run: its process ends with `normal`, and brings no answer */
-  bool is_act;    /* of edr_node_act or edr_node_run: its process is linked to us */
-  bool fenced;    /* came through the gate: what it returns is `[ok, Value]` */
-  bool orphan;    /* an act in flight that the caller has freed: it is the node's */
-  bool ending;    /* its process is to be killed as soon as it is known */
+  bool formats; /* of edr_node_format, one of `node->formats` */
+  bool is_act;  /* of edr_node_act: its process is linked to us */
+  bool fenced;  /* came through the gate: what it returns is `[ok, Value]` */
+  bool orphan;  /* an act in flight that the caller has freed: it is the node's */
+  bool ending;  /* its process is to be killed as soon as it is known */
   bool process_known;
   edr_pid process;
   edr_status unreadable; /* EDR_OK, or why the answer that came cannot be had */

@@ -20,7 +20,6 @@ static edr_status on_call_ended(edr_call *call, edr_slice reason) {
   edr_slice parts[4];
   edr_ref ref;
   const size_t count = edr_slice_elements(reason, parts, 4);
-  if (call->only_runs && edr_slice_is_atom(reason, "normal")) return edr_call_end(call, EDR_OUTCOME_RETURN, reason);
   if (count >= 3 && edr_slice_ref(parts[0], &ref) == EDR_OK && edr_ref_equal(&ref, &call->ref)) {
     if (edr_slice_is_atom(parts[1], "return")) return edr_call_end(call, EDR_OUTCOME_RETURN, parts[2]);
     if (edr_slice_is_atom(parts[1], "throw")) return edr_call_end(call, EDR_OUTCOME_THROW, parts[2]);

@@ -5,18 +5,18 @@
 
 enum { INFO_SLICE = 10000 }; /* processes in one process_info call */
 
-void edr_processes_put(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to,
-                       const edr_pid *gone) {
+void edr_processes_put_one(edr_buf *buf, const edr_pids *pids, size_t index, const edr_pid *gone) {
+  if (pids->entries[index].creation == gone->creation) {
+    edr_pids_put(buf, pids, index);
+  } else {
+    edr_etf_put_pid(buf, gone);
+  }
+}
+
+void edr_processes_put(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *gone) {
   size_t i;
   edr_etf_put_list(buf, to - from);
-  for (i = from; i < to; i++) {
-    const size_t at = indexes != NULL ? indexes[i] : i;
-    if (pids->entries[at].creation == gone->creation) {
-      edr_pids_put(buf, pids, at);
-    } else {
-      edr_etf_put_pid(buf, gone);
-    }
-  }
+  for (i = from; i < to; i++) edr_processes_put_one(buf, pids, i, gone);
   edr_etf_put_nil(buf);
 }
 
@@ -26,7 +26,7 @@ static void put_info_arguments(edr_buf *buf, const edr_pids *pids, size_t from, 
   size_t i;
   edr_etf_put_list(buf, 3);
   edr_etf_put_export(buf, "erlang", "process_info", 2);
-  edr_processes_put(buf, pids, NULL, from, to, gone);
+  edr_processes_put(buf, pids, from, to, gone);
   edr_etf_put_list(buf, to - from);
   for (i = from; i < to; i++) edr_buf_append(buf, items->data, items->size);
   edr_etf_put_nil(buf);

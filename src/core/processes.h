@@ -35,10 +35,10 @@ edr_status edr_processes_all(edr_node *node, int64_t deadline_ms, edr_pids *out_
 edr_status edr_processes_suspended(edr_node *node, const edr_pids *pids, int64_t deadline_ms, edr_pids *out_suspended,
                                    edr_pids *out_hibernating, edr_pids *out_asleep);
 
-/* Appends those of `pids` from `from` to before `to`, or those at these `indexes` (NULL: all), as one list. `gone`, of
- * edr_node_gone_pid, stands for processes of an earlier life of the node: a node does not take such pids for its
- * own, and functions on processes raise for them. */
-void edr_processes_put(edr_buf *buf, const edr_pids *pids, const size_t *indexes, size_t from, size_t to,
-                       const edr_pid *gone);
+/* Appends one of `pids`; or those from `from` to before `to`, as one list. `gone`, of edr_node_gone_pid, stands for
+ * processes of an earlier life of the node: a node does not take such pids for its own, and functions on processes
+ * raise for them. */
+void edr_processes_put_one(edr_buf *buf, const edr_pids *pids, size_t index, const edr_pid *gone);
+void edr_processes_put(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *gone);
 
 #endif

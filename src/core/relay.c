@@ -4,167 +4,85 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask_rest_form.h"
+#include "ask_slice_form.h"
 #include "clock.h"
 #include "processes.h"
+#include "slice.h"
 
 enum {
-  SEND_SLICE = 5000, /* requests in one frame: small enough to pipeline, and so few that asking the gate for each costs
-                        little: it takes 0.2 ms of the node */
-  STEP_MS = 30000,   /* for one step that is no wait for answers: sending, fetching */
-  PIDS_A_MS = 10,    /* all steps together: STEP_MS past the deadline, and a millisecond for so many processes */
-  MAILBOX_GRACE_MS = 600000, /* a mailbox that could not be killed ends by itself, so long after its deadline */
-  FIRST_POLL_MS = 1,
-  LONGEST_POLL_MS = 50,
-  STALL_MS = 20, /* no new answer for so long: ask who of the silent ones is dead */
-  LONGEST_STALL_MS = 1000,
+  SLICE = 2500,     /* processes that one process of ours asks: few enough that not all are ready to run at once */
+  IN_FLIGHT = 4,    /* slices, so that the node always has one to work on */
+  PATIENCE_MS = 10, /* a slice waits no longer for those before it: one of those may be of silent processes */
+  STEP_MS = 30000,  /* for the node to do what is no wait for answers */
+  PIDS_A_MS = 10,   /* all of it: STEP_MS past the deadline, and a millisecond for so many processes */
+  LONGEST_WAIT_MS = 0x7fffffff,
   END_MS = 5000 /* for what hands requests out to be dead, where it is given up */
 };
 
-/* ---- building arguments ---- */
-
-/* The arguments of `lists:zipwith(fun erlang:send/2, Pids, [{system, {Mailbox, I}, Request}, ...])`: the tag of a sys
- * request may be any term, so the answer {I, ok} names its process. */
-static void put_requests(edr_buf *buf, const edr_pids *pids, size_t from, size_t to, const edr_pid *gone,
-                         const edr_pid *mailbox, edr_slice request) {
-  edr_buf head;
-  size_t i;
-
-  /* What every message shares is encoded once. */
-  edr_buf_init(&head);
-  edr_etf_put_tuple(&head, 3);
-  edr_etf_put_name(&head, "system");
-  edr_etf_put_tuple(&head, 2);
-  edr_etf_put_pid(&head, mailbox);
-
-  edr_etf_put_list(buf, 3);
-  edr_etf_put_export(buf, "erlang", "send", 2);
-  edr_processes_put(buf, pids, NULL, from, to, gone);
-  edr_etf_put_list(buf, to - from);
-  for (i = from; i < to; i++) {
-    edr_buf_append(buf, head.data, head.size);
-    edr_etf_put_int(buf, (int64_t)i);
-    edr_buf_append(buf, request.data, request.size);
-  }
-  edr_etf_put_nil(buf);
-  edr_etf_put_nil(buf);
-  if (head.failed) buf->failed = true;
-  edr_buf_deinit(&head);
-}
-
-/* ---- one relay ---- */
+typedef struct slice {
+  edr_call *call;
+  size_t from, to;
+} slice;
 
 typedef struct request_run {
   edr_node *node;
   const edr_pids *pids;
-  edr_pid mailbox, gone;
+  edr_slice request;
+  edr_pid gone;
   edr_relay_result *result;
   int64_t deadline_ms; /* for the processes' answers */
   int64_t end_ms;      /* for all of it */
-  size_t dead;         /* how many were found dead */
-  size_t settled;      /* how many are dead or have an answer that was fetched */
 } request_run;
 
-static int64_t step_deadline(const request_run *run) {
-  const int64_t deadline_ms = edr_deadline_after(STEP_MS);
-  return deadline_ms < run->end_ms ? deadline_ms : run->end_ms;
+/* ---- asking ---- */
+
+static void put_binding(edr_buf *buf, const char *name) {
+  edr_etf_put_tuple(buf, 2);
+  edr_etf_put_name(buf, name);
 }
 
-/* A process that sleeps, linked to us, until it is killed. */
-static edr_status spawn_mailbox(request_run *run) {
-  const int64_t now_ms = edr_clock_now_ms(), longest_ms = UINT32_MAX; /* that `timer:sleep` takes */
+/* The arguments of `erl_eval:expr(Block, Bindings, none, none, value)`. */
+static void put_slice(edr_buf *buf, const request_run *run, const slice *part) {
+  const int64_t now_ms = edr_clock_now_ms();
   const int64_t left_ms = run->deadline_ms > now_ms ? run->deadline_ms - now_ms : 0;
+  edr_etf_put_list(buf, 5);
+  edr_buf_append(buf, ask_slice_form + 1, sizeof ask_slice_form - 1); /* without its version byte */
+  edr_etf_put_list(buf, 6);
+  put_binding(buf, "First");
+  edr_etf_put_int(buf, (int64_t)part->from);
+  put_binding(buf, "Last");
+  edr_processes_put_one(buf, run->pids, part->to - 1, &run->gone);
+  put_binding(buf, "Others");
+  edr_processes_put(buf, run->pids, part->from, part->to - 1, &run->gone);
+  put_binding(buf, "Rest");
+  edr_etf_put_binary(buf, ask_rest_form, sizeof ask_rest_form);
+  put_binding(buf, "Wait");
+  edr_etf_put_int(buf, left_ms < LONGEST_WAIT_MS ? left_ms : LONGEST_WAIT_MS);
+  put_binding(buf, "What");
+  edr_buf_append(buf, run->request.data, run->request.size);
+  edr_etf_put_nil(buf);
+  edr_etf_put_name(buf, "none");
+  edr_etf_put_name(buf, "none");
+  edr_etf_put_name(buf, "value");
+  edr_etf_put_nil(buf);
+}
+
+static edr_status ask_slice(request_run *run, slice *part) {
   edr_buf arguments;
   edr_status status;
   edr_buf_init(&arguments);
-  edr_etf_put_list(&arguments, 1);
-  if (left_ms > longest_ms - MAILBOX_GRACE_MS) {
-    edr_etf_put_name(&arguments, "infinity");
-  } else {
-    edr_etf_put_int(&arguments, left_ms + MAILBOX_GRACE_MS);
-  }
-  edr_etf_put_nil(&arguments);
+  put_slice(&arguments, run, part);
   status = edr_buf_status(&arguments);
-  if (status == EDR_OK)
-    status = edr_node_spawn_linked(run->node, "timer", "sleep", &arguments, step_deadline(run), &run->mailbox);
-  edr_buf_deinit(&arguments);
-  return status;
-}
-
-static edr_status send_slice(request_run *run, edr_slice request, size_t from, edr_buf *arguments,
-                             edr_call **out_call) {
-  const size_t left = run->pids->count - from;
-  edr_status status;
-  edr_buf_clear(arguments);
-  put_requests(arguments, run->pids, from, from + (left < SEND_SLICE ? left : SEND_SLICE), &run->gone, &run->mailbox,
-               request);
-  status = edr_buf_status(arguments);
-  if (status != EDR_OK) return status;
-  run->result->sent = true;
-  return edr_node_run(run->node, "lists", "zipwith", arguments, step_deadline(run), out_call);
-}
-
-/* Sends all requests, and waits until the node has handed out every one of them, or, where that fails, will never hand
- * out another: else, on a node that is short of time, a resume that is asked for later could overtake a suspend, which
- * would then never be undone. What hands them out dies with a connection that is lost. */
-static edr_status send_requests(request_run *run, edr_slice request) {
-  const size_t slices = (run->pids->count + SEND_SLICE - 1) / SEND_SLICE;
-  edr_call **calls = calloc(slices, sizeof(edr_call *));
-  edr_buf arguments;
-  edr_status status = calls == NULL ? EDR_ENOMEM : EDR_OK;
-  size_t i;
-
-  edr_buf_init(&arguments);
-  for (i = 0; i < slices && status == EDR_OK; i++)
-    status = send_slice(run, request, i * SEND_SLICE, &arguments, &calls[i]);
-  edr_buf_deinit(&arguments);
-  for (i = 0; i < slices && status == EDR_OK; i++) {
-    status = edr_node_await(run->node, calls[i], step_deadline(run));
-    if (status == EDR_OK && edr_call_outcome(calls[i]) != EDR_OUTCOME_RETURN)
-      status = edr_call_was_fenced(calls[i])    ? EDR_EFENCED
-               : edr_call_had_no_room(calls[i]) ? EDR_ENOROOM
-                                                : EDR_EPROTOCOL;
+  if (status == EDR_OK) {
+    if (edr_node_is_open(run->node)) run->result->sent = true;
+    status = edr_node_act(run->node, "erl_eval", "expr", &arguments, run->end_ms, &part->call);
   }
-  if (status != EDR_OK) (void)edr_node_end_acts(run->node, edr_deadline_after(END_MS));
-  for (i = 0; calls != NULL && i < slices; i++) edr_call_free(calls[i]);
-  free(calls);
-  return status;
-}
-
-/* `erlang:process_info(Mailbox, Item)`; the caller frees the call. */
-static edr_status ask_mailbox(request_run *run, const char *item, edr_call **out_call) {
-  edr_buf arguments;
-  edr_status status;
-  edr_buf_init(&arguments);
-  edr_etf_put_list(&arguments, 2);
-  edr_etf_put_pid(&arguments, &run->mailbox);
-  edr_etf_put_name(&arguments, item);
-  edr_etf_put_nil(&arguments);
-  status = edr_buf_status(&arguments);
-  if (status == EDR_OK)
-    status = edr_node_call_await(run->node, "erlang", "process_info", &arguments, step_deadline(run), out_call);
   edr_buf_deinit(&arguments);
   return status;
 }
 
-static edr_status count_answers(request_run *run, size_t *out_count) {
-  edr_call *call = NULL;
-  edr_etf_reader reader;
-  edr_slice value;
-  int64_t count = 0;
-  size_t arity;
-  edr_status status = ask_mailbox(run, "message_queue_len", &call);
-  if (status != EDR_OK) return status;
-  value = edr_call_value(call);
-  edr_etf_reader_init(&reader, value.data, value.size, NULL);
-  status = edr_etf_read_tuple(&reader, &arity);
-  if (status == EDR_OK) status = edr_etf_read_this_atom(&reader, "message_queue_len");
-  if (status == EDR_OK) status = edr_etf_read_int(&reader, &count);
-  if (status == EDR_OK && count < 0) status = EDR_EPROTOCOL;
-  edr_etf_reader_deinit(&reader);
-  edr_call_free(call);
-  if (status == EDR_OK) *out_count = (size_t)count;
-  return status;
-}
+/* ---- reading what came of it ---- */
 
 /* Remembers what a process answered, while there is room for it. */
 static edr_status keep_reason(edr_relay_result *result, size_t index, const uint8_t *data, size_t size) {
@@ -182,144 +100,111 @@ static edr_status keep_reason(edr_relay_result *result, size_t index, const uint
   return EDR_OK;
 }
 
-/* What stands behind the index of an answer. */
-static edr_status read_outcome(edr_relay_result *result, size_t index, edr_etf_reader *reader, bool first) {
-  const size_t from = reader->offset;
-  edr_status status;
-  if (edr_etf_read_this_atom(reader, "ok") == EDR_OK) {
-    if (first) result->answers[index] = EDR_ANSWER_OK;
-    return EDR_OK;
-  }
-  status = edr_etf_skip(reader);
-  if (status != EDR_OK || !first) return status;
-  result->answers[index] = EDR_ANSWER_ERROR;
-  return keep_reason(result, index, reader->data + from, reader->offset - from);
-}
-
-/* Reads one message of the mailbox. Only `{I, Answer}` is an answer; anything else in there is passed over. */
-static edr_status read_answer(request_run *run, edr_etf_reader *reader) {
-  const edr_etf_mark before = edr_etf_reader_mark(reader);
-  edr_status status;
-  size_t arity;
-  int64_t index;
-
-  if (edr_etf_read_tuple(reader, &arity) == EDR_OK && arity == 2 && edr_etf_read_int(reader, &index) == EDR_OK &&
-      index >= 0 && (uint64_t)index < run->pids->count) {
-    const bool first = run->result->answers[index] == EDR_ANSWER_TIMEOUT;
-    if (first) run->settled++;
-    status = read_outcome(run->result, (size_t)index, reader, first);
-    return status == EDR_OK ? edr_etf_read_end(reader) : status;
-  }
-  edr_etf_reader_rewind(reader, &before);
-  return edr_etf_skip(reader);
-}
-
-/* `{messages, [Message, ...]}`. */
-static edr_status fetch_answers(request_run *run) {
-  edr_call *call = NULL;
-  edr_etf_reader reader;
-  edr_etf_token token;
-  edr_slice value;
-  size_t arity, i;
-  edr_status status = ask_mailbox(run, "messages", &call);
+/* The number of a process, of this slice. */
+static edr_status read_number(const slice *part, edr_etf_reader *reader, size_t *out_index) {
+  int64_t number = 0;
+  const edr_status status = edr_etf_read_int(reader, &number);
   if (status != EDR_OK) return status;
-  value = edr_call_value(call);
-  edr_etf_reader_init(&reader, value.data, value.size, NULL);
-  status = edr_etf_read_tuple(&reader, &arity);
-  if (status == EDR_OK) status = edr_etf_read_this_atom(&reader, "messages");
-  if (status == EDR_OK) status = edr_etf_next(&reader, &token);
-  if (status == EDR_OK && token.kind == EDR_ETF_LIST) {
-    for (i = 0; i < token.count && status == EDR_OK; i++) status = read_answer(run, &reader);
-  }
-  edr_etf_reader_deinit(&reader);
-  edr_call_free(call);
-  return status;
+  if (number < 0 || (uint64_t)number < part->from || (uint64_t)number >= part->to) return EDR_EPROTOCOL;
+  *out_index = (size_t)number;
+  return EDR_OK;
 }
 
-/* Marks those of the silent ones that are dead. One that can't be asked about within the deadline stays silent. */
-static edr_status mark_dead(request_run *run) {
-  edr_pids const *pids = run->pids;
-  edr_buf arguments;
-  edr_call *call = NULL;
+/* `{I, Answer}`; of a process that has answered more than once only the first counts. */
+static edr_status read_refused(edr_relay_result *result, const slice *part, edr_etf_reader *reader) {
+  size_t arity = 0, index, begin;
+  edr_status status = edr_etf_read_tuple(reader, &arity);
+  if (status == EDR_OK && arity != 2) status = EDR_EPROTOCOL;
+  if (status == EDR_OK) status = read_number(part, reader, &index);
+  if (status != EDR_OK) return status;
+  begin = reader->offset;
+  status = edr_etf_skip(reader);
+  if (status != EDR_OK) return status;
+  if (result->answers[index] == EDR_ANSWER_OK) {
+    result->answers[index] = EDR_ANSWER_ERROR;
+    status = keep_reason(result, index, reader->data + begin, reader->offset - begin);
+  }
+  return status == EDR_OK ? edr_etf_read_end(reader) : status;
+}
+
+/* `{I, ...}` */
+static edr_status read_numbers(edr_relay_result *result, const slice *part, edr_etf_reader *reader, edr_answer answer) {
+  size_t arity = 0, index, i;
+  edr_status status = edr_etf_read_tuple(reader, &arity);
+  for (i = 0; status == EDR_OK && i < arity; i++) {
+    status = read_number(part, reader, &index);
+    if (status == EDR_OK) result->answers[index] = (uint8_t)answer;
+  }
+  return status == EDR_OK ? edr_etf_read_end(reader) : status;
+}
+
+/* `{Refused, Dead, Silent}`: all others have answered ok. */
+static edr_status read_slice(edr_relay_result *result, const slice *part) {
+  const edr_slice value = edr_call_value(part->call);
   edr_etf_reader reader;
-  edr_etf_token token;
-  edr_slice value;
+  size_t arity = 0, i;
   edr_status status;
-  size_t *missing, count = 0, i;
 
-  if (run->settled == pids->count) return EDR_OK;
-  missing = malloc((pids->count - run->settled) * sizeof *missing);
-  if (missing == NULL) return EDR_ENOMEM;
-  for (i = 0; i < pids->count; i++) {
-    if (run->result->answers[i] == EDR_ANSWER_TIMEOUT) missing[count++] = i;
-  }
-  edr_buf_init(&arguments);
-  edr_etf_put_list(&arguments, 2);
-  edr_etf_put_export(&arguments, "erlang", "is_process_alive", 1);
-  edr_processes_put(&arguments, pids, missing, 0, count, &run->gone);
-  edr_etf_put_nil(&arguments);
-  status = edr_buf_status(&arguments);
-  /* A process that is stuck in native code holds up the answer for everybody: one second, then they all stay silent. */
-  if (status == EDR_OK)
-    status = edr_node_call_await(run->node, "lists", "map", &arguments, edr_deadline_after(1000), &call);
-  edr_buf_deinit(&arguments);
-  if (status == EDR_OK) {
-    value = edr_call_value(call);
-    edr_etf_reader_init(&reader, value.data, value.size, NULL);
-    status = edr_etf_next(&reader, &token);
-    if (status == EDR_OK && (token.kind != EDR_ETF_LIST || token.count != count)) status = EDR_EPROTOCOL;
-    for (i = 0; i < count && status == EDR_OK; i++) {
-      if (edr_etf_read_this_atom(&reader, "true") == EDR_OK) continue;
-      status = edr_etf_read_this_atom(&reader, "false");
-      if (status == EDR_OK) {
-        run->result->answers[missing[i]] = EDR_ANSWER_NOPROC;
-        run->dead++;
-        run->settled++;
-      }
-    }
-    edr_etf_reader_deinit(&reader);
-    edr_call_free(call);
-  } else if (status == EDR_ETIMEOUT) {
-    status = EDR_OK;
-  }
-  free(missing);
+  memset(result->answers + part->from, EDR_ANSWER_OK, part->to - part->from);
+  edr_etf_reader_init(&reader, value.data, value.size, &edr_slice_limits);
+  status = edr_etf_read_tuple(&reader, &arity);
+  if (status == EDR_OK && arity != 3) status = EDR_EPROTOCOL;
+  if (status == EDR_OK) status = edr_etf_read_tuple(&reader, &arity);
+  for (i = 0; status == EDR_OK && i < arity; i++) status = read_refused(result, part, &reader);
+  if (status == EDR_OK) status = edr_etf_read_end(&reader);
+  if (status == EDR_OK) status = read_numbers(result, part, &reader, EDR_ANSWER_NOPROC);
+  if (status == EDR_OK) status = read_numbers(result, part, &reader, EDR_ANSWER_TIMEOUT);
+  edr_etf_reader_deinit(&reader);
   return status;
 }
 
-/* Waits until everybody has answered or died, or the deadline came. A mailbox that no longer grows may be waiting for
- * the dead: then, and ever more rarely, its answers are fetched and the silent ones are asked about. */
-static edr_status collect(request_run *run) {
-  const size_t wanted = run->pids->count;
-  size_t seen = 0, count = 0;
-  int64_t poll_ms = FIRST_POLL_MS, stall_ms = STALL_MS, grew_ms = edr_clock_now_ms();
-  edr_status status;
+static edr_status end_slice(request_run *run, slice *part) {
+  edr_status status = EDR_OK;
+  if (edr_call_outcome(part->call) != EDR_OUTCOME_RETURN)
+    status = edr_call_was_fenced(part->call)    ? EDR_EFENCED
+             : edr_call_had_no_room(part->call) ? EDR_ENOROOM
+                                                : EDR_EPROTOCOL;
+  if (status == EDR_OK) status = read_slice(run->result, part);
+  edr_call_free(part->call);
+  part->call = NULL;
+  return status;
+}
 
-  for (;;) {
+/* ---- one request ---- */
+
+/* Has all slices asked, and waits until each has ended by itself. Where that fails, none will hand out another request:
+ * else, on a node that is short of time, a resume that is asked for later could overtake a suspend, which would then
+ * never be undone. What hands them out dies with a connection that is lost. */
+static edr_status ask_all(request_run *run, slice *slices, size_t count) {
+  size_t first = 0, next = 0; /* in flight: from `first` to `next` */
+  int64_t patient_until_ms = 0;
+  edr_status status = EDR_OK;
+
+  while (status == EDR_OK && first < count) {
     const int64_t now_ms = edr_clock_now_ms();
-    const bool late = now_ms >= run->deadline_ms;
-    if ((status = count_answers(run, &count)) != EDR_OK) return status;
-    if (count > seen) {
-      seen = count;
-      grew_ms = now_ms;
-      poll_ms = FIRST_POLL_MS;
+    if (next < count && (next - first < IN_FLIGHT || now_ms >= patient_until_ms)) {
+      status = ask_slice(run, &slices[next++]);
+      patient_until_ms = now_ms + PATIENCE_MS;
+    } else if (slices[first].call == NULL || edr_call_has_ended(slices[first].call)) {
+      status = end_slice(run, &slices[first++]);
+    } else {
+      const bool patient = next < count && patient_until_ms < run->end_ms;
+      status = edr_node_await(run->node, slices[first].call, patient ? patient_until_ms : run->end_ms);
+      if (status == EDR_ETIMEOUT && patient) status = EDR_OK;
     }
-    if (late || seen + run->dead >= wanted || now_ms - grew_ms >= stall_ms) {
-      if ((status = fetch_answers(run)) != EDR_OK) return status;
-      if ((status = mark_dead(run)) != EDR_OK) return status;
-      if (late || run->settled == wanted) return EDR_OK;
-      grew_ms = now_ms;
-      if (stall_ms < LONGEST_STALL_MS) stall_ms *= 2;
-    }
-    status = edr_node_sleep(run->node, run->deadline_ms - now_ms < poll_ms ? run->deadline_ms : now_ms + poll_ms);
-    if (status != EDR_OK) return status;
-    if (poll_ms < LONGEST_POLL_MS) poll_ms *= 2;
   }
+  if (status != EDR_OK) (void)edr_node_end_acts(run->node, edr_deadline_after(END_MS));
+  for (; first < next; first++) edr_call_free(slices[first].call);
+  return status;
 }
 
 edr_status edr_relay_ask(edr_node *node, const edr_pids *pids, edr_slice request, int64_t deadline_ms,
                          edr_relay_result *out_result) {
-  request_run run = {.node = node, .pids = pids, .result = out_result, .deadline_ms = deadline_ms};
+  request_run run = {.node = node, .pids = pids, .request = request, .result = out_result, .deadline_ms = deadline_ms};
+  const size_t count = (pids->count + SLICE - 1) / SLICE;
   const int64_t grace_ms = STEP_MS + (int64_t)(pids->count / PIDS_A_MS);
+  int64_t step_ms;
+  slice *slices;
   edr_status status;
   size_t i;
 
@@ -332,12 +217,16 @@ edr_status edr_relay_ask(edr_node *node, const edr_pids *pids, edr_slice request
   out_result->count = pids->count;
   memset(out_result->answers, EDR_ANSWER_TIMEOUT, pids->count);
 
-  status = edr_node_gone_pid(node, step_deadline(&run), &run.gone);
-  if (status == EDR_OK) status = spawn_mailbox(&run);
-  if (status != EDR_OK) return status;
-  status = send_requests(&run, request);
-  if (status == EDR_OK) status = collect(&run);
-  (void)edr_node_kill(node, &run.mailbox);
+  slices = calloc(count, sizeof *slices);
+  if (slices == NULL) return EDR_ENOMEM;
+  for (i = 0; i < count; i++) {
+    slices[i].from = i * SLICE;
+    slices[i].to = i + 1 < count ? slices[i].from + SLICE : pids->count;
+  }
+  step_ms = edr_deadline_after(STEP_MS);
+  status = edr_node_gone_pid(node, step_ms < run.end_ms ? step_ms : run.end_ms, &run.gone);
+  if (status == EDR_OK) status = ask_all(&run, slices, count);
+  free(slices);
   for (i = 0; i < pids->count; i++) {
     if (out_result->answers[i] != EDR_ANSWER_OK) out_result->failed++;
   }

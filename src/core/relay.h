@@ -1,6 +1,6 @@
-/* Many processes at once. The relay sends a `sys` request to each through processes on the node itself, collects the
- * answers in a mailbox there, and fetches them in one piece: no process a target, no code loaded, one deadline for all.
- * The mailbox is linked to us: it dies when the call ends, and when we do. Measured in docs/performance.md. */
+/* Many processes at once. In slices, processes on the node itself send a `sys` request to each, take the answers, and
+ * say who failed: no process a target, no code loaded, one deadline for all, and nothing on the wire but the pids.
+ * Whoever asks is linked to us: it dies when the call ends, and when we do. Measured in docs/performance.md. */
 #ifndef EDR_RELAY_H
 #define EDR_RELAY_H
 

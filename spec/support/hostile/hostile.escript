@@ -101,7 +101,6 @@ next_call(Socket) ->
             Payload = case Terms of <<_:Used/binary, Rest/binary>> when Rest =/= <<>> -> binary_to_term(Rest); _ -> none end,
             case {Control, Payload} of
                 {{29, Ref, _, _, {erpc, execute_call, 4}, _}, [Ref, M, F, A]} -> {call, Ref, {M, F, A}};
-                {{29, Ref, _, _, {M, F, _}, [monitor, link]}, A} -> {run, Ref, {M, F, A}};
                 {{29, Ref, _, _, {M, F, _}, _}, A} -> {spawn, Ref, {M, F, A}};
                 _ -> next_call(Socket)
             end;
@@ -115,7 +114,6 @@ returns({call, Ref, _}, {raw, <<131, Value/binary>>}) ->
     <<131, RefBytes/binary>> = term_to_binary(Ref),
     ended(Ref, {raw, [<<131, 104, 3>>, RefBytes, <<119, 6, "return">>, Value]});
 returns({call, Ref, _}, Value) -> ended(Ref, {Ref, return, Value});
-returns({run, Ref, _}, _) -> ended(Ref, normal);
 returns({spawn, Ref, _}, Pid) -> control({31, Ref, guest(), 1, Pid}).
 
 %% An honest node as far as our own questions go, but for the function `Lie`, which gives a term or {raw, Bytes} for MFA, or
@@ -123,16 +121,13 @@ returns({spawn, Ref, _}, Pid) -> control({31, Ref, guest(), 1, Pid}).
 lie(Socket, Lie) ->
     case next_call(Socket) of
         {spawn, _, _} = Spawn -> send(Socket, returns(Spawn, pid(77)));
-        {run, _, _} = Run -> send(Socket, returns(Run, normal));
         {call, _, MFA} = Call -> send(Socket, returns(Call, case Lie(MFA) of honest -> honestly(MFA); Other -> Other end))
     end,
     lie(Socket, Lie).
 
 honestly({erlang, self, []}) -> pid(60);
 honestly({erlang, processes, []}) -> [pid(Id) || Id <- lists:seq(100, 102)];
-honestly({erlang, process_info, [_, message_queue_len]}) -> {message_queue_len, 3};
-honestly({erlang, process_info, [_, messages]}) -> {messages, [{I, ok} || I <- [0, 1, 2]]};
-honestly({lists, map, [_, List]}) -> [true || _ <- List];
+honestly({erl_eval, expr, _}) -> {{}, {}, {}};
 honestly({lists, zipwith, [_, Pids, _]}) -> [[{message_queue_len, 0}, {current_function, {gen_server, loop, 7}}] || _ <- Pids];
 honestly(_) -> yes.
 
@@ -261,6 +256,7 @@ bulk() ->
     Info = fun(Name, Value) -> {"info_" ++ Name, answer(lists, zipwith, any, Value)} end,
     List = fun(Count, Elements) -> [<<108, Count:32>>, Elements, 106] end,
     Item = fun(Value) -> [<<104, 2, 119, 1, "a">>, Value] end,
+    Slice = fun(Name, Value) -> {"slice_" ++ Name, answer(erl_eval, expr, any, Value)} end,
     Thrice = fun(Process) -> {raw, iolist_to_binary([131, List(3, lists:duplicate(3, Process))])} end,
     [{"honest", {connection, fun(Socket) -> lie(Socket, fun(_) -> honest end) end}},
      Info("of_atoms", [a, b, c]), Info("of_integers", [[1], [2], [3]]), Info("of_binaries", [<<"abc">>, <<"d">>, <<>>]),
@@ -280,22 +276,12 @@ bulk() ->
      {"processes_charlist", answer(erlang, processes, any, "abc")},
      {"processes_past_the_end", answer(erlang, processes, any, {raw, <<131, 108, 16#ffffffff:32, 106>>})},
      {"self_atom", answer(erlang, self, any, me)},
-     {"queue_atom", answer(erlang, process_info, message_queue_len, undefined)},
-     {"queue_negative", answer(erlang, process_info, message_queue_len, {message_queue_len, -1})},
-     {"queue_endless", answer(erlang, process_info, message_queue_len, {message_queue_len, 16#7fffffffffffffff})},
-     {"messages_atom", answer(erlang, process_info, messages, undefined)},
-     {"messages_strange", answer(erlang, process_info, messages, {messages,
-        [1, {}, {-1, ok}, {3, ok}, {1 bsl 62, ok}, {1 bsl 80, ok}, {0}, {0, ok, 1}, {a, ok}, {0, {error, x}}, {0, ok} | improper]})},
-     {"messages_no_list", answer(erlang, process_info, messages, {messages, <<"none">>})},
-     {"alive_atom", {connection, fun(Socket) -> lie(Socket, fun
-         ({erlang, process_info, [_, messages]}) -> {messages, []};
-         ({lists, map, _}) -> [maybe, true, false];
-         (_) -> honest end) end}},
-     {"alive_too_few", {connection, fun(Socket) -> lie(Socket, fun
-         ({erlang, process_info, [_, messages]}) -> {messages, []};
-         ({lists, map, _}) -> [true];
-         (_) -> honest end) end}},
-     {"mailbox_refused", {connection, fun(Socket) -> refuse_spawns(Socket) end}}].
+     Slice("atom", undefined), Slice("of_lists", {[], [], []}), Slice("of_two", {{}, {}}), Slice("of_four", {{}, {}, {}, {}}),
+     Slice("bare", {{0}, {}, {}}), Slice("of_three", {{{0, a, b}}, {}, {}}), Slice("below", {{}, {-1}, {}}),
+     Slice("above", {{}, {}, {3}}), Slice("refused_above", {{{3, error}}, {}, {}}), Slice("far_above", {{}, {1 bsl 62}, {}}),
+     Slice("out_of_range", {{}, {1 bsl 80}, {}}), Slice("no_number", {{}, {a}, {}}), Slice("charlist", {{}, "abc", {}}),
+     Slice("past_the_end", {raw, <<131, 104, 3, 105, 16#ffffffff:32>>}),
+     Slice("strange", {{{0, {error, x}}, {0, ok}, {1, busy}}, {1}, {2, 2}})].
 
 %% Terms where others are expected, and texts that would like to reach a terminal.
 terms() ->
@@ -309,11 +295,3 @@ terms() ->
       || {Name, Term} <- [{"integer", 7}, {"charlist", "abc"}, {"lists", [[], [], []]}, {"ok", {ok, a, b, c}}, {"false", false},
                           {"guard", {guard, <<"evil\e]0;owned\x07">>, gone, 1000, 0, 0}},
                           {"releases", [{"app\e[2J", <<"1.0", 155, "2J\n">>, [], permanent}]}]]].
-
-refuse_spawns(Socket) ->
-    case next_call(Socket) of
-        {spawn, _, _} = Spawn -> send(Socket, returns(Spawn, notsup));
-        {call, _, MFA} = Call -> send(Socket, returns(Call, honestly(MFA)));
-        Run -> send(Socket, returns(Run, normal))
-    end,
-    refuse_spawns(Socket).
