@@ -1,19 +1,21 @@
 -- How long suspending and resuming many processes takes, three ways on one node in one run: edeliver's algorithm inside the
 -- node, a compiled loop inside the node (the limit), and ours from outside. Medians; the ratios are what counts.
--- lua5.4 bench/bulk.lua [--only N]
+-- And how long somebody else waits for a call meanwhile. Two million take 10 GB. lua5.4 bench/bulk.lua [--only N]
 
 package.path = "lua/?.lua;lua/?/init.lua;spec/?.lua;bench/?.lua;" .. package.path
 local relup = require "edeliver.relup"
 local measure = require "lib.measure"
 local nodes = require "lib.nodes"
 
-local SIZES = { 1000, 10000, 100000, 1000000 }
-local ROUNDS = { [1000] = 21, [10000] = 15, [100000] = 5, [1000000] = 3 }
-local WANTED = { from = 10000, over_edeliver = 3, over_loop = 1.5, growth = 1.2 }
+local SIZES = { 1000, 10000, 100000, 1000000, 2000000 }
+local ROUNDS = { [1000] = 21, [10000] = 15, [100000] = 5, [1000000] = 3, [2000000] = 2 }
+local WANTED = { from = 10000, over_edeliver = 3, over_loop = 1.5, growth = 1.2, bystander = 20, watched = 100000 }
 local TIMEOUT = 60000
 
 local atom = relup.term.atom
 if arg[1] == "--only" then SIZES = { (assert(math.tointeger(arg[2]), "--only N")) } end
+
+local waited = {} -- by size: ms
 
 -- Each way suspends them all and resumes them all: two times in ms.
 local function inside(node, way, set)
@@ -33,9 +35,13 @@ local function ours(node, set)
     for i, request in ipairs { "suspend", "resume" } do
       collectgarbage()
       nodes.settle(node)
+      local bystander = #set >= WANTED.watched and assert(node:call("bulk", "bystander", {}))
       local answer
       times[i], answer = measure.timed(node["bulk_" .. request], node, set, TIMEOUT)
       assert(answer == "ok", answer)
+      if bystander then
+        waited[#set] = math.max(waited[#set] or 0, assert(node:call("bulk", "watched", { bystander })) / 1000)
+      end
       if round == 1 then
         nodes.settle(node) -- a process answers just before it goes to sit where suspended ones are found
         assert(#assert(node:suspended(set, TIMEOUT)) == (request == "suspend" and #set or 0))
@@ -80,6 +86,13 @@ for _, request in ipairs { "suspend", "resume" } do
     for way, cost in pairs(small[request]) do grown[way] = large[request][way] / cost end
     report:line(("%s: one of a million costs %.2f times one of 100,000 (edeliver %.2f, loop %.2f)"):format(
       request, grown.ours, grown.edeliver, grown.loop), { "growth", grown.ours, "at most", WANTED.growth })
+  end
+end
+for _, count in ipairs(SIZES) do
+  local p99 = waited[count]
+  if p99 then
+    report:line(("%d: of 100 calls of somebody else meanwhile, 99 took at most %.1f ms"):format(count, p99),
+      { "a bystander's wait", p99, "at most", WANTED.bystander })
   end
 end
 report:exit()
