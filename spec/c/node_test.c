@@ -15,7 +15,8 @@ static edr_node *open_node(const erlang_process *process, bool rex) {
   return test_open_node(process, epmd_port, rex);
 }
 
-/* An argument list: each character of `kinds` takes one argument: a(tom), i(nteger), b(inary), s(tring), p(id). */
+/* An argument list: each character of `kinds` takes one argument: a(tom), l(ist of an atom), i(nteger), b(inary),
+ * s(tring), p(id). */
 static edr_buf arguments(const char *kinds, ...) {
   edr_buf buf;
   va_list list;
@@ -28,6 +29,12 @@ static edr_buf arguments(const char *kinds, ...) {
     case 'a':
       text = va_arg(list, const char *);
       edr_etf_put_atom(&buf, text, strlen(text));
+      break;
+    case 'l':
+      text = va_arg(list, const char *);
+      edr_etf_put_list(&buf, 1);
+      edr_etf_put_atom(&buf, text, strlen(text));
+      edr_etf_put_nil(&buf);
       break;
     case 'i':
       edr_etf_put_int(&buf, va_arg(list, int));
@@ -179,6 +186,15 @@ static void test_sizes(edr_node *node) {
   CHECK(edr_node_is_open(node) && returns(node, "erlang", "node", arguments(""), edr_node_name(node)));
 }
 
+static void sleeper(edr_node *node, edr_pid *out_pid) {
+  edr_buf args = arguments("aal", "timer", "sleep", "infinity");
+  edr_call *call = NULL;
+  CHECK(edr_node_call_await(node, "erlang", "spawn", &args, edr_deadline_after(5000), &call) == EDR_OK);
+  CHECK(edr_slice_pid(edr_call_value(call), out_pid) == EDR_OK);
+  edr_call_free(call);
+  edr_buf_deinit(&args);
+}
+
 static bool receive_down(edr_node *node, const edr_ref *ref, const char *reason) {
   edr_buf message;
   edr_etf_reader reader;
@@ -202,7 +218,6 @@ static void test_messages(edr_node *node) {
   edr_buf message, got;
   edr_pid pid;
   edr_ref ref, unused;
-  edr_buf args = arguments("a", "infinity");
   edr_slice value;
 
   edr_buf_init(&message);
@@ -218,26 +233,25 @@ static void test_messages(edr_node *node) {
   edr_buf_deinit(&message);
   edr_buf_deinit(&got);
 
-  CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(1000), &pid) == EDR_OK);
+  sleeper(node, &pid);
   CHECK(edr_node_monitor(node, &pid, &unused) == EDR_OK && edr_node_demonitor(node, &unused) == EDR_OK);
   CHECK(edr_node_monitor(node, &pid, &ref) == EDR_OK);
   CHECK(edr_node_kill(node, &pid) == EDR_OK);
   CHECK(receive_down(node, &ref, "killed"));
   CHECK(edr_node_monitor(node, &pid, &ref) == EDR_OK); /* it is dead by now */
   CHECK(receive_down(node, &ref, "noproc"));
-  edr_buf_deinit(&args);
 }
 
 /* Each monitor is told once, but for those that were taken back. */
 static void test_many_monitors(edr_node *node) {
   enum { COUNT = 1000 };
   static edr_ref refs[COUNT];
-  edr_buf args = arguments("a", "infinity"), got;
+  edr_buf got;
   edr_pid pid;
   size_t i, told = 0;
 
   edr_buf_init(&got);
-  CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(1000), &pid) == EDR_OK);
+  sleeper(node, &pid);
   for (i = 0; i < COUNT; i++) CHECK(edr_node_monitor(node, &pid, &refs[i]) == EDR_OK);
   for (i = 0; i < COUNT; i += 7)
     CHECK(edr_node_demonitor(node, &refs[i]) == EDR_OK && edr_node_demonitor(node, &refs[i]) == EDR_OK);
@@ -246,37 +260,38 @@ static void test_many_monitors(edr_node *node) {
   CHECK(told == COUNT - (COUNT + 6) / 7);
   CHECK(edr_node_receive(node, edr_deadline_after(10), &got) == EDR_ETIMEOUT);
   edr_buf_deinit(&got);
-  edr_buf_deinit(&args);
 }
 
-/* What we spawned dies with the connection, and so does a spawn that was given up before it was answered. */
-static void test_linked(const erlang_process *process, edr_node *other, bool rex) {
+/* Acts end when they shall, also one that was given up before the node knew of it; and with the connection. */
+static void test_acts_end(const erlang_process *process, edr_node *other) {
+  enum { MEGABYTES = 16 }; /* more than any buffer between us takes */
   const int64_t before = process_count(other);
-  edr_buf args = arguments("a", "infinity"), wait = arguments("i", 200);
-  edr_pid pid;
-  edr_call *call;
-  edr_node *node = open_node(process, rex);
+  static char bytes[MEGABYTES << 20];
+  edr_buf forever = arguments("a", "infinity"), large;
+  edr_call *call, *act = NULL, *given_up = NULL, *before_it = NULL, *last = NULL;
+  edr_node *node = open_node(process, false);
 
-  CHECK(edr_node_cast(node, "timer", "sleep", &wait, edr_deadline_after(1000)) == EDR_OK);
-  CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(1000), &pid) == EDR_OK);
-  if (!rex) {
-    kill(process->pid, SIGSTOP);
-    CHECK(waitpid(process->pid, NULL, WUNTRACED) == process->pid); /* now all of its threads have stopped */
-    CHECK(edr_node_spawn_linked(node, "timer", "sleep", &args, edr_deadline_after(20), &pid) == EDR_ETIMEOUT);
-    kill(process->pid, SIGCONT);
-    CHECK(edr_node_sleep(node, edr_deadline_after(100)) == EDR_OK); /* its pid comes, and it is killed */
-    CHECK(count_comes_to(other, before + 2)); /* the first one, and the process that minds this connection */
-    CHECK(edr_node_call(node, "erlang", "node", &args, edr_deadline_after(30000), &call) ==
-          EDR_OK); /* badarg or not: it is in flight */
-    edr_node_free(node);
-    CHECK(edr_node_await(other, call, edr_deadline_after(1)) == EDR_ETIMEOUT); /* still safe to look at, and to free */
-    edr_call_free(call);
-  } else {
-    edr_node_free(node);
-  }
+  memset(bytes, 'x', sizeof bytes - 1);
+  large = arguments("b", bytes);
+  CHECK(edr_node_act(node, "timer", "sleep", &forever, edr_deadline_after(1000), &act) == EDR_OK);
+  kill(process->pid, SIGSTOP);
+  CHECK(waitpid(process->pid, NULL, WUNTRACED) == process->pid); /* now all of its threads have stopped */
+  CHECK(edr_node_call(node, "erlang", "byte_size", &large, edr_deadline_after(20), &before_it) == EDR_ETIMEOUT);
+  CHECK(edr_node_act(node, "timer", "sleep", &forever, edr_deadline_after(20), &given_up) == EDR_ETIMEOUT);
+  kill(process->pid, SIGCONT);
+  CHECK(edr_node_end_acts(node, edr_deadline_after(20000)) == EDR_OK); /* also of whom no call is left */
+  CHECK(count_comes_to(other, before + 1));                            /* the process that minds this connection */
+  CHECK(edr_node_act(node, "timer", "sleep", &forever, edr_deadline_after(1000), &last) == EDR_OK);
+  CHECK(edr_node_call(node, "erlang", "node", &forever, edr_deadline_after(30000), &call) ==
+        EDR_OK); /* badarg or not: it is in flight */
+  edr_node_free(node);
+  edr_call_free(act);
+  edr_call_free(last);
+  CHECK(edr_node_await(other, call, edr_deadline_after(1)) == EDR_ETIMEOUT); /* still safe to look at, and to free */
+  edr_call_free(call);
   CHECK(count_comes_to(other, before));
-  edr_buf_deinit(&args);
-  edr_buf_deinit(&wait);
+  edr_buf_deinit(&forever);
+  edr_buf_deinit(&large);
 }
 
 static void test_closed(const erlang_process *process) {
@@ -350,8 +365,7 @@ int main(void) {
   test_many_monitors(node);
   test_messages(by_rex);
   test_many_monitors(by_rex);
-  test_linked(&process, node, false);
-  test_linked(&process, node, true);
+  test_acts_end(&process, node);
   test_closed(&process);
   edr_node_free(by_rex);
   edr_node_free(node);

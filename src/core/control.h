@@ -19,7 +19,6 @@
 #define EDR_DFLAG_ALIAS ((uint64_t)1 << 35)
 
 typedef enum edr_control_op {
-  EDR_CONTROL_LINK = 1,
   EDR_CONTROL_SEND = 2,
   EDR_CONTROL_EXIT = 3,
   EDR_CONTROL_UNLINK = 4,

@@ -10,19 +10,12 @@
 enum { CALL_BACKLOG = 4 * 1024 * 1024 }; /* bytes of calls that may wait to be sent while more are made */
 
 /* What is asked for beside the process itself. */
-typedef enum spawn_kind { SPAWN_ALONE, SPAWN_MONITORED, SPAWN_ACT, SPAWN_LINKED } spawn_kind;
-
-static void put_low_priority(edr_buf *buf) {
-  edr_etf_put_tuple(buf, 2);
-  edr_etf_put_name(buf, "priority");
-  edr_etf_put_name(buf, "low");
-}
+typedef enum spawn_kind { SPAWN_ALONE, SPAWN_MONITORED, SPAWN_ACT } spawn_kind; /* an act is linked, too */
 
 static void put_spawn_options(edr_buf *buf, spawn_kind kind) {
   if (kind != SPAWN_ALONE) edr_etf_put_list(buf, kind == SPAWN_MONITORED ? 1 : 2);
-  if (kind == SPAWN_MONITORED || kind == SPAWN_ACT) edr_etf_put_name(buf, "monitor");
-  if (kind == SPAWN_LINKED || kind == SPAWN_ACT) edr_etf_put_name(buf, "link");
-  if (kind == SPAWN_LINKED) put_low_priority(buf);
+  if (kind != SPAWN_ALONE) edr_etf_put_name(buf, "monitor");
+  if (kind == SPAWN_ACT) edr_etf_put_name(buf, "link");
   edr_etf_put_nil(buf);
 }
 
@@ -422,65 +415,6 @@ edr_status edr_node_cast(edr_node *node, const char *module, const char *functio
   edr_node_next_ref(node, &ref);
   status = write_spawn(node, &ref, module, function, arity, arguments, SPAWN_ALONE, 0, deadline_ms);
   return edr_node_fail(node, status, "casting");
-}
-
-/* `{1, From, To}`. For nodes that cannot spawn at our request. */
-static edr_status link_to(edr_node *node, const edr_pid *pid, int64_t deadline_ms) {
-  size_t begin;
-  edr_buf_clear(&node->frame);
-  begin = edr_control_begin(&node->frame, EDR_CONTROL_LINK, 2);
-  edr_etf_put_pid(&node->frame, &node->dialed.self);
-  edr_etf_put_pid(&node->frame, pid);
-  return edr_node_write_frame(node, begin, 0, deadline_ms);
-}
-
-static edr_status spawn_by_call(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                                int64_t deadline_ms, edr_pid *out_pid) {
-  edr_buf all;
-  edr_call *call = NULL;
-  edr_status status;
-  edr_buf_init(&all);
-  edr_etf_put_list(&all, 4);
-  edr_etf_put_name(&all, module);
-  edr_etf_put_name(&all, function);
-  edr_buf_append(&all, arguments->data, arguments->size);
-  edr_etf_put_list(&all, 1);
-  put_low_priority(&all);
-  edr_etf_put_nil(&all);
-  edr_etf_put_nil(&all);
-  status = edr_buf_status(&all);
-  if (status == EDR_OK) status = edr_node_call_await(node, "erlang", "spawn_opt", &all, deadline_ms, &call);
-  edr_buf_deinit(&all);
-  if (status != EDR_OK) return status;
-  status = edr_slice_pid(call->value, out_pid);
-  edr_call_free(call);
-  if (status != EDR_OK) return edr_node_fail(node, status, "spawning a process");
-  status = link_to(node, out_pid, deadline_ms);
-  if (status != EDR_OK) (void)edr_node_kill(node, out_pid);
-  return edr_node_fail(node, status, "spawning a process");
-}
-
-edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                                 int64_t deadline_ms, edr_pid *out_pid) {
-  edr_status status;
-  uint8_t arity = 0;
-
-  if (node->rex) return spawn_by_call(node, module, function, arguments, deadline_ms, out_pid);
-  status = count_arguments(arguments, &arity);
-  if (status != EDR_OK) return edr_node_fail(node, status, "spawning a process");
-  memset(&node->spawn, 0, sizeof node->spawn);
-  edr_node_next_ref(node, &node->spawn.ref);
-  node->spawn.active = true;
-  status = write_spawn(node, &node->spawn.ref, module, function, arity, arguments, SPAWN_LINKED, 0, deadline_ms);
-  while (status == EDR_OK && !node->spawn.replied) {
-    status = edr_stream_read(&node->stream, deadline_ms);
-    if (status == EDR_OK && edr_clock_now_ms() >= deadline_ms) status = EDR_ETIMEOUT;
-  }
-  node->spawn.active = false; /* where it was given up, the process will be killed when its pid is known */
-  if (node->spawn.replied) status = node->spawn.no_room ? EDR_ENOROOM : node->spawn.failed ? EDR_ENOTSUP : EDR_OK;
-  if (status != EDR_OK) return edr_node_fail(node, status, "spawning a process");
-  *out_pid = node->spawn.pid;
-  return EDR_OK;
 }
 
 edr_status edr_node_kill(edr_node *node, const edr_pid *pid) {

@@ -83,13 +83,6 @@ edr_status edr_node_call_await(edr_node *node, const char *module, const char *f
 edr_status edr_node_cast(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
                          int64_t deadline_ms);
 
-/* Spawns a process on the node that is linked to us: it dies with the connection, also when we crash. It gets
- * low priority: it is there to wait, and those that send to it need not make way for it. Where this
- * fails (EDR_ETIMEOUT, EDR_EINTERRUPTED) and the process comes to life after all, it is killed as soon as that is
- * known; only with `rex` it may live on, so give it an end of its own. EDR_EBADARG for more than 255 arguments. */
-edr_status edr_node_spawn_linked(edr_node *node, const char *module, const char *function, const edr_buf *arguments,
-                                 int64_t deadline_ms, edr_pid *out_pid);
-
 /* exit(Pid, kill). Queued: it never waits. */
 edr_status edr_node_kill(edr_node *node, const edr_pid *pid);
 

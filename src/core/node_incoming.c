@@ -12,8 +12,6 @@
 #include "node_output.h"
 #include "node_state.h"
 
-enum { SPAWN_REPLY_LINKED = 1 };
-
 /* The process of a call has ended. Its reason is `{Ref, return, Value}`, `{Ref, throw|exit, Reason}` or
  * `{Ref, error, Reason, Stack}`; anything else killed it from outside. Source: erpc:execute_call/4. */
 static edr_status on_call_ended(edr_call *call, edr_slice reason) {
@@ -48,23 +46,11 @@ static edr_status on_spawn_reply(edr_node *node, const edr_control *control) {
   edr_ref ref;
   edr_pid pid;
   edr_call *call;
-  int64_t flags = 0;
   if (edr_slice_ref(control->elements[0], &ref) != EDR_OK) return EDR_EPROTOCOL;
-  if (node->spawn.active && edr_ref_equal(&node->spawn.ref, &ref)) {
-    node->spawn.replied = true;
-    node->spawn.failed = edr_slice_pid(control->elements[3], &node->spawn.pid) != EDR_OK;
-    node->spawn.no_room = edr_slice_is_atom(control->elements[3], "system_limit");
-    return EDR_OK;
-  }
   call = edr_node_find_call(node, &ref);
   if (edr_slice_pid(control->elements[3], &pid) != EDR_OK)
     return call != NULL ? edr_call_end(call, EDR_OUTCOME_ERROR, control->elements[3]) : EDR_OK;
-  /* A call's process will tell its own end. A linked one that nobody waits for any more is of a spawn that was given
-   * up. */
-  if (call != NULL) return edr_node_act_began(node, call, &pid);
-  if (edr_slice_int(control->elements[2], &flags) == EDR_OK && (flags & SPAWN_REPLY_LINKED) != 0)
-    return edr_node_kill(node, &pid);
-  return EDR_OK;
+  return call != NULL ? edr_node_act_began(node, call, &pid) : EDR_OK;
 }
 
 /* `net_kernel` of ours is asked `{'$gen_call', {Pid, Tag}, {is_auth, _}}` by net_adm:ping: `{Tag, yes}`. Every other

@@ -13,13 +13,6 @@ struct edr_call; /* of node_calls */
 
 enum { EDR_SEND_GRACE_MS = 30000 }; /* how long a peer may take to take what we send, where no deadline is given */
 
-/* A spawn request whose reply somebody waits for. */
-typedef struct edr_pending_spawn {
-  edr_ref ref;
-  edr_pid pid;
-  bool active, replied, failed, no_room; /* failed, since the node has no room for it */
-} edr_pending_spawn;
-
 struct edr_node {
   edr_stream stream;
   edr_dialed dialed;
@@ -28,7 +21,6 @@ struct edr_node {
   edr_error error;
   struct edr_call *calls; /* see node_calls.h */
   void *monitors;         /* see node_monitors.h */
-  edr_pending_spawn spawn;
   edr_inbox inbox;
   edr_inbox output;      /* requests to print, while `keeps_output` */
   bool keeps_output;     /* else they are answered, and what they print is not shown */
