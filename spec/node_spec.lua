@@ -259,6 +259,9 @@ describe("node", function()
     local its <close> = small:connect()
     local pids = its:pids(assert(its:eval "[element(2, gen_event:start()) || _ <- [1, 2, 3]]."))
     assert.equal("ok", (its:bulk_resume(pids, 5000)))
+    local many = its:pids(assert(its:eval [=[
+      [begin {Pid, Monitor} = spawn_monitor(erlang, node, []), receive {'DOWN', Monitor, _, _, _} -> Pid end end
+       || _ <- lists:seq(1, 9000)].]=]))
     local filling = text.checked [=[
       Fill = fun Fill(Sofar) -> try Fill([spawn(timer, sleep, [infinity]) | Sofar]) catch error:system_limit -> Sofar end end,
       Filled = Fill([]), timer:sleep(1500), [exit(P, kill) || P <- Filled].]=]
@@ -268,5 +271,6 @@ describe("node", function()
     assert.same({ nil, "system_limit", false }, { answer, code, sent })
     assert.matches("^the node has no room for another process", message)
     assert.equal("system_limit", select(3, its:suspended(pids)))
+    assert.same({ nil, "system_limit", false }, { its:bulk_suspend(many, 1000), select(3, its:bulk_suspend(many, 1000)) })
   end)
 end)

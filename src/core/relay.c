@@ -33,6 +33,7 @@ typedef struct request_run {
   edr_relay_result *result;
   int64_t deadline_ms; /* for the processes' answers */
   int64_t end_ms;      /* for all of it */
+  size_t asked;        /* slices of which something may have reached the node */
 } request_run;
 
 /* ---- asking ---- */
@@ -75,7 +76,7 @@ static edr_status ask_slice(request_run *run, slice *part) {
   put_slice(&arguments, run, part);
   status = edr_buf_status(&arguments);
   if (status == EDR_OK) {
-    if (edr_node_is_open(run->node)) run->result->sent = true;
+    if (edr_node_is_open(run->node)) run->asked++;
     status = edr_node_act(run->node, "erl_eval", "expr", &arguments, run->end_ms, &part->call);
   }
   edr_buf_deinit(&arguments);
@@ -158,6 +159,11 @@ static edr_status read_slice(edr_relay_result *result, const slice *part) {
   return status;
 }
 
+/* Nothing of it was done, where the node had no room for it or the gate was shut. */
+static bool was_refused(const edr_call *call) {
+  return edr_call_has_ended(call) && (edr_call_was_fenced(call) || edr_call_had_no_room(call));
+}
+
 static edr_status end_slice(request_run *run, slice *part) {
   edr_status status = EDR_OK;
   if (edr_call_outcome(part->call) != EDR_OUTCOME_RETURN)
@@ -165,6 +171,7 @@ static edr_status end_slice(request_run *run, slice *part) {
              : edr_call_had_no_room(part->call) ? EDR_ENOROOM
                                                 : EDR_EPROTOCOL;
   if (status == EDR_OK) status = read_slice(run->result, part);
+  if (was_refused(part->call)) run->asked--;
   edr_call_free(part->call);
   part->call = NULL;
   return status;
@@ -194,7 +201,11 @@ static edr_status ask_all(request_run *run, slice *slices, size_t count) {
     }
   }
   if (status != EDR_OK) (void)edr_node_end_acts(run->node, edr_deadline_after(END_MS));
-  for (; first < next; first++) edr_call_free(slices[first].call);
+  for (; first < next; first++) {
+    if (slices[first].call != NULL && was_refused(slices[first].call)) run->asked--;
+    edr_call_free(slices[first].call);
+  }
+  run->result->sent = run->asked > 0;
   return status;
 }
 
