@@ -264,7 +264,7 @@ describe("node", function()
        || _ <- lists:seq(1, 9000)].]=]))
     local filling = text.checked [=[
       Fill = fun Fill(Sofar) -> try Fill([spawn(timer, sleep, [infinity]) | Sofar]) catch error:system_limit -> Sofar end end,
-      Filled = Fill([]), timer:sleep(1500), [exit(P, kill) || P <- Filled].]=]
+      Filled = Fill([]), timer:sleep(3000), [exit(P, kill) || P <- Filled].]=]
     assert(its:cast(filling[1], filling[2], filling[3]))
     assert(process.wait_until(function() return select(3, its:call("erlang", "node", {})) == "error" end))
     local answer, message, code, sent = its:bulk_suspend(pids, 1000)

@@ -166,12 +166,15 @@ describe("a guard in hard times", function()
     operator:close()
     assert.truthy(process.wait_until(function() return (guard.who(node) or {}).status == "gone" end))
     local undo = { "gen_server", "call", { atom(guard.NAME), atom "undo", 5000 } }
-    local first, second = node:request(table.unpack(undo)), node:request(table.unpack(undo))
+    local others = { node:request(table.unpack(undo)), node:request(table.unpack(undo)) }
     local begun, _, code = guard.start(node, { who = "bob" })
-    -- The others come before the third, which finds the guard at work, or gone.
-    assert.equal(atom "ok", (node:await(first, 5000)))
-    local answer, _, why = node:await(second, 5000)
-    assert.is_true(answer == atom "ok" or why == "exit")
+    -- The others come before the third, which finds the guard at work, or gone; which of the two comes first is the node's affair.
+    local undone = 0
+    for _, other in ipairs(others) do
+      local answer, _, why = node:await(other, 5000)
+      if answer == atom "ok" then undone = undone + 1 else assert.equal("exit", why) end
+    end
+    assert.is_true(undone > 0)
     assert.equal(0, #node:suspended(pids))
     if begun then assert(begun:leave()) else assert.equal("busy", code) end
   end)
