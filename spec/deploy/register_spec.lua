@@ -95,6 +95,20 @@ describe("deploy.register", function()
     assert(register.remove(node, "2.0.0"))
   end)
 
+  it("takes the release that the node starts with, where another runs", function()
+    bring()
+    local both_ways = '{"2.0.0",[{"1.0.0",[],[point_of_no_return]}],[{"1.0.0",[],[point_of_no_return]}]}.'
+    assert(register.add(node, new, { relup = both_ways, ctx = ctx }))
+    assert.equal("ok", running:eval [=[begin {ok, "1.0.0", _} = release_handler:install_release("2.0.0"),
+      ok = release_handler:make_permanent("2.0.0"), {ok, "1.0.0", _} = release_handler:install_release("1.0.0"), ok end]=])
+    assert.equal("known", assert(register.add(node, new, { relup = "y", ctx = ctx })).how)
+    assert.equal("y", sh "cat releases/2.0.0/relup")
+    assert.equal("ok", running:eval [=[release_handler:make_permanent("1.0.0")]=])
+    local old = assert(release_of.open(built .. "/shop-1.0.0"))
+    assert.equal("already_installed", select(3, register.add(node, old, { ctx = ctx })))
+    assert(register.remove(node, "2.0.0"))
+  end)
+
   it("refuses the release that runs, to be registered or removed", function()
     local old = assert(release_of.open(built .. "/shop-1.0.0"))
     local before = tree()
@@ -107,6 +121,19 @@ describe("deploy.register", function()
       assert.equal("badarg", select(3, register.remove(node, version)), version)
     end
     assert.equal((before:gsub("%./releases/RELEASES\n", "")), (tree():gsub("%./releases/RELEASES\n", "")))
+  end)
+
+  it("puts back the .rel file that unpack_release deletes", function()
+    bring()
+    local rel = sh "cat releases/2.0.0/shop.rel"
+    assert(register.add(node, new, { relup = "x", ctx = ctx }))
+    sh "rm releases/2.0.0/shop.rel"
+    local again = assert(register.add(node, new, { relup = "y", ctx = ctx }))
+    assert.equal("known", again.how)
+    assert.same({ rel, "y" }, { sh "cat releases/2.0.0/shop.rel", sh "cat releases/2.0.0/relup" })
+    assert.equal(sh "stat -c '%a %u %g' releases/2.0.0/start.boot", sh "stat -c '%a %u %g' releases/2.0.0/shop.rel")
+    assert.equal("", sh "ls releases/2.0.0/*.new 2>/dev/null")
+    assert(register.remove(node, "2.0.0"))
   end)
 
   it("tells release_handler anew of a release whose libraries are others by now", function()

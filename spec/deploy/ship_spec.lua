@@ -119,6 +119,15 @@ describe("deploy.ship", function()
     assert(ship.take_back(node, shipped))
   end)
 
+  it("takes what release_handler has unpacked, which deletes the .rel file of mix, for what it is", function()
+    local shipped = assert(ship.send(node, assert(ship.compare(node, new))))
+    sh "rm releases/2.0.0/shop.rel"
+    assert.is_true(assert(ship.compare(node, new)).has_version)
+    sh "rm releases/2.0.0/vm.args"
+    assert.equal("stale", select(3, ship.compare(node, new)))
+    assert(ship.take_back(node, shipped))
+  end)
+
   it("lets one of two win, and names the first to the other", function()
     local compared = assert(ship.compare(node, new))
     local before = tree()

@@ -168,7 +168,7 @@ describe("a guard in hard times", function()
     local undo = { "gen_server", "call", { atom(guard.NAME), atom "undo", 5000 } }
     local others = { node:request(table.unpack(undo)), node:request(table.unpack(undo)) }
     local begun, _, code = guard.start(node, { who = "bob" })
-    -- The others come before the third, which finds the guard at work, or gone; which of the two comes first is the node's affair.
+    -- They come before the third, which finds the guard at work, or gone; which of the two comes first is the node's affair.
     local undone = 0
     for _, other in ipairs(others) do
       local answer, _, why = node:await(other, 5000)

@@ -171,12 +171,18 @@ local function has_any(found, folder)
   return false
 end
 
+-- What differs by release_handler: its relup is written when the release is registered, and unpack_release deletes the .rel file
+-- of a release as mix packs it.
+local function is_its_own(name, found, folder)
+  if name == folder .. "/relup" then return true end
+  return name:find "^releases/[^/]+/[^/]+%.rel$" and not found[name] and has_any(found, folder)
+end
+
 -- The files of one of the release's folders that are there with another content or not at all.
 local function differing(files, found, folder)
   local names, prefix = {}, folder .. "/"
   for name, file in pairs(files) do
-    -- release_handler's relup is written when the release is registered.
-    if name:sub(1, #prefix) == prefix and name ~= folder .. "/relup" then
+    if name:sub(1, #prefix) == prefix and not is_its_own(name, found, folder) then
       local there = found[name]
       if not there or there.md5 ~= file.md5 or there.size ~= file.size then names[#names + 1] = name end
     end

@@ -53,7 +53,8 @@ local function explain(node, version, reason)
   return ("%s could not be registered on %s: %s"):format(version, node.name, term.format(reason)), "refused"
 end
 
---- Makes a release known that lies below the node's root with all its files, and writes its relup. One that is known already gets
+--- Makes a release known that lies below the node's root with all its files (but the .rel file, which unpack_release may have
+-- deleted), and writes its relup. One that is known already gets
 -- only the relup, and its libraries where they are others by now. What fails changes nothing, but for RELEASES that was missing.
 -- @param node
 -- @tparam table release as `edeliver.relup.release` has it
@@ -61,15 +62,20 @@ end
 -- @return[1] what `take_back` takes: `version`, `how` ("added", "replaced" or "known"), `made_releases`
 -- @return[2] nil, message, code
 function register.add(node, release, options)
-  local folder, message, code = release_folder.path(node)
-  local found, made
+  local rel
+  local read, message, code = release.source:read({ [release.rel_path] = true }, function(_, bytes)
+    rel = bytes
+    return true
+  end)
+  if not read then return nil, message, code end
+  local folder, found, made, answer
+  folder, message, code = release_folder.path(node)
   if folder then found, made, code = known(node, options.ctx) end
   if not found then return nil, made or message, code end
   local version = release.version
-  local answer
   answer, message, code = ask(node, "register_release", REGISTERED, {
-    Folder = charlist(folder), Rel = charlist(release.rel_path:match "[^/]+$"), Relup = options.relup or atom "none",
-    Version = charlist(version),
+    Folder = charlist(folder), Rel = charlist(release.rel_path:match "[^/]+$"), RelText = rel,
+    Relup = options.relup or atom "none", Version = charlist(version),
   })
   local self = { version = version, folder = folder, made_releases = made, how = "unknown", before = "unchanged" }
   if answer and not ERROR(answer) then
