@@ -24,8 +24,8 @@ make(deaf, Count) ->
     [spawn(timer, sleep, [infinity]) || _ <- lists:seq(1, Count)];
 make(dead, Count) ->
     [dead() || _ <- lists:seq(1, Count)];
-%% One process, which lets nobody run until a mailbox and what hands out requests are there, and then does not let the latter
-%% run for so many milliseconds. It ends when that one has.
+%% One process, which lets nobody run until what hands out requests is there, and then does not let that run for so many
+%% milliseconds. It ends when that one has.
 make(hold, Ms) ->
     [spawn_opt(fun() -> hold(Ms) end, [{priority, max}])].
 

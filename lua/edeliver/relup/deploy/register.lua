@@ -53,9 +53,9 @@ local function explain(node, version, reason)
   return ("%s could not be registered on %s: %s"):format(version, node.name, term.format(reason)), "refused"
 end
 
---- Makes a release known that lies below the node's root with all its files (but the .rel file, which unpack_release may have
--- deleted), and writes its relup. One that is known already gets
--- only the relup, and its libraries where they are others by now. What fails changes nothing, but for RELEASES that was missing.
+--- Makes a release known that lies below the node's root with all its files, and writes its relup. One that is known already gets
+-- only the relup, and its libraries where they are others by now. What fails changes nothing, but for RELEASES that was missing,
+-- and the .rel file, which unpack_release may have deleted.
 -- @param node
 -- @tparam table release as `edeliver.relup.release` has it
 -- @tparam table options `relup` (its text; without one the release keeps its own), `ctx` (says what was done)

@@ -1,7 +1,8 @@
 %% Makes a release that lies below Root known to release_handler, with its relup: `{ok, How, Before}`, where How is what
 %% release_handler did not know of it (added: all; replaced: these libraries; known: nothing), and Before whether it had a relup, which
 %% is relup.before now (kept | none); or `{error, Reason}`, and then nothing has changed. The relup is written beside and renamed, and
-%% has mode and owner of the .rel file. Without a Relup (none) it stays as it is.
+%% has mode and owner of the .rel file. Without a Relup (none) it stays as it is. Where unpack_release has deleted the .rel file, it is
+%% put back first, as RelText, and stays.
 -module(register_release).
 -export([run/5]).
 
